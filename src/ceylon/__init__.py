@@ -1,0 +1,75 @@
+"""Ceylon: agents that are actors on one event loop, reachable by every caller.
+
+`Agent` is the base to subclass, `Mesh` and `BlockingMesh` are where agents live, `LlmAgent` is the agent that speaks
+with a language model. Importing this loads no HTTP client and no model; what needs one loads it at first use.
+"""
+
+from ceylon.agents.action import Action, action
+from ceylon.agents.agent import Agent
+from ceylon.core.blocking import BlockingMesh
+from ceylon.core.context import BlockingContext, Context
+from ceylon.core.default import default_mesh
+from ceylon.core.handlers import on
+from ceylon.core.ledger import DeadLetter
+from ceylon.core.mesh import Mesh
+from ceylon.core.ref import BlockingRef, Ref
+from ceylon.core.streams import BlockingStream, Stream
+from ceylon.errors import (
+    ActionArgumentsError,
+    AgentStartError,
+    AskTimeoutError,
+    BlockingCallError,
+    CeylonError,
+    DeadlockError,
+    HandlerError,
+    IncompleteStreamError,
+    MailboxFullError,
+    MeshClosedError,
+    ModelError,
+    ModelRateLimitError,
+    ModelStatusError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    UnhandledMessageError,
+    UnknownActionError,
+    UnknownAgentError,
+)
+from ceylon.messages import Message
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Action",
+    "ActionArgumentsError",
+    "Agent",
+    "AgentStartError",
+    "AskTimeoutError",
+    "BlockingCallError",
+    "BlockingContext",
+    "BlockingMesh",
+    "BlockingRef",
+    "BlockingStream",
+    "CeylonError",
+    "Context",
+    "DeadLetter",
+    "DeadlockError",
+    "HandlerError",
+    "IncompleteStreamError",
+    "MailboxFullError",
+    "Mesh",
+    "MeshClosedError",
+    "Message",
+    "ModelError",
+    "ModelRateLimitError",
+    "ModelStatusError",
+    "ModelTimeoutError",
+    "ModelUnavailableError",
+    "Ref",
+    "Stream",
+    "UnhandledMessageError",
+    "UnknownActionError",
+    "UnknownAgentError",
+    "action",
+    "default_mesh",
+    "on",
+]

@@ -1,0 +1,160 @@
+"""The base of every agent: a name, handlers, actions, options, and the hooks around its life."""
+
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ceylon.agents.action import Action, actions_of
+from ceylon.core.handlers import Behaviour, Handler, Refusal
+from ceylon.core.names import check_name
+from ceylon.core.ref import Ref
+from ceylon.errors import ActionArgumentsError, AgentInUseError, DefinitionError, MeshClosedError
+from ceylon.messages import ActionCall, Envelope
+
+if TYPE_CHECKING:
+    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.interior import Interior
+    from ceylon.core.ports import OnFailure
+
+__all__ = ["Agent"]
+
+
+class AgentMeta(type):
+    """Reads a class's handlers once, and keeps what each agent was made with, so that it can be made again."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
+        super().__init__(name, bases, namespace, **options)
+        inline = bool(getattr(cls, "inline", False))
+        actions = actions_of(cls)
+        cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
+        handlers = {key: _action_handler(each, inline=inline) for key, each in actions.items()}
+        cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers)
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        """Make an agent."""
+        made = super().__call__(*arguments, **options)
+        try:
+            made._name  # noqa: B018, SLF001 – asks whether Agent.__init__ has run
+        except AttributeError:
+            message = f"{cls.__name__}.__init__ must call super().__init__(name)"
+            raise DefinitionError(message) from None
+        made._made_with = (arguments, options)  # noqa: SLF001 – our own instance
+        return made
+
+
+class Agent(metaclass=AgentMeta):
+    """An actor: private state, one mailbox, and one message at a time.
+
+    Subclass it; mark methods with `@on` for the messages they take, define ``on_message(self, message, context=None)``
+    for everything else, mark methods with `@action` for what others may call by name. `async def` runs on the event
+    loop; plain `def` runs in a worker thread, so it may block.
+
+    Optional hooks, sync or async: ``on_start(context)``, ``on_stop(context)``, ``on_restart(error, context)``; and
+    ``async def lifespan(self, context)`` with one ``yield``, for what must be entered and left by one task.
+
+    Class options:
+        concurrency: Messages handled at one time (1).
+        inline: Run plain `def` handlers on the loop; for those that never block.
+        mailbox_capacity: Envelopes that may wait (1,000).
+        ask_timeout: Seconds an ask waits by default (30).
+        on_failure: ``"resume"``, ``"restart"`` or ``"stop"``, or a function of the error and the envelope that
+            returns one of them.
+    """
+
+    concurrency: int = 1
+    inline: ClassVar[bool] = False
+    mailbox_capacity: int | None = None
+    ask_timeout: float | None = None
+    on_failure: "OnFailure" = "resume"
+    takes_keys: ClassVar[bool] = False
+
+    __ceylon_behaviour__: ClassVar[Behaviour]
+    __ceylon_actions__: ClassVar[Mapping[str, Action]]
+
+    _home: "tuple[Interior, str] | None" = None
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __init__(self, name: str) -> None:
+        self._name = check_name(name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r}>"
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self._name
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """The agent's actions, by name."""
+        return type(self).__ceylon_actions__
+
+    @property
+    def ref(self) -> Ref:
+        """A handle on the agent where it lives.
+
+        Raises:
+            MeshClosedError: it is in no mesh.
+        """
+        if self._home is None:
+            raise MeshClosedError("-", f"agent {self._name!r} is in none; add it to one first")
+        return Ref(*self._home)
+
+    # -- what the mesh asks for ----------------------------------------------------------------------------------------
+
+    def claim(self, interior: "Interior") -> None:
+        """See `AgentLike`."""
+        if self._home is not None:
+            raise AgentInUseError(self._name, self._home[0].name)
+
+    def move_in(self, interior: "Interior", address: str) -> None:
+        """See `AgentLike`."""
+        self._home = (interior, address)
+
+    def leave_home(self) -> None:
+        """See `AgentLike`."""
+        self._home = None
+
+    def serial_key(self, envelope: Envelope) -> Hashable | None:
+        """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
+        return None
+
+    def rebuild(self) -> "Agent":
+        """See `AgentLike`."""
+        arguments, options = self._made_with
+        made: Agent = type(self)(*arguments, **options)
+        return made
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """See `AgentLike`."""
+        hook: Callable[..., Any] | None = getattr(self, name, None)
+        return hook
+
+
+def _action_handler(action: Action, *, inline: bool) -> Handler:
+    """Return the handler that runs *action* for an `ActionCall`."""
+    function = action.function
+
+    def arguments(call: ActionCall, context: "Context | BlockingContext") -> dict[str, Any]:
+        try:
+            bound = action.bind(call.arguments)
+        except ActionArgumentsError as error:
+            raise Refusal(error) from None
+        return {**bound, "context": context} if action.takes_context else bound
+
+    async def run_async(agent: Agent, call: ActionCall, context: "Context") -> Any:
+        return await function(agent, **arguments(call, context))
+
+    def run(agent: Agent, call: ActionCall, context: "Context | BlockingContext") -> Any:
+        return function(agent, **arguments(call, context))
+
+    return Handler(
+        function=run_async if action.is_async else run,
+        name=action.name,
+        is_async=action.is_async,
+        threaded=not action.is_async and not inline,
+        yields=False,
+        takes_context=True,
+        direct=action.is_async,
+    )

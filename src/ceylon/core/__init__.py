@@ -1,0 +1,1 @@
+"""The road a message takes: ref, router, mailbox, dispatcher, handler, reply."""

@@ -1,0 +1,217 @@
+"""The mesh for code that blocks: the same verbs from plain threads, and a mesh on a thread of its own.
+
+Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
+"""
+
+import random
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import anyio
+
+from ceylon.core.mesh import Mesh
+from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.verbs import source_in
+from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.messages import attempt
+from ceylon.settings import DEFAULTS, Settings
+
+if TYPE_CHECKING:
+    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.interior import Interior
+    from ceylon.core.ledger import DeadLetter, MeshStatistics
+    from ceylon.core.ports import AgentLike
+    from ceylon.core.ref import Ref
+
+__all__ = ["BlockingMesh"]
+
+
+class BlockingMesh(BlockingVerbs):
+    """A mesh with blocking verbs, on an event loop of its own in a thread of its own.
+
+    ``with BlockingMesh("market") as mesh:`` starts it and drains it at the end. `Mesh.blocking` is the same face on a
+    mesh that runs on somebody's loop. May be used from any thread but the loop's own.
+
+    Args:
+        name: What it is called in logs and errors.
+        backend: The loop to run on.
+        max_hops: How many agents a message may be passed through.
+        settings: Every other number; see `ceylon.settings`.
+        random_source: Where jitter comes from.
+    """
+
+    def __init__(
+        self,
+        name: str = "mesh",
+        *,
+        backend: Literal["asyncio", "trio"] = "asyncio",
+        max_hops: int | None = None,
+        settings: Settings = DEFAULTS,
+        random_source: random.Random | None = None,
+    ) -> None:
+        self._mesh = Mesh(name, max_hops=max_hops, settings=settings, random_source=random_source)
+        self._thread: LoopThread | None = LoopThread(self._mesh, backend)
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> "BlockingMesh":
+        """Return the blocking face of *mesh*, which runs on a loop already."""
+        view = cls.__new__(cls)
+        view._mesh, view._thread = mesh, None
+        return view
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._mesh)[1:]}"
+
+    @property
+    def name(self) -> str:
+        """What the mesh is called."""
+        return self._mesh.name
+
+    def _interior(self) -> "Interior":
+        return self._mesh.interior
+
+    def _source(self) -> "Context | BlockingContext | None":
+        return source_in(self._mesh.interior)
+
+    # -- opening and closing -------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start the mesh's thread and wait until it takes messages."""
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def stop(self, name: "str | BlockingRef | Ref | None" = None, *, at_once: bool = False) -> None:
+        """Stop the agent *name*, or the whole mesh; see `Mesh.stop`."""
+        mesh = self._mesh
+        if name is not None:
+            address = address_of(name)
+            self._block("stop", lambda sink: mesh.interior.stop_agent(address, sink))
+        elif self._thread is not None:
+            self._thread.stop(at_once=at_once)
+        else:
+            self._block("stop", lambda sink: mesh.stop_for(sink, at_once=at_once))
+
+    def _block(self, verb: str, operation: Any) -> Any:
+        return self._mesh.interior.gateway.block(verb, operation).get()
+
+    def wait(self) -> None:
+        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        if self._thread is not None:
+            self._thread.join()
+        else:
+            self._block("wait", self._mesh.wait_for)
+
+    def drain(self) -> None:
+        """Wait until nothing is in any mailbox or handler; the mesh stays open."""
+        self._block("drain", self._mesh.interior.when_quiet)
+
+    def __enter__(self) -> Self:
+        """Start the mesh."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop(at_once=error is not None)
+
+    # -- agents --------------------------------------------------------------------------------------------------------
+
+    def add(self, agent: "AgentLike") -> BlockingRef:
+        """Take *agent* in and start it; see `Mesh.add`."""
+        return self._mesh.add(agent).blocking
+
+    def ref(self, address: "str | BlockingRef | Ref") -> BlockingRef:
+        """Return a handle on *address*; whether anybody is there shows when it is used."""
+        return BlockingRef(self._mesh.interior, address_of(address))
+
+    def agent(self, name: str) -> "AgentLike":
+        """Return the agent called *name*; see `Mesh.agent`."""
+        return self._mesh.agent(name)
+
+    @property
+    def agents(self) -> list[str]:
+        """The names of the agents, in the order they were added."""
+        return self._mesh.agents
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the mesh takes messages."""
+        return self._mesh.is_open
+
+    # -- looking in ----------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> "MeshStatistics":
+        """Return every counter as it is now; see `Mesh.statistics`."""
+        if not self._mesh.is_open:
+            return self._mesh.statistics()
+        found: MeshStatistics = self._block("statistics", lambda sink: sink.set_result(attempt(self._mesh.statistics)))
+        return found
+
+    def dead_letters(self) -> "list[DeadLetter]":
+        """Return the last dead letters, oldest first."""
+        return self._mesh.dead_letters()
+
+
+class LoopThread:
+    """A thread that runs an event loop for one mesh. It is a daemon: a handler that never ends must not hold the
+    interpreter's exit; whoever leaves the `with` block waits for the orderly stop all the same.
+    """
+
+    def __init__(self, mesh: Mesh, backend: str) -> None:
+        self._mesh = mesh
+        self._backend = backend
+        self._thread: threading.Thread | None = None
+        self._has_started = threading.Event()
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Start, and wait until the mesh is open."""
+        if self._thread is not None:
+            raise MeshClosedError(self._mesh.name, "a mesh is opened once; make a new one")
+        self._thread = threading.Thread(target=self._run, name=f"ceylon {self._mesh.name} loop", daemon=True)
+        self._thread.start()
+        self._has_started.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            anyio.run(self._main, backend=self._backend)
+        except BaseException as error:  # noqa: BLE001 – told to whoever starts it
+            self._error = error
+        finally:
+            self._has_started.set()
+
+    async def _main(self) -> None:
+        await self._mesh.start()
+        self._has_started.set()
+        await self._mesh.wait()
+
+    def stop(self, *, at_once: bool) -> None:
+        """Stop the mesh in order and wait for the thread's end."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        if threading.current_thread() is self._thread:
+            verb = "stop"
+            raise BlockingCallError(verb, "`await mesh.stop()` from async code")
+        interior = self._mesh.interior
+        interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=at_once))
+        settings = interior.settings
+        try:
+            self._thread.join(settings.drain_timeout + 2 * settings.stop_grace)
+        except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
+            interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=True))
+            self._thread.join(settings.stop_grace)
+            raise
+
+    def join(self) -> None:
+        """Wait until the mesh has stopped; Ctrl-C stops it."""
+        if self._thread is None:
+            return
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self.stop(at_once=True)
+            raise

@@ -1,0 +1,171 @@
+"""What somebody waits for: asks, tells without room, publications. Each ends exactly once.
+
+A call lives on the mesh's loop. Whoever waits does so on a future of his own (`gateway`), so a call does not know
+whether a task of this loop, a task of another loop, or a thread is behind it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ceylon.core.timers import Timer
+from ceylon.errors import AskTimeoutError, CeylonError, MailboxFullError
+from ceylon.messages import Envelope, Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
+    from ceylon.core.cell import Cell
+    from ceylon.core.ledger import Reason
+    from ceylon.core.router import Router
+
+__all__ = ["AskCall", "Call", "ParkedCall", "PublishCall", "TellCall"]
+
+
+class Call(Timer):
+    """Something under way that ends in one outcome: by itself, by its time, or because nobody waits any more."""
+
+    __slots__ = ("_future", "_router", "is_settled")
+
+    def __init__(self, router: "Router", future: "Sink") -> None:
+        super().__init__()
+        self._router = router
+        self._future = future
+        self.is_settled = False
+
+    def settle(self, outcome: Outcome) -> bool:
+        """End with *outcome*; say no if it had ended already."""
+        if self.is_settled:
+            return False
+        self.is_settled = True
+        if not self._future.done():
+            self._future.set_result(outcome)
+        return True
+
+    def fail(self, error: BaseException) -> bool:
+        """End with *error*."""
+        return self.settle(Outcome(error=error))
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self.is_settled = True
+
+
+class ParkedCall(Call):
+    """A call whose envelope may have to wait before a full mailbox."""
+
+    __slots__ = ("cell", "envelope")
+
+    cell: "Cell"
+    envelope: Envelope
+
+    def admitted(self) -> None:
+        """There was room: the envelope is in the mailbox."""
+        self._router.accepted(self.cell)
+
+    def refused(self, reason: "Reason", error: CeylonError) -> None:
+        """There will never be room: the agent has stopped."""
+        self._router.dead_letters.add(self.envelope, reason)
+        self.fail(error)
+
+
+class AskCall(ParkedCall):
+    """An ask, from its first attempt at the mailbox to its reply. It fires when its deadline passes."""
+
+    __slots__ = ("timeout",)
+
+    def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell") -> None:
+        # Written out, not through super(): every ask pays for it.
+        self._action = None
+        self.is_armed = False
+        self._router = router
+        self._future = future
+        self.is_settled = False
+        self.envelope = envelope
+        self.cell = cell
+        self.timeout = 0.0
+
+    def settle(self, outcome: Outcome) -> bool:
+        """See `Call.settle`; the deadline is taken back."""
+        if self.is_settled:
+            return False
+        self.is_settled = True
+        router = self._router
+        router.calls.pop(self.envelope.id, None)
+        if self.is_armed:
+            router.timers.cancel(self)
+        if not self._future.done():
+            self._future.set_result(outcome)
+        return True
+
+    def fire(self) -> None:
+        """The deadline has passed: what still waits expires, what runs is cancelled."""
+        if not self.is_settled:
+            self._router.withdraw(self.envelope, self.cell, "expired")
+            self.fail(AskTimeoutError(self.envelope.recipient, self.timeout))
+
+    def cancel(self) -> None:
+        """The asker has left."""
+        if not self.is_settled:
+            self.is_settled = True
+            self._router.calls.pop(self.envelope.id, None)
+            self._router.timers.cancel(self)
+            self._router.withdraw(self.envelope, self.cell, "cancelled")
+
+
+class TellCall(ParkedCall):
+    """A tell that found no room. It fires when the sender has waited long enough."""
+
+    __slots__ = ("_waited",)
+
+    def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", waited: float) -> None:
+        super().__init__(router, future)
+        self.envelope, self.cell, self._waited = envelope, cell, waited
+
+    def settle(self, outcome: Outcome) -> bool:
+        """See `Call.settle`; the sender's patience is taken back."""
+        self._router.timers.cancel(self)
+        return super().settle(outcome)
+
+    def admitted(self) -> None:
+        """See `ParkedCall`; that is all a tell waits for."""
+        super().admitted()
+        self.settle(Outcome())
+
+    def fire(self) -> None:
+        """There was none in time."""
+        if not self.is_settled and self.cell.unpark(self.envelope):
+            error = MailboxFullError(self.cell.address, self.cell.capacity, self._waited)
+            self._router.refuse_full(self.envelope)
+            self.fail(error)
+
+    def cancel(self) -> None:
+        """The sender has left; what was not in the mailbox never will be."""
+        if not self.is_settled:
+            self.is_settled = True
+            self._router.timers.cancel(self)
+            self.cell.unpark(self.envelope)
+
+
+class PublishCall(Call):
+    """A publication, until every subscriber has it or has refused it; ends with the number of those that have it."""
+
+    __slots__ = ("_open", "_received")
+
+    def __init__(self, router: "Router", future: "Sink") -> None:
+        super().__init__(router, future)
+        self._open = 1
+        self._received = 0
+
+    def expect(self) -> "PublishCall":
+        """Wait for one more; the call then stands for the future of that tell."""
+        self._open += 1
+        return self
+
+    def done(self) -> bool:
+        """Say no: every tell's outcome counts."""
+        return False
+
+    def set_result(self, outcome: Any, /) -> None:
+        """Count one tell as ended."""
+        self._open -= 1
+        self._received += outcome.error is None
+        if not self._open:
+            self.settle(Outcome(self._received - 1))

@@ -1,0 +1,200 @@
+"""An agent's place in a mesh: its mailbox, its slots, its state and its counters.
+
+The dispatcher and the thread pool move envelopes through it; the agent itself knows nothing of it.
+"""
+
+import enum
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ceylon.core.ledger import AgentStatistics
+from ceylon.messages import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from ceylon.core.backend import Task
+    from ceylon.core.belongings import Lifespan
+    from ceylon.core.calls import ParkedCall
+    from ceylon.core.handlers import Behaviour
+    from ceylon.core.ports import AgentLike
+    from ceylon.core.signals import Signal
+    from ceylon.core.threads import Lease
+    from ceylon.core.timers import Timer
+
+__all__ = ["Cell", "State"]
+
+
+class State(enum.Enum):
+    """Where an agent is in its life: whether its mailbox takes envelopes, and whether they are handled."""
+
+    STARTING = ("starting", True, False)
+    RUNNING = ("running", True, True)
+    RESTARTING = ("restarting", True, False)
+    HALTED = ("halted", False, False)  # the mesh is about to stop it
+    STOPPING = ("stopping", False, False)
+    STOPPED = ("stopped", False, False)
+
+    def __init__(self, label: str, takes_mail: bool, handles_mail: bool) -> None:  # noqa: FBT001 – a table's columns
+        self.label, self.takes_mail, self.handles_mail = label, takes_mail, handles_mail
+
+
+class Cell:
+    """One agent in one mesh. Everything here changes on the mesh's loop only, but for what a lease has taken.
+
+    `mail` is made at the first envelope: an empty deque is 620 bytes, more than all the rest of an idle agent.
+    `parked` holds the envelopes whose senders wait for room, in order.
+    """
+
+    __slots__ = (
+        "accepted",
+        "address",
+        "agent",
+        "behaviour",
+        "busy_keys",
+        "cancelled",
+        "capacity",
+        "completed",
+        "dead_lettered",
+        "expired",
+        "failed",
+        "is_listed",
+        "leases",
+        "life",
+        "mail",
+        "parked",
+        "restarts",
+        "running",
+        "slots",
+        "state",
+    )
+
+    def __init__(self, address: str, agent: "AgentLike", behaviour: "Behaviour", capacity: int, slots: int) -> None:
+        self.address = address
+        self.agent = agent
+        self.behaviour = behaviour
+        self.capacity = capacity
+        self.slots = slots
+        self.mail: deque[Envelope] | tuple[()] = ()
+        self.parked: deque[ParkedCall] | None = None
+        self.state = State.STARTING
+        self.is_listed = False  # among the dispatcher's ready cells
+        self.running = 0  # slots in use
+        self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
+        self.leases: list[Lease] | None = None
+        self.life: Life | None = None
+        self.restarts = 0
+        self.accepted = self.completed = self.failed = self.dead_lettered = self.expired = self.cancelled = 0
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.address!r} {self.state.label} {len(self.mail)} waiting {self.running} running>"
+
+    def have_life(self) -> "Life":
+        """Return the record of what only some agents have, made at its first use."""
+        if self.life is None:
+            self.life = Life()
+        return self.life
+
+    # -- the mailbox ---------------------------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Say whether an envelope could be put in now without overtaking one that waits for room."""
+        return len(self.mail) < self.capacity and not self.parked
+
+    def put(self, envelope: Envelope) -> None:
+        """Put *envelope* at the end; the caller has asked for room."""
+        mail = self.mail
+        if mail.__class__ is tuple:
+            mail = self.mail = deque()
+        mail.append(envelope)  # type: ignore[union-attr]
+        self.accepted += 1
+
+    def park(self, call: "ParkedCall") -> None:
+        """Put the envelope of *call* in as soon as there is room."""
+        if self.parked is None:
+            self.parked = deque()
+        self.parked.append(call)
+
+    def unpark(self, envelope: Envelope) -> bool:
+        """Take back what `park` was asked for; say whether it had not happened yet."""
+        for call in self.parked or ():
+            if call.envelope is envelope:
+                self.parked.remove(call)  # type: ignore[union-attr]
+                return True
+        return False
+
+    def admit(self) -> None:
+        """Let in whoever waits for room, as far as there is room."""
+        while self.parked and len(self.mail) < self.capacity:
+            call = self.parked.popleft()
+            self.put(call.envelope)
+            call.admitted()
+
+    def discard(self, envelope: Envelope) -> bool:
+        """Take *envelope* out of the mailbox; say whether it was still there."""
+        try:
+            self.mail.remove(envelope)  # type: ignore[union-attr]
+        except (ValueError, AttributeError):
+            return False
+        self.admit()
+        return True
+
+    def take(self) -> Envelope | None:
+        """Take the next envelope that may be handled now, or `None`."""
+        if not self.mail or not self.state.handles_mail:
+            return None
+        if self.busy_keys:
+            return self._take_other_key()
+        envelope = self.mail.popleft()  # type: ignore[union-attr]
+        if self.parked:
+            self.admit()
+        return envelope
+
+    def _take_other_key(self) -> Envelope | None:
+        """Take the first envelope of a conversation that nobody is handling."""
+        key_of = self.agent.serial_key
+        for index, envelope in enumerate(self.mail):
+            key = key_of(envelope)
+            if key is None or key not in self.busy_keys:  # type: ignore[operator]
+                del self.mail[index]  # type: ignore[union-attr]
+                self.admit()
+                return envelope
+        return None
+
+    # -- counting ------------------------------------------------------------------------------------------------------
+
+    def pending(self) -> int:
+        """Count the envelopes in the mailbox and in running handlers."""
+        if not self.leases:
+            return len(self.mail) + self.running
+        held = sum(lease.count_held() for lease in self.leases)
+        return len(self.mail) + self.running - len(self.leases) + held
+
+    def statistics(self) -> AgentStatistics:
+        """Return the counters as they are now."""
+        return AgentStatistics(
+            address=self.address,
+            state=self.state.label,
+            accepted=self.accepted,
+            completed=self.completed,
+            failed=self.failed,
+            dead_lettered=self.dead_lettered,
+            expired=self.expired,
+            cancelled=self.cancelled,
+            pending=self.pending(),
+            restarts=self.restarts,
+        )
+
+
+class Life:
+    """What only some agents have: hooks under way, timers, background tasks, a lifespan, a history of failures."""
+
+    __slots__ = ("changed", "failures", "lifespan", "start_error", "tasks", "timers")
+
+    def __init__(self) -> None:
+        self.tasks: set[Task] = set()
+        self.timers: set[Timer] = set()
+        self.failures: deque[float] = deque()
+        self.lifespan: Lifespan | None = None
+        self.start_error: BaseException | None = None
+        self.changed: Signal | None = None

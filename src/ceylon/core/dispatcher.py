@@ -1,0 +1,405 @@
+"""Give ready agents a worker, one message at a time each.
+
+Idle agents own no task. A worker is a task that takes agents from the ready queue, runs up to a batch of messages of
+each and gives the loop a checkpoint in between. While a handler waits, its worker waits with it, and another one is
+woken: there is no cap, because a capped pool of handlers that ask each other is a deadlock of its own.
+
+The invariant: while agents are ready, something on the loop is going to look at them ("covered"). That is a worker
+that has been woken, a worker that gives way for a moment, or a callback set when a worker began a stretch: control
+coming back to the loop meanwhile means that the worker's handler waits.
+"""
+
+import contextvars
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ceylon.core.context import Context
+from ceylon.core.current import current
+from ceylon.core.handlers import Handler, Refusal
+from ceylon.core.invocation import LAZY, as_asker_sees, invoke, settle_lazy
+from ceylon.core.ledger import Reason
+from ceylon.core.threads import EXPIRED
+from ceylon.errors import StrayCancellationError, UnhandledMessageError
+from ceylon.messages import STREAM, TELL, Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver, Future, Task
+    from ceylon.core.cell import Cell
+    from ceylon.core.interior import Interior
+    from ceylon.core.threads import Lease
+    from ceylon.messages import Envelope
+
+__all__ = ["Dispatcher", "Worker"]
+
+_copy_context = contextvars.copy_context
+
+
+class Worker:
+    """One task of the pool, and what it is doing."""
+
+    __slots__ = ("context", "is_cancelling", "is_given_up", "parked", "task")
+
+    def __init__(self, task: "Task") -> None:
+        self.task = task
+        self.context: Context | None = None  # of the handler under way
+        self.is_cancelling = False  # by the mesh: a cancellation from elsewhere is a failure
+        self.is_given_up = False  # the handler ignored that, and its outcome is counted already
+        self.parked: Future | None = None
+
+
+class Dispatcher:
+    """The ready queue and the workers of one mesh."""
+
+    def __init__(self, interior: "Interior", driver: "Driver") -> None:
+        self._interior = interior
+        self._driver = driver
+        self._router = interior.router
+        self._threads = interior.threads
+        self._batch = interior.settings.batch_messages
+        self._keep_idle = interior.settings.idle_workers
+        self._threads_per_agent = interior.settings.threads_per_agent
+        self._ready: deque[Cell] = deque()
+        self._idle: list[Worker] = []
+        self._workers: set[Worker] = set()
+        self._is_covered = False
+        self._is_watching = False
+        self._giving_way = 0
+        self._is_closed = False
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers there are, busy or parked."""
+        return len(self._workers)
+
+    # -- ready agents --------------------------------------------------------------------------------------------------
+
+    def offer(self, cell: "Cell") -> None:
+        """Let a worker look at *cell*, which has mail and perhaps a free slot."""
+        if not cell.is_listed and cell.running < cell.slots and cell.state.handles_mail:
+            cell.is_listed = True
+            self._ready.append(cell)
+            if not self._is_covered:
+                self._cover()
+
+    def _cover(self) -> None:
+        """Wake a worker, or start one."""
+        self._is_covered = True
+        if self._idle:
+            parked = self._idle.pop().parked
+            if parked is not None and not parked.done():
+                parked.set_result(None)
+        elif not self._is_closed:
+            self._driver.spawn(self._work, "ceylon worker")
+
+    def _watch(self) -> None:
+        """Control is back on the loop: whoever had begun a stretch waits in a handler, gives way, or has parked."""
+        self._is_watching = False
+        if not self._giving_way:
+            self._is_covered = False
+            if self._ready:
+                self._cover()
+
+    # -- workers -------------------------------------------------------------------------------------------------------
+
+    async def _work(self, task: "Task") -> None:
+        """Serve ready agents; a worker's whole life. It ends when it is one too many, or when a handler left its mark."""
+        worker = Worker(task)
+        self._workers.add(worker)
+        try:
+            with task.life():
+                await self._serve_all(worker)
+        except BaseException:  # noqa: BLE001 – leaving a spoilt scope may raise; the pool goes on with another worker
+            pass
+        finally:
+            self._workers.discard(worker)
+            if worker in self._idle:  # cancelled while parked: the loop is ending
+                self._idle.remove(worker)
+            if not self._is_watching and not self._giving_way:
+                self._is_covered = False
+                if self._ready:
+                    self._cover()
+
+    async def _serve_all(self, worker: Worker) -> None:
+        ready = self._ready
+        budget = self._batch
+        while True:
+            if not ready:
+                if not await self._park(worker):
+                    return
+                budget = self._batch
+                continue
+            cell = ready.popleft()
+            cell.is_listed = False
+            self._is_covered = True
+            if not self._is_watching:
+                self._is_watching = True
+                self._driver.call_soon(self._watch)
+            served = await self._serve(worker, cell)
+            if served < 0:
+                return
+            budget -= served + 1
+            if budget <= 0:
+                budget = self._batch
+                self._giving_way += 1
+                try:
+                    await self._driver.checkpoint()
+                finally:
+                    self._giving_way -= 1
+
+    async def _park(self, worker: Worker) -> bool:
+        """Wait for agents to be ready; say no if there are enough who do."""
+        if not self._is_watching and not self._giving_way:
+            self._is_covered = False
+        if len(self._idle) >= self._keep_idle or self._is_closed:
+            return False
+        worker.parked = self._driver.future()
+        self._idle.append(worker)
+        await worker.parked
+        worker.parked = None
+        return not self._is_closed
+
+    async def _serve(self, worker: Worker, cell: "Cell") -> int:
+        """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on."""
+        find = cell.behaviour.find
+        for served in range(self._batch):
+            if cell.running >= cell.slots:
+                return served
+            envelope = cell.take()
+            if envelope is None:
+                return served
+            deadline = envelope.deadline
+            if deadline is not None and deadline <= self._driver.now():
+                self._expire(cell, envelope)
+                continue
+            try:
+                handler = find(envelope)
+            except Refusal as refusal:
+                self._refuse(cell, envelope, refusal)
+                continue
+            if handler.threaded and not handler.yields and envelope.kind is not STREAM:
+                if not self._lease(cell, handler, envelope):
+                    return served
+                continue
+            if not await self._handle(worker, cell, handler, envelope):
+                if cell.mail:
+                    self.offer(cell)
+                return -1
+        if cell.mail:
+            self.offer(cell)
+        return self._batch
+
+    async def _handle(self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
+        """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
+        cell.running += 1
+        key = None
+        if cell.slots > 1:
+            key = self._occupy(cell, envelope)
+        context = Context(self._interior, cell, envelope)
+        worker.context = context
+        current.set(context)
+        before = _copy_context()
+        try:
+            if handler.direct and envelope.kind is not STREAM:
+                if handler.takes_context:
+                    value = await handler.function(cell.agent, envelope.message, context)
+                else:
+                    value = await handler.function(cell.agent, envelope.message)
+                if type(value) in LAZY:
+                    value = await settle_lazy(value, context, self._threads, threaded=False)
+            else:
+                value = await invoke(handler, context, self._threads)
+        except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
+            worker.context = None
+            if worker.is_given_up:
+                return False
+            self._leave(cell, key)
+            self._caught(worker, context, error)
+        else:
+            worker.context = None
+            if worker.is_given_up:
+                return False
+            self._leave(cell, key)
+            cell.completed += 1
+            if envelope.kind is not TELL and not context.has_replied:
+                self._router.reply(envelope, Outcome(value))
+            router = self._router
+            router.open_envelopes -= 1
+            if not router.open_envelopes and router.on_quiet is not None:
+                router.on_quiet()
+        return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
+
+    def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
+        """Note the conversation, if agents have such, and let another worker use the slots that are left."""
+        key = cell.agent.serial_key(envelope)
+        if key is not None:
+            if cell.busy_keys is None:
+                cell.busy_keys = set()
+            cell.busy_keys.add(key)
+        if cell.mail:
+            self.offer(cell)
+        return key
+
+    def _leave(self, cell: "Cell", key: Any) -> None:
+        cell.running -= 1
+        if key is not None and cell.busy_keys is not None:
+            cell.busy_keys.discard(key)
+        if not cell.state.handles_mail:
+            self._interior.lifecycle.settled(cell)
+        elif cell.mail and not cell.is_listed and cell.slots > 1:
+            self.offer(cell)
+
+    # -- outcomes ------------------------------------------------------------------------------------------------------
+
+    def _caught(self, worker: Worker, context: Context, error: BaseException) -> None:
+        """Say what a handler's exception means: the mesh's own cancellation, or a failure."""
+        cell, envelope = context.cell, context.envelope
+        if isinstance(error, self._driver.cancellation):
+            if worker.is_cancelling:
+                self._cancelled(cell, envelope)
+                return
+            stray = StrayCancellationError(cell.address)
+            stray.__cause__ = error
+            error = stray
+        self.failed(cell, envelope, error, has_replied=context.has_replied)
+
+    def failed(self, cell: "Cell", envelope: "Envelope", error: BaseException, *, has_replied: bool = False) -> None:
+        """Count *envelope* as failed, tell the asker or the log, and let the supervisor decide."""
+        cell.failed += 1
+        if envelope.kind is TELL:
+            self._interior.report_failed_tell(cell, envelope, error)
+        elif not has_replied:
+            self._router.reply(envelope, Outcome(error=as_asker_sees(error, envelope, cell.address)))
+        self._router.ended()
+        if isinstance(error, KeyboardInterrupt):
+            self._interior.interrupt()
+        elif not isinstance(error, Refusal):
+            self._interior.lifecycle.supervise(cell, envelope, error)
+
+    def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
+        cell.cancelled += 1
+        if envelope.kind is not TELL and envelope.id in self._router.calls:
+            self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
+        self._router.ended()
+
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
+        """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
+        cell.expired += 1
+        self._router.ended()
+
+    def _refuse(self, cell: "Cell", envelope: "Envelope", refusal: Refusal) -> None:
+        """End an envelope that no handler takes."""
+        error = refusal.error
+        if isinstance(error, UnhandledMessageError):
+            if envelope.kind is TELL:
+                self._interior.report_unhandled(cell, error)
+            self._router.bounce(envelope, cell, Reason.UNHANDLED, error)
+        else:
+            self.failed(cell, envelope, refusal)
+
+    # -- leases --------------------------------------------------------------------------------------------------------
+
+    def _lease(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
+        """Give *cell* to a thread; say no, and put *envelope* back, if it has as many as an agent may have."""
+        if cell.leases and len(cell.leases) >= self._threads_per_agent:
+            cell.mail.appendleft(envelope)  # type: ignore[union-attr]
+            return False
+        self._threads.lease(cell, handler, envelope)
+        return True
+
+    def lease_reported(self, lease: "Lease", envelope: "Envelope", outcome: Outcome) -> None:
+        """Take over how one leased envelope ended."""
+        if lease.is_abandoned:
+            return
+        lease.report()
+        cell = lease.cell
+        if cell.parked:
+            cell.admit()
+        if outcome is EXPIRED:
+            self._expire(cell, envelope)
+        elif outcome.error is not None:
+            self.failed(cell, envelope, outcome.error)
+        else:
+            if type(outcome.value) in LAZY:
+                self._driver.spawn(lambda task: self._finish_lazy(task, cell, envelope, outcome.value), "ceylon result")
+                cell.running += 1
+                return
+            cell.completed += 1
+            if envelope.kind is not TELL and envelope.id in self._router.calls:
+                self._router.reply(envelope, outcome)
+            self._router.ended()
+
+    async def _finish_lazy(self, task: "Task", cell: "Cell", envelope: "Envelope", value: Any) -> None:
+        """Run what a sync handler returned unfinished: a coroutine or a generator."""
+        worker = Worker(task)
+        self._workers.add(worker)
+        with task.life():
+            handler = Handler(lambda *_: value, "result", False, False, False, False)  # noqa: FBT003 – a table's row
+            await self._handle(worker, cell, handler, envelope)
+        cell.running -= 1
+        self._workers.discard(worker)
+
+    def lease_ended(self, lease: "Lease") -> None:
+        """Let the dispatcher have the agent again."""
+        if lease.is_abandoned:
+            return
+        cell = lease.cell
+        if cell.leases is not None:
+            cell.leases.remove(lease)
+        cell.running -= 1
+        if not cell.state.handles_mail:
+            self._interior.lifecycle.settled(cell)
+        elif cell.mail:
+            self.offer(cell)
+
+    # -- cancelling ----------------------------------------------------------------------------------------------------
+
+    def is_handling(self, cell: "Cell", envelope_id: int) -> bool:
+        """Say whether a handler of *cell* is under way for this envelope."""
+        if any(lease.envelope is not None and lease.envelope.id == envelope_id for lease in cell.leases or ()):
+            return True
+        return any(w.context is not None and w.context.envelope.id == envelope_id for w in self._workers)
+
+    def abandon(self, envelope: "Envelope") -> None:
+        """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
+        for worker in self._workers:
+            context = worker.context
+            if context is not None and context.envelope is envelope:
+                try:
+                    shielded = context.cell.behaviour.find(envelope).shielded
+                except Refusal:
+                    shielded = False
+                if not shielded:
+                    self._cancel(worker)
+                return
+
+    def cancel_handlers(self, cell: "Cell | None" = None) -> None:
+        """Cancel what runs on the loop: every handler, or those of *cell*."""
+        for worker in list(self._workers):
+            if worker.context is not None and (cell is None or worker.context.cell is cell):
+                self._cancel(worker)
+
+    def give_up(self, cell: "Cell") -> list["Envelope | None"]:
+        """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
+        given_up: list[Envelope | None] = []
+        for worker in self._workers:
+            if worker.context is not None and worker.context.cell is cell:
+                worker.is_given_up = True
+                cell.running -= 1
+                given_up.append(worker.context.envelope)
+        return given_up
+
+    def _cancel(self, worker: Worker) -> None:
+        if not worker.is_cancelling:
+            worker.is_cancelling = True
+            worker.task.cancel()
+
+    def close(self) -> None:
+        """Let the workers end; handlers under way are given up."""
+        self._is_closed = True
+        for worker in list(self._workers):
+            if worker.context is not None:
+                self._cancel(worker)
+        while self._idle:
+            parked = self._idle.pop().parked
+            if parked is not None and not parked.done():
+                parked.set_result(None)

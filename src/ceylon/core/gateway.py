@@ -1,0 +1,220 @@
+"""The way onto the mesh's loop for whoever calls: a task on that loop, a task on another loop, or a plain thread.
+
+An operation is a function that takes a sink and starts something on the mesh's loop, returning the call to cancel
+should the caller leave. Three ways lead there, and none of them repeats what an operation does.
+"""
+
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ceylon.core.backend import Sink, current_driver, in_notebook, running_loop
+from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.messages import Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver, Future
+    from ceylon.core.calls import Call
+    from ceylon.core.threads import ThreadPool
+
+__all__ = ["Gateway", "Operation"]
+
+Operation: TypeAlias = "Callable[[Sink], Call | None]"
+
+
+class ForeignSink:
+    """A result on its way to another loop."""
+
+    __slots__ = ("_driver", "_is_done", "future")
+
+    def __init__(self, driver: "Driver") -> None:
+        self._driver = driver
+        self._is_done = False
+        self.future: Future = driver.future()
+
+    def done(self) -> bool:
+        """Say whether there is a result."""
+        return self._is_done
+
+    def set_result(self, result: Any, /) -> None:
+        """Send the result over; a loop that has ended meanwhile waits for nothing."""
+        self._is_done = True
+        try:
+            self._driver.call_threadsafe(lambda: self._arrive(result))
+        except RuntimeError:
+            return
+
+    def _arrive(self, result: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+
+class ThreadSink:
+    """A result that a thread waits for."""
+
+    __slots__ = ("_lock", "_result")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._result: Any = None
+
+    def done(self) -> bool:
+        """Say whether there is a result."""
+        return not self._lock.locked()
+
+    def set_result(self, result: Any, /) -> None:
+        """Wake the thread."""
+        self._result = result
+        self._lock.release()
+
+    def wait(self) -> Any:
+        """Wait for the result; Ctrl-C interrupts a main thread here."""
+        with self._lock:
+            return self._result
+
+
+class Gateway:
+    """One mesh's door: a queue of what other threads want done, with one wake-up for many."""
+
+    def __init__(self, mesh: str) -> None:
+        self._mesh = mesh
+        self._driver: Driver
+        self._threads: ThreadPool
+        self._thread = -1
+        self._inbox: deque[Callable[[], Any]] = deque()
+        self._is_armed = False
+        self._closing = threading.Lock()
+        self._why_closed = "it has not been started; use `async with mesh:` or `await mesh.start()`"
+        self._has_warned = False
+
+    def open(self, driver: "Driver", threads: "ThreadPool") -> None:
+        """Let callers in, from now on."""
+        self._driver, self._threads, self._thread = driver, threads, driver.thread
+        self._why_closed = ""
+
+    def is_inside(self) -> bool:
+        """Say whether the caller is on the mesh's own loop."""
+        return threading.get_ident() == self._thread and self._driver.is_current()
+
+    # -- three ways ----------------------------------------------------------------------------------------------------
+
+    async def perform(self, operation: Operation) -> Outcome:
+        """Do *operation* and await its outcome, from any loop; cancelling the await cancels the call.
+
+        Raises:
+            MeshClosedError: the mesh is not running.
+        """
+        if self.is_inside():
+            self.check_open()
+            future = self._driver.future()
+            call = operation(future)
+            try:
+                return await future  # type: ignore[no-any-return]
+            except BaseException:
+                if call is not None:
+                    call.cancel()
+                raise
+        return await self._perform_from_afar(operation)
+
+    async def _perform_from_afar(self, operation: Operation) -> Outcome:
+        sink = ForeignSink(current_driver())
+        calls: list[Call | None] = []
+        self.post(lambda: calls.append(operation(sink)))
+        try:
+            return await sink.future  # type: ignore[no-any-return]
+        except BaseException:
+            self.post_quietly(lambda: [call.cancel() for call in calls if call is not None])
+            raise
+
+    def block(self, verb: str, operation: Operation, instead: str = "") -> Outcome:
+        """Do *operation* and wait for its outcome in this thread.
+
+        Raises:
+            BlockingCallError: this thread runs the mesh's loop, which could then never answer.
+            MeshClosedError: the mesh is not running.
+        """
+        self.check_open()
+        if threading.get_ident() == self._thread:
+            raise BlockingCallError(verb, instead or f"`await` and the async `{verb}`")
+        self._warn_foreign_loop(verb)
+        sink = ThreadSink()
+        calls: list[Call | None] = []
+        self.post(lambda: calls.append(operation(sink)))
+        try:
+            with self._threads.giving_back():
+                return sink.wait()  # type: ignore[no-any-return]
+        except BaseException:
+            self.post_quietly(lambda: [call.cancel() for call in calls if call is not None])
+            raise
+
+    def _warn_foreign_loop(self, verb: str) -> None:
+        """Warn once where a blocking verb holds up somebody else's loop."""
+        if self._has_warned or running_loop() is None or in_notebook():
+            return
+        self._has_warned = True
+        warnings.warn(
+            f"the blocking `{verb}` holds up the event loop that runs here; await the async twin instead",
+            RuntimeWarning,
+            stacklevel=_depth_outside(),
+        )
+
+    # -- the inbox -----------------------------------------------------------------------------------------------------
+
+    def post(self, callback: Callable[[], Any]) -> None:
+        """Run *callback* on the mesh's loop, soon; from any thread.
+
+        Raises:
+            MeshClosedError: the mesh is not running.
+        """
+        with self._closing:
+            self.check_open()
+            self._inbox.append(callback)
+        if not self._is_armed:
+            self._is_armed = True
+            try:
+                self._driver.call_threadsafe(self.drain)
+            except RuntimeError as error:
+                raise MeshClosedError(self._mesh, "its event loop has ended") from error
+
+    def post_quietly(self, callback: Callable[[], Any]) -> None:
+        """Run *callback* on the mesh's loop if that still runs; safe while garbage is collected, so without a lock."""
+        if not self._why_closed:
+            try:
+                self._driver.call_threadsafe(callback)
+            except RuntimeError:
+                return
+
+    def drain(self) -> None:
+        """Do what was posted; on the loop."""
+        self._is_armed = False
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def close(self, why: str) -> None:
+        """Take nothing any more; what was posted before is still done."""
+        with self._closing:
+            self._why_closed = why
+        self.drain()
+
+    def forget(self, why: str) -> None:
+        """Take nothing any more, in a forked child: no loop is there, and another thread may have held the lock."""
+        self._closing = threading.Lock()
+        self._why_closed, self._thread = why, -1
+        self._inbox.clear()
+
+    def check_open(self) -> None:
+        """Raise `MeshClosedError` if the mesh is not running."""
+        if self._why_closed:
+            raise MeshClosedError(self._mesh, self._why_closed)
+
+
+def _depth_outside() -> int:
+    """Return the stack level of the first caller outside this package, for a warning's place."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 – as `warnings` itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ceylon":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -1,0 +1,251 @@
+"""Which function of an agent takes which message: read once, when the class is made.
+
+`@on` marks a method, `Behaviour` collects the marked ones of a class and answers "who takes this message?" for the
+dispatcher. Whether a handler is sync or async, takes a context, or yields is decided here and never asked again.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, overload
+
+import msgspec
+
+from ceylon.core.hints import caller_locals, resolve_hints
+from ceylon.core.topics import TopicPattern
+from ceylon.errors import DefinitionError, UnhandledMessageError, UnknownActionError
+from ceylon.messages import ActionCall, Envelope, type_name
+from ceylon.settings import DEFAULTS
+
+__all__ = ["Behaviour", "Handler", "Refusal", "make_handler", "on"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK: Final = "__ceylon_on__"
+
+
+class Refusal(Exception):  # noqa: N818 – it never reaches a user; the error inside does
+    """Raised around a handler to give the asker `error` as it is: the mistake was the asker's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What `@on` leaves on a function."""
+
+    topic: str | None
+    inline: bool | None
+    shielded: bool
+    scope: dict[str, Any]
+
+
+class Handler(msgspec.Struct, frozen=True, eq=False):
+    """One function of an agent class, with all that the dispatcher must know to call it.
+
+    `threaded`: runs in a worker thread. `yields`: is a generator function, sync or async. `shielded`: runs to its end
+    although its asker has left.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    is_async: bool
+    threaded: bool
+    yields: bool
+    takes_context: bool
+    shielded: bool = False
+    direct: bool = False  # an async function whose result can be awaited right away: the dispatcher's short road
+
+
+@overload
+def on(function: F, /) -> F: ...
+@overload
+def on(*, topic: str | None = None, inline: bool | None = None, shielded: bool = False) -> Callable[[F], F]: ...
+def on(
+    function: F | None = None, /, *, topic: str | None = None, inline: bool | None = None, shielded: bool = False
+) -> F | Callable[[F], F]:
+    """Mark a method as the handler of the messages its first parameter is annotated with.
+
+    Args:
+        function: The method, where `@on` stands bare: ``(self, message)`` or ``(self, message, context)``.
+        topic: Subscribe the agent to the topics this pattern matches; ``*`` is one word, ``**`` any number at the end.
+        inline: Run a plain `def` on the event loop; for handlers that never block. Default: what the class says.
+        shielded: Let the handler run to its end when its asker has left.
+
+    Raises:
+        DefinitionError: when the class is made, if the function could never be a handler.
+    """
+
+    def mark(marked: F) -> F:
+        if not inspect.isfunction(marked):
+            message = f"@on is for methods of an agent, not for {marked!r}"
+            raise DefinitionError(message)
+        setattr(marked, _MARK, Mark(topic, inline, shielded, caller_locals(marked)))
+        return marked
+
+    return mark if function is None else mark(function)
+
+
+class Behaviour:
+    """What a class of agents does: its handlers, hooks and options, shared by all its instances."""
+
+    def __init__(self, cls: type, *, inline: bool, actions: Mapping[str, Handler]) -> None:
+        self.cls = cls
+        self.actions = actions
+        self._inline = inline
+        self._by_type: dict[type, Handler] = {}
+        self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
+        self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
+        self._found: dict[type, Handler | None] = {}
+        catch_all = getattr(cls, "on_message", None)
+        self._catch_all = None if catch_all is None else make_handler(catch_all, inline=inline)
+        self.read(final=False)
+
+    def read(self, *, final: bool) -> None:
+        """Read the annotations of the marked methods; those that name classes still to come wait until *final*.
+
+        Raises:
+            DefinitionError: an annotation is missing, is no type, or two handlers take one type.
+        """
+        unread, self._unread = self._unread, []
+        for function, mark in unread:
+            try:
+                accepted = _accepted_types(self.cls, function, mark)
+            except DefinitionError as error:
+                if final or not isinstance(error.__cause__, NameError):
+                    raise
+                self._unread.append((function, mark))
+                continue
+            self._register(function, mark, accepted)
+
+    def _register(self, function: Callable[..., Any], mark: Mark, accepted: tuple[type, ...]) -> None:
+        inline = self._inline if mark.inline is None else mark.inline
+        handler = make_handler(function, inline=inline, shielded=mark.shielded)
+        if mark.topic is not None:
+            self._topics.append((TopicPattern(mark.topic), handler, accepted))
+            return
+        for message_type in accepted:
+            other = self._by_type.setdefault(message_type, handler)
+            if other is not handler:
+                message = (
+                    f"{self.cls.__name__}.{other.name} and {self.cls.__name__}.{handler.name} both take "
+                    f"{message_type.__name__}; one handler a type"
+                )
+                raise DefinitionError(message)
+
+    @property
+    def patterns(self) -> tuple[TopicPattern, ...]:
+        """The topics that agents of this class subscribe to."""
+        return tuple(pattern for pattern, _, _ in self._topics)
+
+    def find(self, envelope: Envelope) -> Handler:
+        """Return the handler for *envelope*.
+
+        Raises:
+            Refusal: there is none.
+        """
+        message = envelope.message
+        message_type = type(message)
+        if message_type is ActionCall:
+            return self._find_action(envelope.recipient, message.action)
+        if envelope.topic is not None:
+            for pattern, handler, accepted in self._topics:
+                if pattern.matches(envelope.topic) and isinstance(message, accepted):
+                    return handler
+        try:
+            handler_or_none = self._found[message_type]
+        except KeyError:
+            handler_or_none = self._find_by_type(message_type)
+        if handler_or_none is None:
+            raise Refusal(UnhandledMessageError(envelope.recipient, type_name(message), self.handled()))
+        return handler_or_none
+
+    def handled(self) -> list[str]:
+        """Name the types that have a handler."""
+        return sorted(message_type.__name__ for message_type in self._by_type)
+
+    def _find_action(self, address: str, action: str) -> Handler:
+        try:
+            return self.actions[action]
+        except KeyError:
+            raise Refusal(UnknownActionError(address, action, self.actions)) from None
+
+    def _find_by_type(self, message_type: type) -> Handler | None:
+        """Find the handler of the most specific type, and remember it within bounds."""
+        handler = next((self._by_type[base] for base in message_type.__mro__ if base in self._by_type), self._catch_all)
+        if len(self._found) < DEFAULTS.handler_types:
+            self._found[message_type] = handler
+        return handler
+
+
+def make_handler(function: Callable[..., Any], *, inline: bool, shielded: bool = False, name: str = "") -> Handler:
+    """Read the signature of *function*, an unbound method, into a `Handler`.
+
+    Raises:
+        DefinitionError: it takes neither ``(self, message)`` nor ``(self, message, context)``.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    required = [p for p in positional if p.default is p.empty]
+    if len(positional) < 2 or len(required) > 3 or named:  # noqa: PLR2004 – self, message, context
+        message = f"{function.__qualname__}{inspect.signature(function)} is no handler: write (self, message) or (self, message, context)"
+        raise DefinitionError(message)
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return Handler(
+        function=function,
+        name=name or function.__name__,
+        is_async=is_async,
+        threaded=not is_async and not inline,
+        yields=yields,
+        takes_context=len(positional) > 2,  # noqa: PLR2004 – self, message, context
+        shielded=shielded,
+        direct=is_async and not yields,
+    )
+
+
+def _marked(cls: type) -> list[tuple[Callable[..., Any], Mark]]:
+    """Return the methods marked by `@on`, each in the version that *cls* has; an override keeps its base's mark."""
+    marks: dict[str, Mark] = {}
+    for base in reversed(cls.__mro__):
+        for name, member in vars(base).items():
+            mark = getattr(member, _MARK, None)
+            if isinstance(mark, Mark):
+                marks[name] = mark
+    found = [(getattr(cls, name), mark) for name, mark in marks.items()]
+    return [(function, mark) for function, mark in found if inspect.isfunction(function)]
+
+
+def _accepted_types(cls: type, function: Callable[..., Any], mark: Mark) -> tuple[type, ...]:
+    """Return the types that the message parameter's annotation names."""
+    where = f"{cls.__name__}.{function.__name__}"
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) < 2:  # noqa: PLR2004 – self and the message
+        message = f"{where} is marked @on but takes no message; write (self, message) or (self, message, context)"
+        raise DefinitionError(message)
+    hint = resolve_hints(function, mark.scope, names=[parameters[1]]).get(parameters[1])
+    if hint is None:
+        message = (
+            f"{where} is marked @on but its message {parameters[1]!r} has no annotation; annotate it with the type "
+            "it takes, or call the method on_message to take everything"
+        )
+        raise DefinitionError(message)
+    return tuple(_flatten(hint, where))
+
+
+def _flatten(hint: Any, where: str) -> list[type]:
+    """Return the classes in *hint*: a class, or a union of classes."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        return [found for part in typing.get_args(hint) for found in _flatten(part, where)]
+    if origin is typing.Annotated:
+        return _flatten(typing.get_args(hint)[0], where)
+    if hint is Any:
+        return [object]
+    if not isinstance(hint, type):
+        message = f"{where} takes {hint!r}, which is no class; handlers are found by class: write a class or a union of classes"
+        raise DefinitionError(message)
+    return [hint]

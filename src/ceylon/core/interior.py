@@ -1,0 +1,275 @@
+"""What a mesh is made of, wired up: one place that knows every part, so that the parts need not know each other.
+
+It exists from the mesh's making on; the parts that need a loop come with `open`.
+"""
+
+import os
+import random
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ceylon.core.belongings import Belongings
+from ceylon.core.cell import Cell
+from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.gateway import Gateway
+from ceylon.core.ids import new_id
+from ceylon.core.ledger import AgentStatistics, MeshStatistics
+from ceylon.core.lifecycle import Lifecycle
+from ceylon.core.log import logger
+from ceylon.core.resources import Resources
+from ceylon.core.router import Router
+from ceylon.core.supervision import Supervisor
+from ceylon.core.threads import ThreadPool
+from ceylon.core.timers import Timers
+from ceylon.errors import (
+    AgentStoppedError,
+    CeylonError,
+    DuplicateNameError,
+    MeshClosedError,
+    UnknownAgentError,
+    describe,
+)
+from ceylon.messages import Outcome, attempt, type_name
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver, Sink, Task
+    from ceylon.core.ports import AgentLike
+    from ceylon.errors import UnhandledMessageError
+    from ceylon.messages import Envelope
+    from ceylon.settings import Settings
+
+__all__ = ["Interior"]
+
+_live: "weakref.WeakSet[Interior]" = weakref.WeakSet()  # read by the fork hook below and by nothing else
+
+
+class Interior:
+    """The parts of one mesh, and what they tell each other through it."""
+
+    driver: "Driver"
+    timers: Timers
+    router: Router
+    threads: ThreadPool
+    dispatcher: Dispatcher
+    lifecycle: Lifecycle
+    belongings: Belongings
+    resources: Resources
+
+    def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
+        self.name = name
+        self.settings = settings
+        self.id = new_id()
+        self.thread = -1  # of the loop, while that runs
+        self.is_open = False
+        self.is_stopping = False
+        self.was_interrupted = False
+        self.on_interrupt: Callable[[], None] | None = None
+        self.supervisor = Supervisor(settings, random_source)
+        self.gateway = Gateway(name)
+        self.early: dict[str, Cell] = {}  # added before the mesh was started
+        self.was_opened = False
+        self._quiet: list[Sink] = []
+        self._idle_sink: Sink | None = None
+        self._running = 0
+        self._gone = Gone()
+        _live.add(self)
+
+    # -- opening and closing -------------------------------------------------------------------------------------------
+
+    def open(self, driver: "Driver") -> None:
+        """Put the parts together on the running loop, and start the agents that were added before."""
+        self.driver = driver
+        self.timers = Timers(driver)
+        self.router = Router(self.name, driver, self.timers, self.settings)
+        self.threads = ThreadPool(self, driver)
+        self.dispatcher = self.router.dispatcher = Dispatcher(self, driver)
+        self.lifecycle = Lifecycle(self)
+        self.belongings = Belongings(self)
+        self.resources = Resources(driver)
+        self.gateway.open(driver, self.threads)
+        self.router.on_quiet = self._tell_quiet
+        self.thread, self.is_open, self.was_opened = driver.thread, True, True
+        early, self.early = self.early, {}
+        for cell in early.values():
+            self.admit(cell)
+
+    def close(self, why: str) -> None:
+        """Take everything apart, now: calls end with `MeshClosedError`, threads that still run are given up."""
+        self.is_open, self.is_stopping, self.thread = False, True, -1
+        self.router.close(MeshClosedError(self.name, why))
+        self.threads.abandon()
+        self.dispatcher.close()
+        self.timers.close()
+        self.gateway.close(why)
+        for cell in list(self.router.cells.values()):
+            cell.agent.leave_home()
+
+    # -- agents --------------------------------------------------------------------------------------------------------
+
+    def cells(self) -> dict[str, Cell]:
+        """Return the agents by address, also before the mesh is opened and after."""
+        return self.router.cells if self.was_opened else self.early
+
+    def add(self, agent: "AgentLike", address: str) -> str:
+        """Take *agent* in under *address*, from any thread; return the address."""
+        if self.was_opened and not self.gateway.is_inside():
+            self.gateway.block("add", lambda sink: sink.set_result(attempt(lambda: self._place(agent, address)))).get()
+        else:
+            self._place(agent, address)
+        return address
+
+    def _place(self, agent: "AgentLike", address: str) -> None:
+        """Make a cell for *agent*; on the loop, or before there is one."""
+        if self.was_opened and (not self.is_open or self.is_stopping):
+            raise MeshClosedError(self.name, "it is closed")
+        if address in self.cells():
+            raise DuplicateNameError(address, self.name)
+        behaviour = type(agent).__ceylon_behaviour__
+        behaviour.read(final=True)
+        agent.claim(self)
+        capacity = self.settings.mailbox_capacity if agent.mailbox_capacity is None else agent.mailbox_capacity
+        cell = Cell(address, agent, behaviour, capacity, agent.concurrency)
+        if self.was_opened:
+            self.admit(cell)
+        else:
+            self.early[address] = cell
+            agent.move_in(self, address)
+
+    def stop_agent(self, address: str, sink: "Sink") -> None:
+        """End one agent; *sink* hears when it is gone."""
+        cell = self.router.cells.get(address)
+        if cell is None:
+            sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
+            return
+
+        async def stop(_: "Task") -> None:
+            await self.lifecycle.stop(cell)
+            sink.set_result(Outcome())
+
+        self.driver.spawn(stop, f"ceylon {address} stop")
+
+    def when_quiet(self, sink: "Sink") -> None:
+        """Let *sink* hear when nothing is in any mailbox or handler."""
+        self._quiet.append(sink)
+        self._tell_quiet()
+
+    def _tell_quiet(self) -> None:
+        if not self.router.open_envelopes:
+            quiet, self._quiet = self._quiet, []
+            for sink in quiet:
+                if not sink.done():
+                    sink.set_result(Outcome())
+
+    def when_idle(self, sink: "Sink") -> None:
+        """Let *sink* hear when no handler runs any more; every agent has been halted."""
+        self._idle_sink = sink
+        self._running = sum(cell.running for cell in self.router.cells.values()) + 1
+        self.one_settled()
+
+    def one_settled(self) -> None:
+        """One handler of a halted agent has ended."""
+        self._running -= 1
+        if not self._running and self._idle_sink is not None and not self._idle_sink.done():
+            self._idle_sink.set_result(Outcome())
+
+    def admit(self, cell: Cell) -> None:
+        """Give *cell* its address and start its agent."""
+        self.router.cells[cell.address] = cell
+        if cell.behaviour.patterns:
+            self.router.subscribers[cell.address] = cell
+        cell.agent.move_in(self, cell.address)
+        self.lifecycle.start(cell)
+
+    def adopt(self, cell: Cell) -> None:
+        """A new instance has taken an agent's place."""
+        cell.agent.move_in(self, cell.address)
+
+    def remove(self, cell: Cell) -> None:
+        """Take *cell* out; its counters stay in the sum."""
+        if self.router.cells.get(cell.address) is cell:
+            del self.router.cells[cell.address]
+            self.router.subscribers.pop(cell.address, None)
+            self._gone.add(cell.statistics())
+            cell.agent.leave_home()
+
+    # -- what the parts tell ------------------------------------------------------------------------------------------
+
+    def driver_now(self) -> float:
+        """Return the mesh's time, also from a worker thread."""
+        return self.driver.now_anywhere()
+
+    def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
+        """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
+        detail = describe(error)
+        logger().error(
+            "handler_failed", agent=cell.address, message=type_name(envelope.message), error=detail, exc_info=error
+        )
+        self.router.keep_failed(envelope, detail)
+
+    def report_unhandled(self, cell: Cell, error: "UnhandledMessageError") -> None:
+        """Likewise for a tell that no handler takes."""
+        logger().warning("message_unhandled", agent=cell.address, message=error.message_type)
+
+    def why_cancelled(self, cell: Cell) -> CeylonError:
+        """Return what the asker of a handler is told that the mesh has cancelled."""
+        if self.is_stopping:
+            return MeshClosedError(self.name, "it stopped before the agent answered")
+        return AgentStoppedError(cell.address)
+
+    def interrupt(self) -> None:
+        """A handler was hit by Ctrl-C: stop the mesh in order, and let whoever runs it know."""
+        self.was_interrupted = True
+        if self.on_interrupt is not None:
+            self.on_interrupt()
+
+    # -- statistics ----------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> MeshStatistics:
+        """Return every counter as it is now; on the loop."""
+        router = self.router
+        return MeshStatistics(
+            mesh=self.name,
+            agents={address: cell.statistics() for address, cell in router.cells.items()},
+            stopped_agents=self._gone.statistics(),
+            refused=router.dead_letters.refused(),
+            dead_letters=router.dead_letters.counts(),
+            late_replies=router.late_replies,
+            unheard=router.unheard,
+            pending_asks=len(router.calls),
+            timers=len(self.timers),
+            workers=self.dispatcher.worker_count,
+            threads=self.threads.statistics(),
+        )
+
+
+class Gone:
+    """The counters of agents that have left, added up."""
+
+    _NAMES = ("accepted", "completed", "failed", "dead_lettered", "expired", "cancelled", "pending", "restarts")
+
+    def __init__(self) -> None:
+        self._sums = dict.fromkeys(self._NAMES, 0)
+
+    def add(self, statistics: AgentStatistics) -> None:
+        """Add one agent's."""
+        for name in self._NAMES:
+            self._sums[name] += getattr(statistics, name)
+
+    def statistics(self) -> AgentStatistics:
+        """Return the sums."""
+        return AgentStatistics(address="", state="stopped", **self._sums)
+
+
+def _after_fork_in_child() -> None:
+    """No loop runs in a forked child, so no mesh does; every verb on one says so instead of waiting for ever."""
+    for interior in list(_live):
+        if interior.is_open:
+            interior.is_open, interior.thread = False, -1
+            interior.gateway.forget(
+                f"it was started before fork() in process {os.getppid()}; start one in this process"
+            )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

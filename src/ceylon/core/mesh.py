@@ -1,0 +1,205 @@
+"""The mesh: agents, a router and a dispatcher on the event loop it is opened on, asyncio or trio."""
+
+import random
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio.lowlevel
+import msgspec
+
+from ceylon.core.backend import current_driver
+from ceylon.core.interior import Interior
+from ceylon.core.ledger import MeshStatistics
+from ceylon.core.names import check_name
+from ceylon.core.ref import AsyncVerbs, Ref, address_of
+from ceylon.core.shutdown import Shutdown
+from ceylon.core.verbs import source_in
+from ceylon.errors import MeshClosedError, UnknownAgentError
+from ceylon.messages import Outcome
+from ceylon.settings import DEFAULTS, Settings
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
+    from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.ledger import DeadLetter
+    from ceylon.core.ports import AgentLike
+
+__all__ = ["Mesh"]
+
+
+class Mesh(AsyncVerbs):
+    """Agents, and the road between them.
+
+    ``async with Mesh("market") as mesh:`` opens it on the caller's loop; leaving the block drains it, leaving it by an
+    exception cancels what runs. `start` and `stop` do the same where there is no block (notebooks, web lifespans).
+    Its verbs can be awaited on any other loop too, and `blocking` has them for threads.
+
+    Args:
+        name: What it is called in logs and errors.
+        max_hops: How many agents a message may be passed through.
+        settings: Every other number; see `ceylon.settings`.
+        random_source: Where jitter comes from; give a seeded one to make it repeatable.
+    """
+
+    def __init__(
+        self,
+        name: str = "mesh",
+        *,
+        max_hops: int | None = None,
+        settings: Settings = DEFAULTS,
+        random_source: random.Random | None = None,
+    ) -> None:
+        if max_hops is not None:
+            settings = msgspec.structs.replace(settings, max_hops=max_hops)
+        self.name = check_name(name)
+        self._inside = Interior(self.name, settings, random.Random() if random_source is None else random_source)
+        self._shutdown: Shutdown | None = None
+
+    def __repr__(self) -> str:
+        state = "open" if self._inside.is_open else "closed"
+        return f"<Mesh {self.name!r} {state} {len(self._inside.cells())} agents>"
+
+    def _interior(self) -> Interior:
+        return self._inside
+
+    def _source(self) -> "Context | BlockingContext | None":
+        return source_in(self._inside)
+
+    # -- opening and closing -------------------------------------------------------------------------------------------
+
+    async def start(self) -> Self:
+        """Open the mesh on the running loop.
+
+        Raises:
+            MeshClosedError: it has been opened before; a mesh is used once.
+        """
+        if self._shutdown is not None:
+            raise MeshClosedError(self.name, "a mesh is opened once; make a new one")
+        driver = current_driver()
+        await anyio.lowlevel.checkpoint()  # loads anyio's backend now, not at the first message
+        self._inside.open(driver)
+        self._shutdown = Shutdown(self._inside)
+        self._inside.on_interrupt = lambda: self.begin_stop(at_once=True)
+        driver.spawn(self._shutdown.watch_loop, f"ceylon {self.name}")
+        return self
+
+    async def stop(self, name: "str | Ref | None" = None, *, at_once: bool = False) -> None:
+        """Stop the agent *name*, or the whole mesh.
+
+        A mesh takes nothing new, finishes what it has within 10 s, cancels the rest and gives it 5 s, then gives up
+        threads that still run. *at_once* leaves out the first of these. Whoever still waits gets `MeshClosedError`.
+
+        Raises:
+            UnknownAgentError: there is no such agent.
+        """
+        if name is not None:
+            await self._stop_agent(name if isinstance(name, str) else name.address)
+            return
+        if self._shutdown is None or self._shutdown.closed.is_raised:
+            return
+        if self._inside.gateway.is_inside():
+            self.begin_stop(at_once=at_once)
+            await self._shutdown.wait()
+        else:
+            await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
+
+    def begin_stop(self, *, at_once: bool) -> None:
+        """Begin what `stop` waits for; on the mesh's loop."""
+        if self._shutdown is not None:
+            self._shutdown.begin(at_once=at_once)
+
+    async def _stop_agent(self, address: str) -> None:
+        outcome = await self._inside.gateway.perform(lambda sink: self._inside.stop_agent(address, sink))
+        outcome.get()
+
+    def stop_for(self, sink: "Sink", *, at_once: bool) -> None:
+        """Begin what `stop` waits for, and let *sink* hear of its end; on the mesh's loop."""
+        self.begin_stop(at_once=at_once)
+        self.wait_for(sink)
+
+    def wait_for(self, sink: "Sink") -> None:
+        """Let *sink* hear of the mesh's end; on the mesh's loop."""
+        if self._shutdown is not None:
+            self._shutdown.closed.also(lambda: sink.set_result(Outcome()))
+
+    async def wait(self) -> None:
+        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        if self._shutdown is not None:
+            await self._shutdown.wait(shielded=False)
+
+    async def drain(self) -> None:
+        """Wait until nothing is in any mailbox or handler; the mesh stays open."""
+        (await self._inside.gateway.perform(self._inside.when_quiet)).get()
+
+    async def __aenter__(self) -> Self:
+        """Open the mesh on the running loop."""
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop(at_once=error is not None)
+        if self._inside.was_interrupted and error is None:
+            raise KeyboardInterrupt
+
+    # -- agents --------------------------------------------------------------------------------------------------------
+
+    def add(self, agent: "AgentLike") -> Ref:
+        """Take *agent* in and start it; messages sent to it wait until its `on_start` is done.
+
+        From another thread this blocks for the moment it takes.
+
+        Raises:
+            DuplicateNameError: there is an agent of this name.
+            AgentInUseError: another mesh has it.
+            MeshClosedError: the mesh is closed.
+        """
+        return Ref(self._inside, self._inside.add(agent, agent.name))
+
+    def ref(self, address: "str | Ref") -> Ref:
+        """Return a handle on *address*; whether anybody is there shows when it is used."""
+        return Ref(self._inside, address_of(address))
+
+    def agent(self, name: str) -> "AgentLike":
+        """Return the agent called *name*, after restarts the current instance.
+
+        Raises:
+            UnknownAgentError: there is none.
+        """
+        cell = self._inside.cells().get(name)
+        if cell is None:
+            raise UnknownAgentError(name, self._inside.cells())
+        return cell.agent
+
+    @property
+    def interior(self) -> Interior:
+        """The parts, for code of this package."""
+        return self._inside
+
+    @property
+    def agents(self) -> list[str]:
+        """The names of the agents, in the order they were added."""
+        return list(self._inside.cells())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the mesh takes messages."""
+        return self._inside.is_open
+
+    @property
+    def blocking(self) -> "BlockingMesh":
+        """The same mesh with blocking verbs, for other threads."""
+        from ceylon.core.blocking import BlockingMesh  # noqa: PLC0415 – its module needs this one
+
+        return BlockingMesh.of(self)
+
+    # -- looking in ----------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> MeshStatistics:
+        """Return every counter as it is now; exact on the mesh's loop, from elsewhere through `blocking`."""
+        return self._inside.statistics()
+
+    def dead_letters(self) -> "list[DeadLetter]":
+        """Return the last dead letters, oldest first."""
+        return self._inside.router.dead_letters.letters() if self._inside.was_opened else []

@@ -1,0 +1,62 @@
+"""What the core asks of the outside: the shape of an agent. Agents themselves live a layer above."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ceylon.core.handlers import Behaviour
+    from ceylon.core.interior import Interior
+    from ceylon.messages import Envelope
+
+__all__ = ["AgentLike", "Directive", "OnFailure"]
+
+Directive: TypeAlias = Literal["resume", "restart", "stop"]
+"""What a supervisor decides after a failure."""
+
+OnFailure: TypeAlias = "Directive | Callable[[BaseException, Envelope], Directive]"
+
+
+class AgentLike(Protocol):
+    """An agent, as the mesh sees it; `ceylon.Agent` is the one that users subclass."""
+
+    __ceylon_behaviour__: ClassVar["Behaviour"]
+    concurrency: int
+    mailbox_capacity: int | None
+    ask_timeout: float | None
+    on_failure: "OnFailure"
+    takes_keys: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        ...
+
+    def claim(self, interior: "Interior") -> None:
+        """Leave a mesh that holds the agent only for want of another.
+
+        Raises:
+            AgentInUseError: another mesh has it.
+        """
+        ...
+
+    def move_in(self, interior: "Interior", address: str) -> None:
+        """Know the mesh and the address from now on."""
+        ...
+
+    def leave_home(self) -> None:
+        """Be free for another mesh."""
+        ...
+
+    def serial_key(self, envelope: "Envelope") -> Hashable | None:
+        """Return what must not be handled twice at once; `None` for an envelope that is free."""
+        ...
+
+    def rebuild(self) -> "AgentLike":
+        """Return a new agent, made as this one was."""
+        ...
+
+    def hook(self, name: str) -> "Callable[..., Any] | None":
+        """Return the hook of this name if the class defines one of its own."""
+        ...

@@ -1,0 +1,280 @@
+"""Handles and verbs: what callers hold, and what they can do with it.
+
+`AsyncVerbs` and `BlockingVerbs` are the two skins around the operations of `verbs`; meshes and contexts wear them, a
+`Ref` or `BlockingRef` is one of them with an address.
+"""
+
+import abc
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import msgspec
+
+from ceylon.core import verbs
+from ceylon.core.names import check_address
+from ceylon.core.streams import BlockingStream, Stream
+from ceylon.messages import ActionCall, Message
+
+if TYPE_CHECKING:
+    from ceylon.core.context import _Context
+    from ceylon.core.interior import Interior
+
+__all__ = ["AsyncVerbs", "BlockingRef", "BlockingVerbs", "Options", "Ref", "address_of"]
+
+R = TypeVar("R")
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What `Ref.using` keeps for every verb; `None` leaves the default."""
+
+    timeout: float | None = None
+
+
+class AsyncVerbs(abc.ABC):
+    """tell, ask, stream, call, publish and broadcast, to be awaited on any loop."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def _interior(self) -> "Interior": ...
+
+    @abc.abstractmethod
+    def _source(self) -> "_Context | None": ...
+
+    async def tell(self, recipient: "str | Ref", message: Any) -> None:
+        """Put *message* into the mailbox of *recipient*; returns when it is there, and waits for no reply.
+
+        Raises:
+            MailboxFullError: there was no room for 5 s.
+            UnknownAgentError: nobody has that address.
+            MeshClosedError: the mesh is not running.
+        """
+        await verbs.tell(self._interior(), self._source(), address_of(recipient), message)
+
+    def tell_nowait(self, recipient: "str | Ref", message: Any) -> None:
+        """Put *message* into the mailbox of *recipient* now; only on the mesh's own loop.
+
+        Raises:
+            MailboxFullError: there is no room.
+        """
+        verbs.tell_nowait(self._interior(), self._source(), address_of(recipient), message)
+
+    @overload
+    def ask(
+        self, recipient: "str | Ref", message: Message[R], *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def ask(
+        self, recipient: "str | Ref", message: object, *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Any]: ...
+    def ask(self, recipient: "str | Ref", message: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Send *message* and await the reply, for *timeout* seconds.
+
+        The default is what is left of the asker's own deadline, else the receiver's `ask_timeout`, else 30 s.
+
+        Raises:
+            HandlerError: the handler raised; `root` is its exception.
+            AskTimeoutError: no reply in time.
+            DeliveryError: the message was refused.
+            UnhandledMessageError: the agent takes no such message.
+            DeadlockError: the asker would wait for itself.
+        """
+        return verbs.ask(self._interior(), self._source(), address_of(recipient), message, timeout)
+
+    def stream(
+        self, recipient: "str | Ref", message: Any, *, timeout: float | None = None, idle_timeout: float | None = None
+    ) -> Stream:
+        """Send *message* and take the reply part by part; it is sent when the first part is awaited.
+
+        Args:
+            recipient: An address or a ref.
+            message: What to send.
+            timeout: Seconds for the whole stream; by default only an inherited deadline bounds it.
+            idle_timeout: Seconds between two parts (60).
+        """
+        return verbs.stream(
+            Stream, self._interior(), self._source, address_of(recipient), message, timeout, idle_timeout
+        )
+
+    def call(self, recipient: "str | Ref", action: str, /, **arguments: Any) -> Coroutine[Any, Any, Any]:
+        """Run an *action* of *recipient* and await what it returns; every keyword belongs to the action.
+
+        Raises:
+            UnknownActionError: the agent has no such action.
+            ActionArgumentsError: the arguments do not fit its schema.
+            HandlerError: the action raised.
+        """
+        return verbs.ask(self._interior(), self._source(), address_of(recipient), ActionCall(action, arguments), None)
+
+    async def publish(self, topic: str, message: Any) -> int:
+        """Tell *message* to every subscriber of *topic*; return how many received it."""
+        return await verbs.publish(self._interior(), self._source(), topic, message, ())
+
+    async def broadcast(self, message: Any, *, exclude: "Iterable[str | Ref]" = ()) -> int:
+        """Tell *message* to every agent of the mesh but *exclude*; return how many received it."""
+        left_out = [address_of(recipient) for recipient in exclude]
+        return await verbs.publish(self._interior(), self._source(), None, message, left_out)
+
+
+class BlockingVerbs(abc.ABC):
+    """The same verbs, blocking the calling thread until they are done."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def _interior(self) -> "Interior": ...
+
+    @abc.abstractmethod
+    def _source(self) -> "_Context | None": ...
+
+    def tell(self, recipient: "str | BlockingRef | Ref", message: Any) -> None:
+        """Put *message* into the mailbox of *recipient*; see `AsyncVerbs.tell`."""
+        verbs.block_tell(self._interior(), self._source(), address_of(recipient), message)
+
+    @overload
+    def ask(self, recipient: "str | BlockingRef | Ref", message: Message[R], *, timeout: float | None = None) -> R: ...
+    @overload
+    def ask(self, recipient: "str | BlockingRef | Ref", message: object, *, timeout: float | None = None) -> Any: ...
+    def ask(self, recipient: "str | BlockingRef | Ref", message: Any, *, timeout: float | None = None) -> Any:
+        """Send *message* and wait for the reply; see `AsyncVerbs.ask`."""
+        return verbs.block_ask(self._interior(), self._source(), address_of(recipient), message, timeout)
+
+    def stream(
+        self,
+        recipient: "str | BlockingRef | Ref",
+        message: Any,
+        *,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+    ) -> BlockingStream:
+        """Send *message* and take the reply part by part; see `AsyncVerbs.stream`."""
+        return verbs.stream(
+            BlockingStream, self._interior(), self._source, address_of(recipient), message, timeout, idle_timeout
+        )
+
+    def call(self, recipient: "str | BlockingRef | Ref", action: str, /, **arguments: Any) -> Any:
+        """Run an *action* of *recipient*; see `AsyncVerbs.call`."""
+        message = ActionCall(action, arguments)
+        return verbs.block_ask(self._interior(), self._source(), address_of(recipient), message, None)
+
+    def publish(self, topic: str, message: Any) -> int:
+        """Tell *message* to every subscriber of *topic*; return how many received it."""
+        return verbs.block_publish(self._interior(), self._source(), topic, message, ())
+
+    def broadcast(self, message: Any, *, exclude: "Iterable[str | BlockingRef | Ref]" = ()) -> int:
+        """Tell *message* to every agent of the mesh but *exclude*; return how many received it."""
+        left_out = [address_of(recipient) for recipient in exclude]
+        return verbs.block_publish(self._interior(), self._source(), None, message, left_out)
+
+
+class _Handle:
+    """What both kinds of ref are: an address in a mesh."""
+
+    __slots__ = ("_mesh", "_options", "address")
+
+    def __init__(self, interior: "Interior", address: str, options: Options = Options()) -> None:
+        self._mesh = interior
+        self._options = options
+        self.address = check_address(address)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Handle) and other.address == self.address and other._mesh is self._mesh
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address!r} in mesh {self._mesh.name!r}>"
+
+
+class Ref(_Handle):
+    """A handle on an agent: safe to share, compare and send; its verbs are awaited, on any loop."""
+
+    __slots__ = ()
+
+    def using(self, *, timeout: float | None = None) -> "Ref":
+        """Return a ref whose asks, calls and streams take *timeout* seconds unless they say otherwise."""
+        return Ref(self._mesh, self.address, Options(timeout=timeout))
+
+    async def tell(self, message: Any) -> None:
+        """Put *message* into the agent's mailbox; see `AsyncVerbs.tell`."""
+        await verbs.tell(self._mesh, verbs.source_in(self._mesh), self.address, message)
+
+    def tell_nowait(self, message: Any) -> None:
+        """Put *message* into the agent's mailbox now; see `AsyncVerbs.tell_nowait`."""
+        verbs.tell_nowait(self._mesh, verbs.source_in(self._mesh), self.address, message)
+
+    @overload
+    def ask(self, message: Message[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def ask(self, message: object, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]: ...
+    def ask(self, message: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Send *message* and await the reply; see `AsyncVerbs.ask`."""
+        mesh = self._mesh
+        if timeout is None:
+            timeout = self._options.timeout
+        return verbs.ask(mesh, verbs.source_in(mesh), self.address, message, timeout)
+
+    def stream(self, message: Any, *, timeout: float | None = None, idle_timeout: float | None = None) -> Stream:
+        """Send *message* and take the reply part by part; see `AsyncVerbs.stream`."""
+        timeout = self._options.timeout if timeout is None else timeout
+        mesh = self._mesh
+        return verbs.stream(Stream, mesh, lambda: verbs.source_in(mesh), self.address, message, timeout, idle_timeout)
+
+    def call(self, action: str, /, **arguments: Any) -> Coroutine[Any, Any, Any]:
+        """Run an *action* of the agent; see `AsyncVerbs.call`."""
+        mesh = self._mesh
+        return verbs.ask(
+            mesh, verbs.source_in(mesh), self.address, ActionCall(action, arguments), self._options.timeout
+        )
+
+    @property
+    def blocking(self) -> "BlockingRef":
+        """The same handle with blocking verbs, for threads."""
+        return BlockingRef(self._mesh, self.address, self._options)
+
+
+class BlockingRef(_Handle):
+    """A handle on an agent whose verbs block the calling thread."""
+
+    __slots__ = ()
+
+    def using(self, *, timeout: float | None = None) -> "BlockingRef":
+        """Return a ref whose asks, calls and streams take *timeout* seconds unless they say otherwise."""
+        return BlockingRef(self._mesh, self.address, Options(timeout=timeout))
+
+    def tell(self, message: Any) -> None:
+        """Put *message* into the agent's mailbox; see `AsyncVerbs.tell`."""
+        verbs.block_tell(self._mesh, verbs.source_in(self._mesh), self.address, message)
+
+    def tell_nowait(self, message: Any) -> None:
+        """Put *message* into the agent's mailbox without waiting for room; see `AsyncVerbs.tell_nowait`."""
+        verbs.block_tell(self._mesh, verbs.source_in(self._mesh), self.address, message, nowait=True)
+
+    @overload
+    def ask(self, message: Message[R], *, timeout: float | None = None) -> R: ...
+    @overload
+    def ask(self, message: object, *, timeout: float | None = None) -> Any: ...
+    def ask(self, message: Any, *, timeout: float | None = None) -> Any:
+        """Send *message* and wait for the reply; see `AsyncVerbs.ask`."""
+        timeout = self._options.timeout if timeout is None else timeout
+        return verbs.block_ask(self._mesh, verbs.source_in(self._mesh), self.address, message, timeout)
+
+    def stream(
+        self, message: Any, *, timeout: float | None = None, idle_timeout: float | None = None
+    ) -> BlockingStream:
+        """Send *message* and take the reply part by part; see `AsyncVerbs.stream`."""
+        timeout = self._options.timeout if timeout is None else timeout
+        mesh = self._mesh
+        source = verbs.source_in(mesh)
+        return verbs.stream(BlockingStream, mesh, lambda: source, self.address, message, timeout, idle_timeout)
+
+    def call(self, action: str, /, **arguments: Any) -> Any:
+        """Run an *action* of the agent; see `AsyncVerbs.call`."""
+        message = ActionCall(action, arguments)
+        return verbs.block_ask(self._mesh, verbs.source_in(self._mesh), self.address, message, self._options.timeout)
+
+
+def address_of(recipient: "str | Ref | BlockingRef") -> str:
+    """Return the address that *recipient* names."""
+    return recipient if isinstance(recipient, str) else recipient.address

@@ -1,0 +1,309 @@
+"""Find the mailbox behind an address, put envelopes into it, and carry outcomes back to whoever asked."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ceylon.core.calls import AskCall, Call, PublishCall, TellCall
+from ceylon.core.ledger import DeadLetter, DeadLetters, Reason
+from ceylon.core.names import check_address, split_key
+from ceylon.core.topics import DEAD_LETTERS
+from ceylon.errors import (
+    CeylonError,
+    DeadlockError,
+    DeliveryError,
+    HopLimitError,
+    MailboxFullError,
+    MeshClosedError,
+    UnknownAgentError,
+)
+from ceylon.messages import TELL, Envelope, Kind, Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver, Sink
+    from ceylon.core.cell import Cell
+    from ceylon.core.context import Context
+    from ceylon.core.dispatcher import Dispatcher
+    from ceylon.core.timers import Timers
+    from ceylon.settings import Settings
+
+__all__ = ["Router"]
+
+C = TypeVar("C", bound=AskCall)
+
+
+class Router:
+    """Every address of one mesh, and every call that waits for a reply."""
+
+    dispatcher: "Dispatcher"
+
+    def __init__(self, mesh: str, driver: "Driver", timers: "Timers", settings: "Settings") -> None:
+        self.mesh = mesh
+        self.driver = driver
+        self.timers = timers
+        self.settings = settings
+        self.cells: dict[str, Cell] = {}
+        self.calls: dict[int, AskCall] = {}  # by envelope id
+        self.subscribers: dict[str, Cell] = {}  # cells whose agents subscribe to anything
+        self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
+        self.open_envelopes = 0  # accepted and not ended; the drain waits for none
+        self.late_replies = 0
+        self.unheard = 0
+        self.is_refusing = False  # a drain has begun: what agents send each other still passes
+        self.is_closed = False
+        self.on_quiet: Callable[[], None] | None = None
+        self._ids = itertools.count(1)
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def envelope(
+        self, kind: Kind, source: "Context | None", recipient: str, message: Any, topic: str | None = None
+    ) -> Envelope:
+        """Return *message* on its way, as part of what *source* is doing."""
+        if source is None:
+            return Envelope(next(self._ids), kind, "", recipient, message, None, 0, 0, (), topic)
+        cause = source.envelope
+        chain = cause.chain
+        if kind is not TELL:
+            chain = (*chain, source.address) if cause.kind is not TELL else (source.address,)
+        return Envelope(
+            next(self._ids), kind, source.address, recipient, message, None, cause.id, cause.hops + 1, chain, topic,
+            cause.trace, cause.budget,
+        )  # fmt: skip
+
+    def deliver(self, envelope: Envelope) -> "Cell | None":
+        """Put *envelope* into its recipient's mailbox; return `None`, or the cell that has no room.
+
+        Raises:
+            DeliveryError: it was refused; a dead letter is kept.
+            MeshClosedError: likewise, because the mesh is stopping.
+        """
+        cell = self.cells.get(envelope.recipient)
+        if cell is None or self.is_refusing or envelope.hops > self.settings.max_hops or not cell.state.takes_mail:
+            cell = self._examine(envelope)
+        if len(cell.mail) >= cell.capacity or cell.parked:
+            return cell
+        cell.put(envelope)
+        self.open_envelopes += 1
+        if not cell.is_listed:
+            self.dispatcher.offer(cell)
+        return None
+
+    def _examine(self, envelope: Envelope) -> "Cell":
+        """Find the cell the long way round, or say why not."""
+        error: CeylonError
+        if self.is_closed or (self.is_refusing and not envelope.parent):
+            self.dead_letters.add(envelope, Reason.CLOSED)
+            raise MeshClosedError(self.mesh, "it is closed" if self.is_closed else "it is stopping")
+        if envelope.hops > self.settings.max_hops:
+            self.dead_letters.add(envelope, Reason.HOPS)
+            raise HopLimitError(envelope.recipient, self.settings.max_hops)
+        cell = self.find(envelope.recipient)
+        if cell is None or not cell.state.takes_mail:
+            self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
+            error = UnknownAgentError(check_address(envelope.recipient), self.cells)
+            raise error
+        return cell
+
+    def find(self, address: str) -> "Cell | None":
+        """Return the cell at *address*; a key behind the name is the agent's own affair."""
+        cell = self.cells.get(address)
+        if cell is None:
+            name, key = split_key(address)
+            cell = self.cells.get(name) if key else None
+            if cell is not None and not cell.agent.takes_keys:
+                return None
+        return cell
+
+    def tell_nowait(self, envelope: Envelope) -> None:
+        """Deliver *envelope* now.
+
+        Raises:
+            MailboxFullError: there is no room.
+        """
+        full = self.deliver(envelope)
+        if full is not None:
+            self.refuse_full(envelope)
+            raise MailboxFullError(full.address, full.capacity)
+
+    def tell(self, envelope: Envelope, future: "Sink") -> Call | None:
+        """Deliver *envelope*, waiting for room; *future* gets the outcome. `None`: it has it already."""
+        try:
+            full = self.deliver(envelope)
+        except (DeliveryError, MeshClosedError, ValueError) as error:
+            future.set_result(Outcome(error=error))
+            return None
+        if full is None:
+            future.set_result(Outcome())
+            return None
+        return self.wait_for_room(envelope, full, future)
+
+    def wait_for_room(self, envelope: Envelope, cell: "Cell", future: "Sink") -> Call | None:
+        """Park *envelope* before a full mailbox; a tell to oneself could wait for ever, so it fails."""
+        if envelope.sender == cell.address:
+            self.refuse_full(envelope)
+            future.set_result(Outcome(error=MailboxFullError(cell.address, cell.capacity)))
+            return None
+        waited = self.settings.tell_timeout
+        call = TellCall(self, future, envelope, cell, waited)
+        cell.park(call)
+        self.timers.add(self.driver.now() + waited, call)
+        return call
+
+    def ask(
+        self,
+        envelope: Envelope,
+        future: "Sink",
+        source: "Context | None",
+        timeout: float | None,
+        *,
+        clock: bool = True,
+        kind: type[C] = AskCall,  # type: ignore[assignment]
+    ) -> C | None:
+        """Deliver *envelope* and let *future* have its reply. `None`: it has an error already.
+
+        Args:
+            envelope: The ask.
+            future: Gets one `Outcome`.
+            source: What the asker is doing; its deadline is inherited.
+            timeout: Seconds, or `None` for the default.
+            clock: Without one, the ask waits as long as it takes unless a deadline is given or inherited.
+            kind: The class of the call.
+        """
+        try:
+            cell = self.cells.get(envelope.recipient) or self._examine(envelope)
+            if envelope.chain and cell.address in envelope.chain:
+                self._refuse_cycle(envelope, cell)
+            call = kind(self, future, envelope, cell)
+            self._set_deadline(call, source, timeout, clock=clock)
+            full = self.deliver(envelope)
+        except (CeylonError, ValueError) as error:
+            future.set_result(Outcome(error=error))
+            return None
+        self.calls[envelope.id] = call
+        if envelope.deadline is not None:
+            self.timers.add(envelope.deadline, call)
+        if full is not None:
+            full.park(call)
+        return call
+
+    def _set_deadline(self, call: AskCall, source: "Context | None", timeout: float | None, *, clock: bool) -> None:
+        """Take the nearer of what was asked for and what is left of the asker's own time."""
+        inherited = source.envelope.deadline if source is not None else None
+        if timeout is None and inherited is None:
+            if not clock:
+                return
+            timeout = call.cell.agent.ask_timeout
+            if timeout is None:
+                timeout = self.settings.ask_timeout
+        now = self.driver.now()
+        deadline = inherited if timeout is None else now + timeout
+        if inherited is not None and deadline is not None:
+            deadline = min(deadline, inherited)
+        call.envelope.deadline = deadline
+        call.timeout = round(max(deadline - now, 0.0), 3) if deadline is not None else 0.0
+
+    def _refuse_cycle(self, envelope: Envelope, cell: "Cell") -> None:
+        """Refuse an ask that would wait for its own asker.
+
+        "The address is among the askers" alone would be a false alarm for an asker with a free slot, or one that has
+        given up waiting. So the chain is walked back: every ask in it must still be open, and the handler that sent
+        the outermost one must still hold the agent's only slot.
+        """
+        if cell.slots > 1:
+            return
+        sent = envelope
+        while sent.sender != cell.address:
+            asked = self.calls.get(sent.parent)
+            if asked is None:
+                return
+            sent = asked.envelope
+        if self.dispatcher.is_handling(cell, sent.parent):
+            at = envelope.chain.index(cell.address)
+            raise DeadlockError((*envelope.chain[at:], cell.address))
+
+    # -- topics --------------------------------------------------------------------------------------------------------
+
+    def publish(
+        self, topic: str | None, message: Any, source: "Context | None", future: "Sink", exclude: Iterable[str] = ()
+    ) -> Call:
+        """Tell *message* to the subscribers of *topic* (`None`: to every agent) but *exclude*."""
+        left_out = set(exclude)
+        call = PublishCall(self, future)
+        cells = [cell for cell in self._receivers(topic) if cell.address not in left_out]
+        if not cells:
+            self.unheard += 1
+        for cell in cells:
+            self.tell(self.envelope(TELL, source, cell.address, message, topic), call.expect())
+        call.set_result(Outcome())
+        return call
+
+    def _receivers(self, topic: str | None) -> list["Cell"]:
+        if topic is None:
+            return list(self.cells.values())
+        return [
+            cell
+            for cell in self.subscribers.values()
+            if any(pattern.matches(topic) for pattern in cell.agent.__ceylon_behaviour__.patterns)
+        ]
+
+    def _announce(self, letter: DeadLetter) -> None:
+        """Publish *letter*; one that would be about itself is not."""
+        if self.subscribers and not isinstance(letter.envelope.message, DeadLetter) and not self.is_closed:
+            for cell in self._receivers(DEAD_LETTERS):
+                envelope = self.envelope(TELL, None, cell.address, letter, DEAD_LETTERS)
+                if cell.state.takes_mail and cell.has_room():
+                    cell.put(envelope)
+                    self.accepted(cell)
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def accepted(self, cell: "Cell") -> None:
+        """An envelope that waited for room is in the mailbox of *cell* now."""
+        self.open_envelopes += 1
+        self.dispatcher.offer(cell)
+
+    def ended(self) -> None:
+        """One envelope has come to its end."""
+        self.open_envelopes -= 1
+        if not self.open_envelopes and self.on_quiet is not None:
+            self.on_quiet()
+
+    def reply(self, envelope: Envelope, outcome: Outcome) -> None:
+        """Carry *outcome* to whoever asked; nobody waiting any more is counted."""
+        call = self.calls.get(envelope.id)
+        if call is None or not call.settle(outcome):
+            self.late_replies += 1
+
+    def refuse_full(self, envelope: Envelope) -> None:
+        """Keep *envelope*, which found no room."""
+        self.dead_letters.add(envelope, Reason.FULL)
+
+    def keep_failed(self, envelope: Envelope, detail: str) -> None:
+        """Keep a copy of a tell whose handler failed; it is counted as failed already."""
+        self.dead_letters.add(envelope, Reason.HANDLER_FAILED, detail)
+
+    def withdraw(self, envelope: Envelope, cell: "Cell", how: Literal["expired", "cancelled"]) -> None:
+        """End *envelope*, which nobody waits for any more: in the mailbox at once, in a handler by cancelling it."""
+        if cell.unpark(envelope):
+            if how == "expired":
+                self.refuse_full(envelope)
+        elif cell.discard(envelope):
+            setattr(cell, how, getattr(cell, how) + 1)
+            self.ended()
+        else:
+            self.dispatcher.abandon(envelope)
+
+    def bounce(self, envelope: Envelope, cell: "Cell", reason: Reason, error: CeylonError) -> None:
+        """End *envelope*, accepted by *cell*, as a dead letter; its asker gets *error*."""
+        cell.dead_lettered += 1
+        self.dead_letters.add(envelope, reason)
+        if envelope.kind is not TELL:
+            self.reply(envelope, Outcome(error=error))
+        self.ended()
+
+    def close(self, error: CeylonError) -> None:
+        """Take nothing any more, and end every call with *error*."""
+        self.is_refusing = self.is_closed = True
+        for call in list(self.calls.values()):
+            call.fail(error)

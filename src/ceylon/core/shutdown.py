@@ -1,0 +1,93 @@
+"""The orderly end of a mesh: refuse, drain, cancel, give up; once, whoever asks and however often."""
+
+from typing import TYPE_CHECKING
+
+from ceylon.core.log import logger
+from ceylon.core.signals import Signal
+from ceylon.core.timers import Timer
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Task
+    from ceylon.core.interior import Interior
+
+__all__ = ["Shutdown"]
+
+
+class Shutdown:
+    """One mesh's end. It runs in a task of its own, so that a cancelled caller does not leave it half done."""
+
+    def __init__(self, interior: "Interior") -> None:
+        self._interior = interior
+        self.closed = Signal(interior.driver)
+        self._hurry = Signal(interior.driver)
+        self._has_begun = False
+
+    async def watch_loop(self, task: "Task") -> None:
+        """Wait for the end; being cancelled here means that the loop ends without the mesh having been stopped."""
+        try:
+            with task.life():
+                await self.closed.wait()
+        finally:
+            if not self.closed.is_raised:
+                self._interior.close("its event loop has ended")
+                self.closed.set()
+
+    def begin(self, *, at_once: bool) -> None:
+        """Start the end, or hurry one that has begun; on the mesh's loop."""
+        if at_once:
+            self._hurry.set()
+        if not self._has_begun:
+            self._has_begun = True
+            self._interior.driver.spawn(self._run, f"ceylon {self._interior.name} stop")
+
+    async def wait(self, *, shielded: bool = True) -> None:
+        """Wait until the mesh is closed; *shielded*, also if the caller is cancelled meanwhile."""
+        if shielded:
+            await self._interior.driver.shielded(self.closed.wait)
+        else:
+            await self.closed.wait()
+
+    async def _run(self, task: "Task") -> None:
+        interior = self._interior
+        try:
+            with task.life():
+                interior.is_stopping = interior.router.is_refusing = True
+                if not self._hurry.is_raised:
+                    await self._drain(interior.settings.drain_timeout)
+                for cell in interior.router.cells.values():
+                    interior.lifecycle.halt(cell)
+                interior.dispatcher.cancel_handlers()
+                await self._wait_for_handlers(interior.settings.stop_grace)
+                for cell in reversed(list(interior.router.cells.values())):
+                    await interior.lifecycle.stop(cell, grace=0.0)
+                await interior.resources.close()
+        except Exception as error:  # noqa: BLE001 – a mesh that cannot close is worse than one that closes badly
+            logger().error("stop_failed", mesh=interior.name, exc_info=error)
+        finally:
+            if not self.closed.is_raised:
+                interior.close("it is closed")
+                self.closed.set()
+
+    async def _drain(self, patience: float) -> None:
+        """Let what was accepted be handled, for *patience* seconds or until somebody is in a hurry."""
+        future = self._interior.driver.future()
+
+        def go_on() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        timer = Timer(go_on)
+        self._interior.timers.add(self._interior.driver.now() + patience, timer)
+        self._interior.when_quiet(future)
+        self._hurry.also(go_on)
+        await future
+        self._interior.timers.cancel(timer)
+
+    async def _wait_for_handlers(self, patience: float) -> None:
+        """Let cancelled handlers, and threads, end for *patience* seconds."""
+        future = self._interior.driver.future()
+        timer = Timer(lambda: None if future.done() else future.set_result(None))
+        self._interior.timers.add(self._interior.driver.now() + patience, timer)
+        self._interior.when_idle(future)
+        await future
+        self._interior.timers.cancel(timer)

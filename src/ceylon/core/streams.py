@@ -1,0 +1,282 @@
+"""Many replies to one envelope, with credit: a producer is never more than a few parts ahead of its consumer.
+
+The producer's side is a `Channel` on the mesh's loop. The consumer's side pulls whatever is there in one go, so that
+a consumer in another thread pays for a batch, not for a part.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from ceylon.core.calls import AskCall, Call
+from ceylon.errors import StreamTimeoutError
+from ceylon.messages import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ceylon.core.backend import Future, Sink
+    from ceylon.core.gateway import Gateway
+    from ceylon.core.router import Router
+
+__all__ = ["BlockingStream", "Channel", "Pulled", "Stream", "StreamCall"]
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """What a pull brought: parts in order, and whether there will be more."""
+
+    parts: list[Any]
+    is_last: bool
+    error: BaseException | None = None
+
+
+class Channel:
+    """The parts on their way from one producer to one consumer."""
+
+    __slots__ = ("_credit", "_end", "_parts", "_pull", "_room", "_router")
+
+    def __init__(self, router: "Router", credit: int) -> None:
+        self._router = router
+        self._credit = credit
+        self._parts: list[Any] = []
+        self._pull: PullCall | None = None
+        self._room: Future | None = None
+        self._end: Outcome | None = None
+
+    def room(self) -> int:
+        """Count the parts that may still be sent before the consumer has to take some."""
+        return self._credit - len(self._parts)
+
+    def put_nowait(self, part: Any) -> None:
+        """Send *part*; the caller has asked for room."""
+        self._parts.append(part)
+        self._push()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the consumer has taken something, if it must."""
+        while self.room() <= 0 and self._end is None:
+            self._room = self._router.driver.future()
+            await self._room
+
+    async def put(self, part: Any) -> None:
+        """Send *part*, waiting for room first."""
+        if self.room() <= 0:
+            await self.wait_for_room()
+        self.put_nowait(part)
+
+    def end(self, outcome: Outcome) -> None:
+        """Send nothing any more."""
+        if self._end is None:
+            self._end = outcome
+            self._wake_producer()
+            self._push()
+
+    def pull(self, call: "PullCall") -> None:
+        """Give *call* what is there, now or as soon as there is something."""
+        self._pull = call
+        self._push()
+
+    def forget(self) -> None:
+        """Nobody pulls any more."""
+        self._pull = None
+
+    def _push(self) -> None:
+        call = self._pull
+        if call is None or not (self._parts or self._end):
+            return
+        parts, self._parts, self._pull = self._parts, [], None
+        error = self._end.error if self._end is not None else None
+        call.settle(Outcome(Pulled(parts, self._end is not None, error)))
+        self._wake_producer()
+
+    def _wake_producer(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+
+class StreamCall(AskCall):
+    """An ask that is answered by many parts; its outcome ends the channel."""
+
+    __slots__ = ("channel",)
+
+    channel: Channel
+
+    def settle(self, outcome: Outcome) -> bool:
+        """See `AskCall`; a value is sent as the last part, and the future is the pulls' affair."""
+        if self.is_settled:
+            return False
+        self.is_settled = True
+        self._router.calls.pop(self.envelope.id, None)
+        self._router.timers.cancel(self)
+        if outcome.error is None and outcome.value is not None:
+            self.channel.put_nowait(outcome.value)
+        self.channel.end(outcome)
+        return True
+
+    def cancel(self) -> None:
+        """See `AskCall`; a producer that waits for room goes on to be cancelled."""
+        super().cancel()
+        self.channel.end(Outcome())
+
+    def pull(self, future: "Sink", idle_timeout: float) -> "PullCall":
+        """Let *future* have the next parts, or an error when none come for *idle_timeout* seconds."""
+        call = PullCall(self._router, future, self, idle_timeout)
+        self._router.timers.add(self._router.driver.now() + idle_timeout, call)
+        self.channel.pull(call)
+        return call
+
+
+class PullCall(Call):
+    """A consumer that waits for parts. It fires when it has waited too long."""
+
+    __slots__ = ("_stream", "_timeout")
+
+    def __init__(self, router: "Router", future: "Sink", stream: StreamCall, timeout: float) -> None:
+        super().__init__(router, future)
+        self._stream, self._timeout = stream, timeout
+
+    def settle(self, outcome: Outcome) -> bool:
+        """See `Call.settle`."""
+        self._router.timers.cancel(self)
+        return super().settle(outcome)
+
+    def fire(self) -> None:
+        """The producer has stalled: end the whole stream."""
+        if not self.is_settled:
+            self._stream.cancel()
+            self.fail(StreamTimeoutError(self._stream.envelope.recipient, self._timeout))
+
+    def cancel(self) -> None:
+        """The consumer waits no more; the stream itself goes on until it is closed."""
+        self.is_settled = True
+        self._router.timers.cancel(self)
+        self._stream.channel.forget()
+
+
+class _Consumer:
+    """What both kinds of stream share: parts at hand, and how to ask for more."""
+
+    def __init__(
+        self,
+        gateway: "Gateway",
+        begin: "Callable[[Sink], StreamCall | None]",
+        idle_timeout: float,
+        first_timeout: float,
+    ) -> None:
+        self._gateway = gateway
+        self._begin = begin
+        self._idle_timeout = idle_timeout
+        self._timeout = first_timeout
+        self._call: StreamCall | None = None
+        self._parts: deque[Any] = deque()
+        self._error: BaseException | None = None
+        self._is_over = False
+
+    def _pull(self, future: "Sink") -> Call | None:
+        """Open the stream at the first time, then ask for parts; on the mesh's loop."""
+        if self._call is None:
+            self._call = self._begin(future)
+            if self._call is None:  # refused: the future has the error
+                return None
+        return self._call.pull(future, self._timeout)
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Take over what a pull brought."""
+        self._timeout = self._idle_timeout
+        if outcome.error is not None:
+            self._is_over, self._error = True, outcome.error
+            return
+        pulled: Pulled = outcome.value
+        self._parts.extend(pulled.parts)
+        self._is_over, self._error = pulled.is_last, pulled.error
+
+    def _finish(self) -> None:
+        """Raise what the stream ended with, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _leave(self) -> None:
+        """Stop the producer; from any thread, also while the interpreter collects garbage."""
+        self._parts.clear()
+        if not self._is_over:
+            self._is_over = True
+            if self._call is not None:
+                self._gateway.post_quietly(self._call.cancel)
+
+    def __del__(self) -> None:
+        """Stop the producer of a stream that was left by `break`."""
+        if not self._is_over and self._call is not None:
+            self._leave()
+
+
+class Stream(_Consumer):
+    """The parts of a reply, as they come: an async iterator, an async context manager, and `result`."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next part."""
+        while not self._parts:
+            if self._is_over:
+                self._finish()
+                raise StopAsyncIteration
+            self._keep(await self._gateway.perform(self._pull))
+        return self._parts.popleft()
+
+    async def result(self) -> Any:
+        """Read to the end; return the list of the parts not taken yet."""
+        return [part async for part in self]
+
+    async def aclose(self) -> None:
+        """Take no more parts: the handler behind the stream is cancelled."""
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream, to be closed at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class BlockingStream(_Consumer):
+    """A stream for plain `for` loops."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the stream itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next part, waiting for it."""
+        while not self._parts:
+            if self._is_over:
+                self._finish()
+                raise StopIteration
+            self._keep(self._gateway.block("stream", self._pull))
+        return self._parts.popleft()
+
+    def result(self) -> Any:
+        """Read to the end; return the list of the parts not taken yet."""
+        return list(self)
+
+    def close(self) -> None:
+        """Take no more parts: the handler behind the stream is cancelled."""
+        self._leave()
+
+    def __enter__(self) -> Self:
+        """Return the stream, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

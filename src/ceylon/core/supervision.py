@@ -1,0 +1,56 @@
+"""What happens to an agent after one of its handlers failed: the decision, and how often and how soon to restart.
+
+The semantics are Erlang/OTP's: at most so many restarts within a period, a growing pause before each; when that is
+exceeded, the agent stops for good. The pause is exponential with full jitter (Brooker, "Exponential Backoff And
+Jitter", AWS Architecture Blog, 2015).
+"""
+
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Final, get_args
+
+from ceylon.core.ports import Directive
+from ceylon.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from ceylon.core.ports import AgentLike
+    from ceylon.messages import Envelope
+    from ceylon.settings import Settings
+
+__all__ = ["DIRECTIVES", "Supervisor"]
+
+DIRECTIVES: Final[tuple[str, ...]] = get_args(Directive)
+
+
+class Supervisor:
+    """Decides for one mesh; what it knows of an agent's past is handed to it."""
+
+    def __init__(self, settings: "Settings", random_source: random.Random) -> None:
+        self._settings = settings
+        self._random = random_source
+
+    def decide(self, agent: "AgentLike", envelope: "Envelope", error: BaseException) -> Directive:
+        """Return what to do with *agent*: its class's `on_failure`, or what that function says.
+
+        Raises:
+            DefinitionError: it says something that is none of the directives.
+        """
+        said = agent.on_failure
+        if callable(said):
+            said = said(error, envelope)
+        if said not in DIRECTIVES:
+            message = f"on_failure of {agent.name!r} says {said!r}; it can be one of {', '.join(DIRECTIVES)}"
+            raise DefinitionError(message)
+        return said
+
+    def may_restart(self, failures: deque[float], now: float) -> bool:
+        """Note a failure at *now* and say whether there were not too many within the period."""
+        failures.append(now)
+        while failures[0] <= now - self._settings.restart_period:
+            failures.popleft()
+        return len(failures) <= self._settings.restarts
+
+    def pause(self, failures: deque[float]) -> float:
+        """Return the seconds to wait before the next restart."""
+        most = min(self._settings.backoff_most, self._settings.backoff_first * 2 ** (len(failures) - 1))
+        return self._random.uniform(0.0, most)

@@ -1,0 +1,97 @@
+"""One heap of timers for a whole mesh: a deadline costs a push, not a task, a scope or a loop handle."""
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+from ceylon.core.backend import Driver
+
+__all__ = ["Timer", "Timers"]
+
+_SWEEP_FROM: Final = 1_024  # fewer dead entries than this are not worth sweeping
+
+
+class Timer:
+    """Something to be done at a time; subclass it or give it an `action`. `is_armed`: it is going to fire."""
+
+    __slots__ = ("_action", "is_armed")
+
+    def __init__(self, action: Callable[[], None] | None = None) -> None:
+        self._action = action
+        self.is_armed = False
+
+    def fire(self) -> None:
+        """Do what was to be done."""
+        if self._action is not None:
+            self._action()
+
+
+class Timers:
+    """The heap. Cancelled timers stay until their time or until they are the majority, then they are swept.
+
+    The loop itself holds one handle, for the earliest entry.
+    """
+
+    __slots__ = ("_armed", "_armed_at", "_driver", "_heap", "_sequence", "_stale")
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._sequence = itertools.count()
+        self._stale = 0
+        self._armed: Callable[[], None] | None = None
+        self._armed_at = float("inf")
+
+    def __len__(self) -> int:
+        """Count the timers that will fire."""
+        return len(self._heap) - self._stale
+
+    def add(self, when: float, timer: Timer) -> None:
+        """Fire *timer* at *when* on the loop's clock."""
+        timer.is_armed = True
+        heapq.heappush(self._heap, (when, next(self._sequence), timer))
+        if when < self._armed_at:
+            self._arm(when)
+
+    def cancel(self, timer: Timer) -> None:
+        """Do not fire *timer*."""
+        if not timer.is_armed:
+            return
+        timer.is_armed = False
+        self._stale += 1
+        if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].is_armed]
+            heapq.heapify(self._heap)
+            self._stale = 0
+
+    def close(self) -> None:
+        """Fire nothing any more."""
+        if self._armed is not None:
+            self._armed()
+        self._armed, self._armed_at = None, float("-inf")
+        self._heap.clear()
+        self._stale = 0
+
+    def _arm(self, when: float) -> None:
+        if self._armed is not None:
+            self._armed()
+        self._armed, self._armed_at = self._driver.call_at(when, self._fire), when
+
+    def _fire(self) -> None:
+        """Fire what is due, then arm for what is next."""
+        self._armed, self._armed_at = None, float("inf")
+        now = self._driver.now()
+        while self._heap:
+            when, _, timer = self._heap[0]
+            if not timer.is_armed:
+                heapq.heappop(self._heap)
+                self._stale -= 1
+            elif when <= now:
+                heapq.heappop(self._heap)
+                timer.is_armed = False
+                timer.fire()
+            else:
+                break
+        if self._heap and self._heap[0][0] < self._armed_at:
+            self._arm(self._heap[0][0])

@@ -1,0 +1,196 @@
+"""What tell, ask, stream and publish do, written once.
+
+On the mesh's own loop the way is short: an envelope, a mailbox, a future. From anywhere else the same steps are handed
+to the gateway as an operation.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ceylon.core.current import current
+from ceylon.core.streams import BlockingStream, Channel, Stream, StreamCall
+from ceylon.errors import BlockingCallError, MailboxFullError
+from ceylon.messages import ASK, STREAM, TELL, Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
+    from ceylon.core.calls import Call
+    from ceylon.core.context import _Context
+    from ceylon.core.gateway import Operation
+    from ceylon.core.interior import Interior
+
+__all__ = ["ask", "block_ask", "block_publish", "block_tell", "publish", "source_in", "stream", "tell", "tell_nowait"]
+
+S = TypeVar("S", Stream, BlockingStream)
+
+_get_ident = threading.get_ident
+
+
+def source_in(interior: "Interior") -> "_Context | None":
+    """Return the context of the handler that runs here, if that belongs to this mesh."""
+    source = current.get()
+    return source if source is not None and source.interior is interior else None
+
+
+# -- tell --------------------------------------------------------------------------------------------------------------
+
+
+async def tell(interior: "Interior", source: "_Context | None", address: str, message: Any) -> None:
+    """Deliver *message*, waiting for room."""
+    if _get_ident() != interior.thread:
+        (await interior.gateway.perform(_tell_operation(interior, source, address, message))).get()
+        return
+    router = interior.router
+    envelope = router.envelope(TELL, source, address, message)
+    full = router.deliver(envelope)
+    if full is not None:
+        operation: Operation = lambda sink: router.wait_for_room(envelope, full, sink)  # noqa: E731 – typed
+        (await interior.gateway.perform(operation)).get()
+
+
+def tell_nowait(interior: "Interior", source: "_Context | None", address: str, message: Any) -> None:
+    """Deliver *message* now; on the mesh's loop."""
+    if not interior.gateway.is_inside():
+        interior.gateway.check_open()
+        raise BlockingCallError("tell_nowait from another thread", "`await tell(...)`, or `mesh.blocking`")
+    interior.router.tell_nowait(interior.router.envelope(TELL, source, address, message))
+
+
+def block_tell(
+    interior: "Interior", source: "_Context | None", address: str, message: Any, *, nowait: bool = False
+) -> None:
+    """Deliver *message* from a thread, waiting for room or, with *nowait*, not."""
+    operation = _tell_nowait_operation if nowait else _tell_operation
+    interior.gateway.block("tell", operation(interior, source, address, message)).get()
+
+
+def _tell_operation(interior: "Interior", source: "_Context | None", address: str, message: Any) -> "Operation":
+    def operation(sink: "Sink") -> "Call | None":
+        return interior.router.tell(interior.router.envelope(TELL, source, address, message), sink)
+
+    return operation
+
+
+def _tell_nowait_operation(interior: "Interior", source: "_Context | None", address: str, message: Any) -> "Operation":
+    def operation(sink: "Sink") -> "Call | None":
+        router = interior.router
+        call = router.tell(router.envelope(TELL, source, address, message), sink)
+        if call is not None:
+            cell = router.cells[address]
+            call.cancel()
+            sink.set_result(Outcome(error=MailboxFullError(address, cell.capacity)))
+        return None
+
+    return operation
+
+
+# -- ask ---------------------------------------------------------------------------------------------------------------
+
+
+async def ask(
+    interior: "Interior",
+    source: "_Context | None",
+    address: str,
+    message: Any,
+    timeout: float | None,
+    *,
+    clock: bool = True,
+) -> Any:
+    """Deliver *message* and await its reply."""
+    if _get_ident() != interior.thread or not interior.is_open:
+        return (
+            await interior.gateway.perform(_ask_operation(interior, source, address, message, timeout, clock))
+        ).get()
+    future = interior.driver.future()
+    router = interior.router
+    call = router.ask(router.envelope(ASK, source, address, message), future, source, timeout, clock=clock)
+    try:
+        outcome = await future
+    except BaseException:
+        if call is not None:
+            call.cancel()
+        raise
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def block_ask(
+    interior: "Interior",
+    source: "_Context | None",
+    address: str,
+    message: Any,
+    timeout: float | None,
+    *,
+    clock: bool = True,
+) -> Any:
+    """Deliver *message* from a thread and wait for its reply."""
+    return interior.gateway.block("ask", _ask_operation(interior, source, address, message, timeout, clock)).get()
+
+
+def _ask_operation(
+    interior: "Interior",
+    source: "_Context | None",
+    address: str,
+    message: Any,
+    timeout: float | None,
+    clock: bool,  # noqa: FBT001
+) -> "Operation":
+    def operation(sink: "Sink") -> "Call | None":
+        router = interior.router
+        return router.ask(router.envelope(ASK, source, address, message), sink, source, timeout, clock=clock)
+
+    return operation
+
+
+# -- stream and publish ------------------------------------------------------------------------------------------------
+
+
+def stream(
+    kind: type[S],
+    interior: "Interior",
+    find_source: "Callable[[], _Context | None]",
+    address: str,
+    message: Any,
+    timeout: float | None,
+    idle_timeout: float | None,
+    first_timeout: float | None = None,
+) -> S:
+    """Return a stream of *kind*, to be opened at its first part."""
+    settings = interior.settings
+    idle_timeout = settings.stream_idle_timeout if idle_timeout is None else idle_timeout
+    source = find_source()
+
+    def begin(sink: "Sink") -> "StreamCall | None":
+        router = interior.router
+        envelope = router.envelope(STREAM, source, address, message)
+        call = router.ask(envelope, sink, source, timeout, clock=False, kind=StreamCall)
+        if call is None:
+            return None
+        call.channel = Channel(router, settings.stream_credit)
+        return call
+
+    return kind(interior.gateway, begin, idle_timeout, idle_timeout if first_timeout is None else first_timeout)
+
+
+async def publish(
+    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+) -> int:
+    """Tell *message* to all who subscribe."""
+    outcome = await interior.gateway.perform(_publish_operation(interior, source, topic, message, exclude))
+    return int(outcome.get())
+
+
+def block_publish(
+    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+) -> int:
+    """Tell *message* to all who subscribe, from a thread."""
+    outcome = interior.gateway.block("publish", _publish_operation(interior, source, topic, message, exclude))
+    return int(outcome.get())
+
+
+def _publish_operation(
+    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+) -> "Operation":
+    return lambda sink: interior.router.publish(topic, message, source, sink, exclude)

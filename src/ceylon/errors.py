@@ -1,0 +1,373 @@
+"""Every error Ceylon raises, in one tree.
+
+    CeylonError
+    ├── InvalidNameError (ValueError)          a name the router cannot hold
+    ├── DuplicateNameError (ValueError)        two agents of one name in one mesh
+    ├── AgentInUseError (ValueError)           an agent that another mesh holds
+    ├── DefinitionError (TypeError)            an agent class, handler or action that cannot work
+    ├── ArgumentError (ValueError)             an argument out of its range
+    ├── DeliveryError                          an envelope that was never accepted
+    │   ├── UnknownAgentError (LookupError)    nobody has that address
+    │   ├── MailboxFullError                   no room in time
+    │   └── HopLimitError                      passed on too many times
+    ├── UnhandledMessageError                  no handler takes a message of this type
+    ├── UnknownActionError (LookupError)       the agent has no such action
+    ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
+    ├── HandlerError                           a handler raised; `root` is the original exception
+    ├── StrayCancellationError                 a handler was cancelled by nobody we know
+    ├── AskTimeoutError (TimeoutError)         no reply before the deadline
+    ├── StreamTimeoutError (TimeoutError)      no part within the idle time
+    ├── DeadlockError                          a wait that could never end
+    ├── AgentStartError                        `on_start` failed for good
+    ├── AgentStoppedError                      the agent stopped before it answered
+    ├── MeshClosedError                        the mesh is not running
+    ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
+    ├── CodecError (ValueError)                bytes that are not a message
+    └── ModelError                             whatever a language model does wrong
+        ├── ModelConfigError (ValueError)      model string, key or option
+        ├── ModelUnavailableError              no server there, or no engine here
+        ├── ModelNotFoundError (LookupError)   the server has no such model
+        ├── ModelStatusError                   an HTTP status that says no
+        │   ├── ModelAuthError                 401, 403
+        │   └── ModelRateLimitError            429
+        ├── ModelTimeoutError (TimeoutError)   no answer in time
+        ├── ModelProtocolError                 an answer that is not one
+        └── IncompleteStreamError              a stream that broke off
+
+An error takes facts, keeps them as attributes and writes its own sentence, with the way out in it.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "ActionArgumentsError",
+    "AgentInUseError",
+    "AgentStartError",
+    "AgentStoppedError",
+    "ArgumentError",
+    "AskTimeoutError",
+    "BlockingCallError",
+    "CeylonError",
+    "CodecError",
+    "DeadlockError",
+    "DefinitionError",
+    "DeliveryError",
+    "DuplicateNameError",
+    "HandlerError",
+    "HopLimitError",
+    "IncompleteStreamError",
+    "InvalidNameError",
+    "MailboxFullError",
+    "MeshClosedError",
+    "ModelAuthError",
+    "ModelConfigError",
+    "ModelError",
+    "ModelNotFoundError",
+    "ModelProtocolError",
+    "ModelRateLimitError",
+    "ModelStatusError",
+    "ModelTimeoutError",
+    "ModelUnavailableError",
+    "StrayCancellationError",
+    "StreamTimeoutError",
+    "UnhandledMessageError",
+    "UnknownActionError",
+    "UnknownAgentError",
+]
+
+
+class CeylonError(Exception):
+    """Base of every error of this package."""
+
+
+# -- what was asked for cannot be --------------------------------------------------------------------------------------
+
+
+class InvalidNameError(CeylonError, ValueError):
+    """A name that no address may have."""
+
+    def __init__(self, name: object, rule: str) -> None:
+        super().__init__(f"{name!r} is not a valid name: {rule}")
+        self.name, self.rule = name, rule
+
+
+class DuplicateNameError(CeylonError, ValueError):
+    """The mesh already has an agent of this name."""
+
+    def __init__(self, name: str, mesh: str) -> None:
+        super().__init__(
+            f"mesh {mesh!r} already has an agent {name!r}; give one of them another name, or stop it first"
+        )
+        self.name, self.mesh = name, mesh
+
+
+class AgentInUseError(CeylonError, ValueError):
+    """An agent is in one mesh at a time, and this one is in another."""
+
+    def __init__(self, name: str, mesh: str) -> None:
+        super().__init__(f"agent {name!r} is in mesh {mesh!r}; it can be added here once that mesh is closed")
+        self.name, self.mesh = name, mesh
+
+
+class DefinitionError(CeylonError, TypeError):
+    """An agent class, a handler or an action that could never work as written."""
+
+
+class ArgumentError(CeylonError, ValueError):
+    """An argument outside what the function takes."""
+
+
+# -- delivery ----------------------------------------------------------------------------------------------------------
+
+
+class DeliveryError(CeylonError):
+    """The envelope was refused: it is in no mailbox, and its sender knows."""
+
+
+class UnknownAgentError(DeliveryError, LookupError):
+    """No agent has this address."""
+
+    def __init__(self, address: str, known: Iterable[str] = ()) -> None:
+        names = sorted(known)
+        super().__init__(f"no agent at {address!r}{_suggest(address, names, 'the mesh has')}")
+        self.address, self.known = address, names
+
+
+class MailboxFullError(DeliveryError):
+    """The mailbox had no room, now or within the time a sender waits."""
+
+    def __init__(self, address: str, capacity: int, waited: float = 0.0) -> None:
+        after = f" for {waited:g} s" if waited else ""
+        super().__init__(
+            f"the mailbox of {address!r} was full{after} ({capacity} waiting); slow the sender down, "
+            "raise the agent's `concurrency`, or `await tell(...)` instead of `tell_nowait`"
+        )
+        self.address, self.capacity, self.waited = address, capacity, waited
+
+
+class HopLimitError(DeliveryError):
+    """A message was passed from agent to agent more often than the mesh allows."""
+
+    def __init__(self, address: str, max_hops: int) -> None:
+        super().__init__(
+            f"the message to {address!r} would be hop {max_hops + 1}; do agents answer each other for ever? "
+            f"(limit: Mesh(max_hops={max_hops}))"
+        )
+        self.address, self.max_hops = address, max_hops
+
+
+class UnhandledMessageError(CeylonError):
+    """No handler of the agent takes a message of this type."""
+
+    def __init__(self, address: str, message_type: str, handled: Sequence[str]) -> None:
+        takes = ", ".join(handled) or "nothing"
+        super().__init__(
+            f"agent {address!r} has no handler for {message_type}; it takes: {takes}. "
+            "Add a method marked @on for it, or `on_message` for everything else"
+        )
+        self.address, self.message_type, self.handled = address, message_type, tuple(handled)
+
+
+class UnknownActionError(CeylonError, LookupError):
+    """The agent has no action of this name."""
+
+    def __init__(self, address: str, action: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(f"agent {address!r} has no action {action!r}{_suggest(action, names, 'it has')}")
+        self.address, self.action, self.known = address, action, names
+
+
+class ActionArgumentsError(CeylonError, ValueError):
+    """The arguments do not fit the action's schema; `reason` holds the path of the field at fault."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(f"bad arguments for action {action!r}: {reason}")
+        self.action, self.reason = action, reason
+
+
+# -- handling ----------------------------------------------------------------------------------------------------------
+
+
+class HandlerError(CeylonError):
+    """A handler raised while it answered an ask.
+
+    `root` is the original exception (also the end of the `__cause__` chain), `path` the agents the ask passed
+    through, nearest first. It is wrapped once, however many agents stand between.
+    """
+
+    def __init__(self, path: Sequence[str], message_type: str, root: BaseException) -> None:
+        where = " → ".join(path)
+        super().__init__(f"agent {where} failed on {message_type}: {describe(root)}")
+        self.path, self.message_type, self.root = tuple(path), message_type, root
+
+    @property
+    def agent(self) -> str:
+        """The agent whose handler raised."""
+        return self.path[-1]
+
+    def through(self, address: str) -> "HandlerError":
+        """Return the same failure as seen one agent further out."""
+        further = HandlerError((address, *self.path), self.message_type, self.root)
+        further.__cause__ = self.root
+        return further
+
+
+class StrayCancellationError(CeylonError):
+    """A handler ended by a cancellation that the mesh never asked for."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the handler of {address!r} was cancelled by its own code (a cancelled future awaited, "
+            "CancelledError raised, or its task cancelled); catch it there if it is expected"
+        )
+        self.address = address
+
+
+class AskTimeoutError(CeylonError, TimeoutError):
+    """No reply arrived before the deadline; the handler may still be running."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        super().__init__(
+            f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see `mesh.statistics()`"
+        )
+        self.address, self.timeout = address, timeout
+
+
+class StreamTimeoutError(CeylonError, TimeoutError):
+    """A stream's next part did not come within its idle time."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        super().__init__(f"the stream from {address!r} sent nothing for {timeout:g} s; raise `idle_timeout=`")
+        self.address, self.timeout = address, timeout
+
+
+class DeadlockError(CeylonError):
+    """A wait was refused because it could never have ended."""
+
+    def __init__(self, path: Sequence[str], reason: str = "") -> None:
+        super().__init__(reason or f"this ask would wait for itself: {' → '.join(path)}; tell instead, or reply first")
+        self.path = tuple(path)
+
+
+class AgentStartError(CeylonError):
+    """The agent's `on_start` failed for good, so it never handled a message."""
+
+    def __init__(self, address: str, cause: BaseException) -> None:
+        super().__init__(f"agent {address!r} could not start: {describe(cause)}")
+        self.address, self.cause = address, cause
+
+
+class AgentStoppedError(CeylonError):
+    """The agent was stopped before it answered."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"agent {address!r} was stopped before it answered")
+        self.address = address
+
+
+class MeshClosedError(CeylonError):
+    """The mesh is not running: not yet, not any more, or in another process."""
+
+    def __init__(self, mesh: str, why: str = "it is closed") -> None:
+        super().__init__(f"mesh {mesh!r} takes no messages: {why}")
+        self.mesh, self.why = mesh, why
+
+
+class BlockingCallError(CeylonError, RuntimeError):
+    """A blocking verb was called where blocking would stop the whole mesh."""
+
+    def __init__(self, verb: str, instead: str) -> None:
+        super().__init__(f"{verb} would block the mesh's own event loop; write {instead} instead")
+        self.verb, self.instead = verb, instead
+
+
+class CodecError(CeylonError, ValueError):
+    """Bytes that are no message of ours, or a message that has no bytes."""
+
+
+# -- language models ---------------------------------------------------------------------------------------------------
+
+
+class ModelError(CeylonError):
+    """A language model did not answer as it should."""
+
+
+class ModelConfigError(ModelError, ValueError):
+    """A model string, key, address or option that cannot work."""
+
+
+class ModelUnavailableError(ModelError):
+    """Nothing answers there; the sentence names the address and the ways out."""
+
+    def __init__(self, model: str, address: str, advice: str) -> None:
+        super().__init__(f"{model}: cannot reach {address}. {advice}")
+        self.model, self.address, self.advice = model, address, advice
+
+
+class ModelNotFoundError(ModelError, LookupError):
+    """The server is there and does not have this model."""
+
+    def __init__(self, model: str, available: Sequence[str], advice: str) -> None:
+        has = ", ".join(available) or "none"
+        super().__init__(f"no model {model!r} there; it has: {has}. {advice}")
+        self.model, self.available, self.advice = model, tuple(available), advice
+
+
+class ModelStatusError(ModelError):
+    """The server answered with a status that says no; `body` holds its words, redacted, at most 2 KiB."""
+
+    def __init__(self, model: str, status: int, body: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"{model}: HTTP {status}: {body}")
+        self.model, self.status, self.body, self.retry_after = model, status, body, retry_after
+
+
+class ModelAuthError(ModelStatusError):
+    """401 or 403: the key is missing, wrong, or not allowed this model."""
+
+
+class ModelRateLimitError(ModelStatusError):
+    """429: too many requests; `retry_after` holds the seconds the server asked for, if it did."""
+
+
+class ModelTimeoutError(ModelError, TimeoutError):
+    """The model did not finish its turn in time."""
+
+    def __init__(self, model: str, timeout: float) -> None:
+        super().__init__(f"{model} did not finish within {timeout:g} s; raise `timeout=`")
+        self.model, self.timeout = model, timeout
+
+
+class ModelProtocolError(ModelError):
+    """The server answered with something that is not the format it claims to speak."""
+
+
+class IncompleteStreamError(ModelError):
+    """A stream ended without the provider's terminal event; `text` is what had arrived."""
+
+    def __init__(self, model: str, text: str) -> None:
+        super().__init__(f"{model}: the stream broke off after {len(text)} characters, before its end was announced")
+        self.model, self.text = model, text
+
+
+# -- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def describe(error: BaseException) -> str:
+    """Return ``Type: words`` for *error*, even when its own ``__str__`` raises."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 – a user's __str__ may do anything, and must not hide the failure itself
+        words = "<no text: its __str__ raised>"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _suggest(word: str, names: Sequence[str], has: str) -> str:
+    """Return the end of a sentence that names close matches, or what there is."""
+    if not names:
+        return f"; {has} none"
+    close = difflib.get_close_matches(word, names, n=3)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 – a sentence, not a setting
+    return f"; {has}: {listed}"

@@ -1,0 +1,59 @@
+"""Every default number, with its reason; tests read them from here.
+
+All times are seconds, all sizes bytes unless the name says otherwise.
+"""
+
+from typing import Final
+
+import msgspec
+
+__all__ = ["DEFAULTS", "Settings"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers a mesh runs by; `Mesh(settings=msgspec.structs.replace(DEFAULTS, ...))` changes them."""
+
+    # mailboxes
+    mailbox_capacity: int = 1_000  # bounds memory, and shows a slow agent early
+    tell_timeout: float = 5.0  # a tell that finds no room that long has a stuck receiver
+    # asks and streams
+    ask_timeout: float = 30.0  # always finite: an ask that hangs is the field's first complaint
+    stream_idle_timeout: float = 60.0  # between two parts
+    stream_credit: int = 64  # parts a producer may be ahead of its consumer
+    # routing
+    handler_types: int = 1_000  # message types an agent class remembers the handler of
+    max_hops: int = 64  # two agents that answer each other for ever are found at once
+    dead_letter_ring: int = 10_000  # enough to look back, little enough to forget
+    # dispatching
+    batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
+    idle_workers: int = 32  # parked worker tasks kept for the next burst
+    # threads
+    threads: int = 32  # threads that run handlers at one time, a mesh
+    threads_per_agent: int = 4  # so that one agent cannot take all of them
+    thread_cap: int = 256  # with those that wait in a blocking verb; beyond it nothing could go on
+    lease_messages: int = 64  # messages a thread handles before it gives the agent back
+    lease_seconds: float = 0.010  # likewise, in time
+    # supervision
+    restarts: int = 5  # Erlang/OTP's intensity …
+    restart_period: float = 30.0  # … within this period
+    backoff_first: float = 0.1  # doubled each time, with full jitter
+    backoff_most: float = 10.0
+    # stopping
+    drain_timeout: float = 10.0  # to finish what was accepted
+    stop_grace: float = 5.0  # for cancelled handlers to end
+    # language models
+    model_timeout: float = 600.0  # one turn of a large model on a small machine
+    model_first_part_timeout: float = 300.0  # a cold model loads its weights first
+    model_concurrency: int = 8  # what one server usually takes at a time
+    model_connect_timeout: float = 5.0
+    model_max_body: int = 32 * 1024 * 1024  # a decoded answer, whole
+    model_max_event: int = 1024 * 1024  # one event of a stream
+    model_max_events: int = 100_000  # of one stream
+    model_error_body: int = 2 * 1024  # of a server's words kept in an error
+    # conversations
+    conversations: int = 10_000  # least recently used go first
+    conversation_turns: int = 200
+    conversation_key: int = 256  # characters
+
+
+DEFAULTS: Final = Settings()
