@@ -6,6 +6,9 @@ with a language model. Importing this loads no HTTP client and no model; what ne
 
 from ceylon.agents.action import Action, action
 from ceylon.agents.agent import Agent
+from ceylon.agents.batch import Answer
+from ceylon.agents.conversation import Conversation
+from ceylon.agents.llm_agent import LlmAgent
 from ceylon.core.blocking import BlockingMesh
 from ceylon.core.context import BlockingContext, Context
 from ceylon.core.default import default_mesh
@@ -35,6 +38,7 @@ from ceylon.errors import (
     UnknownAgentError,
 )
 from ceylon.messages import Message
+from ceylon.models.turns import Reply, TextPart, Usage
 
 __version__ = "0.1.0"
 
@@ -43,6 +47,7 @@ __all__ = [
     "ActionArgumentsError",
     "Agent",
     "AgentStartError",
+    "Answer",
     "AskTimeoutError",
     "BlockingCallError",
     "BlockingContext",
@@ -51,10 +56,12 @@ __all__ = [
     "BlockingStream",
     "CeylonError",
     "Context",
+    "Conversation",
     "DeadLetter",
     "DeadlockError",
     "HandlerError",
     "IncompleteStreamError",
+    "LlmAgent",
     "MailboxFullError",
     "Mesh",
     "MeshClosedError",
@@ -65,10 +72,13 @@ __all__ = [
     "ModelTimeoutError",
     "ModelUnavailableError",
     "Ref",
+    "Reply",
     "Stream",
+    "TextPart",
     "UnhandledMessageError",
     "UnknownActionError",
     "UnknownAgentError",
+    "Usage",
     "action",
     "default_mesh",
     "on",

@@ -98,12 +98,13 @@ class Agent(metaclass=AgentMeta):
             MeshClosedError: it is in no mesh.
         """
         if self._home is None:
-            raise MeshClosedError("-", f"agent {self._name!r} is in none; add it to one first")
+            nowhere = "no mesh"
+            raise MeshClosedError(nowhere, f"agent {self._name!r} is in none; add it to one first")
         return Ref(*self._home)
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
-    def claim(self, interior: "Interior") -> None:
+    def claim(self, interior: "Interior") -> None:  # noqa: ARG002 – for agents that may leave one mesh for another
         """See `AgentLike`."""
         if self._home is not None:
             raise AgentInUseError(self._name, self._home[0].name)
@@ -112,11 +113,14 @@ class Agent(metaclass=AgentMeta):
         """See `AgentLike`."""
         self._home = (interior, address)
 
+    async def vacate(self) -> None:
+        """See `AgentLike`; a plain agent opened nothing."""
+
     def leave_home(self) -> None:
         """See `AgentLike`."""
         self._home = None
 
-    def serial_key(self, envelope: Envelope) -> Hashable | None:
+    def serial_key(self, envelope: Envelope) -> Hashable | None:  # noqa: ARG002 – for agents that keep keys apart
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
         return None
 

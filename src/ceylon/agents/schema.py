@@ -152,7 +152,8 @@ def _default(value: Any) -> dict[str, Any]:
 
 def _add_types(schema: dict[str, Any]) -> None:
     """Say the type of every enumeration: msgspec leaves it out, OpenAI's strict mode demands it."""
-    kinds = {type(value) for value in schema.get("enum", ())}
+    values: Sequence[Any] = schema.get("enum", ())
+    kinds: set[type[Any]] = {type(value) for value in values}
     if kinds and kinds <= _JSON_TYPES.keys():
         names = sorted(_JSON_TYPES[kind] for kind in kinds)
         schema.setdefault("type", names[0] if len(names) == 1 else names)

@@ -68,6 +68,11 @@ class BlockingMesh(BlockingVerbs):
         """What the mesh is called."""
         return self._mesh.name
 
+    @property
+    def interior(self) -> "Interior":
+        """The parts, for code of this package."""
+        return self._mesh.interior
+
     def _interior(self) -> "Interior":
         return self._mesh.interior
 

@@ -21,7 +21,7 @@ def default_mesh() -> BlockingMesh:
     with _lock:
         if _mesh is None or not _mesh.is_open:
             _mesh = BlockingMesh("default").start()
-            _mesh.mark_default()
+            _mesh.interior.is_default = True
         return _mesh
 
 

@@ -130,7 +130,7 @@ class Gateway:
             self.post_quietly(lambda: [call.cancel() for call in calls if call is not None])
             raise
 
-    def block(self, verb: str, operation: Operation, instead: str = "") -> Outcome:
+    def block(self, verb: str, operation: Operation, instead: str = "", *, may_warn: bool = True) -> Outcome:
         """Do *operation* and wait for its outcome in this thread.
 
         Raises:
@@ -140,7 +140,8 @@ class Gateway:
         self.check_open()
         if threading.get_ident() == self._thread:
             raise BlockingCallError(verb, instead or f"`await` and the async `{verb}`")
-        self._warn_foreign_loop(verb)
+        if may_warn:
+            self._warn_foreign_loop(verb)
         sink = ThreadSink()
         calls: list[Call | None] = []
         self.post(lambda: calls.append(operation(sink)))

@@ -3,6 +3,7 @@
 It exists from the mesh's making on; the parts that need a loop come with `open`.
 """
 
+import functools
 import os
 import random
 import weakref
@@ -35,6 +36,7 @@ from ceylon.messages import Outcome, attempt, type_name
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
     from ceylon.core.ports import AgentLike
+    from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
     from ceylon.messages import Envelope
     from ceylon.settings import Settings
@@ -69,6 +71,8 @@ class Interior:
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
+        self.is_default = False  # the process-wide mesh, which lets agents go to any other
+        self.tasks: set[TaskCall] = set()  # verbs under way that are more than one ask
         self._quiet: list[Sink] = []
         self._idle_sink: Sink | None = None
         self._running = 0
@@ -98,6 +102,9 @@ class Interior:
         """Take everything apart, now: calls end with `MeshClosedError`, threads that still run are given up."""
         self.is_open, self.is_stopping, self.thread = False, True, -1
         self.router.close(MeshClosedError(self.name, why))
+        for call in list(self.tasks):
+            call.fail(MeshClosedError(self.name, why))
+            call.task.cancel()
         self.threads.abandon()
         self.dispatcher.close()
         self.timers.close()
@@ -114,7 +121,8 @@ class Interior:
     def add(self, agent: "AgentLike", address: str) -> str:
         """Take *agent* in under *address*, from any thread; return the address."""
         if self.was_opened and not self.gateway.is_inside():
-            self.gateway.block("add", lambda sink: sink.set_result(attempt(lambda: self._place(agent, address)))).get()
+            place = functools.partial(attempt, lambda: self._place(agent, address))
+            self.gateway.block("add", lambda sink: sink.set_result(place()), may_warn=False).get()
         else:
             self._place(agent, address)
         return address
@@ -125,7 +133,7 @@ class Interior:
             raise MeshClosedError(self.name, "it is closed")
         if address in self.cells():
             raise DuplicateNameError(address, self.name)
-        behaviour = type(agent).__ceylon_behaviour__
+        behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.claim(self)
         capacity = self.settings.mailbox_capacity if agent.mailbox_capacity is None else agent.mailbox_capacity

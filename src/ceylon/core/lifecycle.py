@@ -217,6 +217,7 @@ class Lifecycle:
         except Exception as error:  # noqa: BLE001 – a hook's failure stops nothing
             logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
         await belongings.leave_lifespan(cell)
+        await cell.agent.vacate()
         belongings.cancel_tasks(cell)
 
     # -- waiting -------------------------------------------------------------------------------------------------------

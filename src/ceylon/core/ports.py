@@ -41,6 +41,10 @@ class AgentLike(Protocol):
         """
         ...
 
+    async def vacate(self) -> None:
+        """Give back what was opened on the mesh's loop; after `on_stop`."""
+        ...
+
     def move_in(self, interior: "Interior", address: str) -> None:
         """Know the mesh and the address from now on."""
         ...

@@ -244,7 +244,7 @@ class Router:
         return [
             cell
             for cell in self.subscribers.values()
-            if any(pattern.matches(topic) for pattern in cell.agent.__ceylon_behaviour__.patterns)
+            if any(pattern.matches(topic) for pattern in cell.behaviour.patterns)
         ]
 
     def _announce(self, letter: DeadLetter) -> None:

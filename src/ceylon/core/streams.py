@@ -4,10 +4,11 @@ The producer's side is a `Channel` on the mesh's loop. The consumer's side pulls
 a consumer in another thread pays for a batch, not for a part.
 """
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
@@ -98,6 +99,25 @@ class Channel:
             room.set_result(None)
 
 
+class Source(Protocol):
+    """Where parts come from: an agent's handler, or a task."""
+
+    channel: Channel
+
+    @property
+    def address(self) -> str:
+        """Who sends the parts."""
+        ...
+
+    def pull(self, future: "Sink", idle_timeout: float) -> "PullCall":
+        """Let *future* have the next parts, or an error when none come for *idle_timeout* seconds."""
+        ...
+
+    def cancel(self) -> None:
+        """Send no more."""
+        ...
+
+
 class StreamCall(AskCall):
     """An ask that is answered by many parts; its outcome ends the channel."""
 
@@ -124,20 +144,31 @@ class StreamCall(AskCall):
 
     def pull(self, future: "Sink", idle_timeout: float) -> "PullCall":
         """Let *future* have the next parts, or an error when none come for *idle_timeout* seconds."""
-        call = PullCall(self._router, future, self, idle_timeout)
-        self._router.timers.add(self._router.driver.now() + idle_timeout, call)
-        self.channel.pull(call)
-        return call
+        return PullCall.begin(self._router, future, self, idle_timeout)
+
+    @property
+    def address(self) -> str:
+        """Who sends the parts."""
+        return self.envelope.recipient
 
 
 class PullCall(Call):
     """A consumer that waits for parts. It fires when it has waited too long."""
 
-    __slots__ = ("_stream", "_timeout")
+    __slots__ = ("_source", "_timeout")
 
-    def __init__(self, router: "Router", future: "Sink", stream: StreamCall, timeout: float) -> None:
+    def __init__(self, router: "Router", future: "Sink", source: "Source", timeout: float) -> None:
         super().__init__(router, future)
-        self._stream, self._timeout = stream, timeout
+        self._source, self._timeout = source, timeout
+
+    @classmethod
+    def begin(cls, router: "Router", sink: "Sink", source: "Source", timeout: float) -> "PullCall":
+        """Let *sink* have the next parts of *source*, or an error when none come for *timeout* seconds."""
+        call = cls(router, sink, source, timeout)
+        if timeout < math.inf:
+            router.timers.add(router.driver.now() + timeout, call)
+        source.channel.pull(call)
+        return call
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`."""
@@ -147,14 +178,14 @@ class PullCall(Call):
     def fire(self) -> None:
         """The producer has stalled: end the whole stream."""
         if not self.is_settled:
-            self._stream.cancel()
-            self.fail(StreamTimeoutError(self._stream.envelope.recipient, self._timeout))
+            self._source.cancel()
+            self.fail(StreamTimeoutError(self._source.address, self._timeout))
 
     def cancel(self) -> None:
         """The consumer waits no more; the stream itself goes on until it is closed."""
         self.is_settled = True
         self._router.timers.cancel(self)
-        self._stream.channel.forget()
+        self._source.channel.forget()
 
 
 class _Consumer:
@@ -163,7 +194,7 @@ class _Consumer:
     def __init__(
         self,
         gateway: "Gateway",
-        begin: "Callable[[Sink], StreamCall | None]",
+        begin: "Callable[[Sink], Source | None]",
         idle_timeout: float,
         first_timeout: float,
     ) -> None:
@@ -171,7 +202,7 @@ class _Consumer:
         self._begin = begin
         self._idle_timeout = idle_timeout
         self._timeout = first_timeout
-        self._call: StreamCall | None = None
+        self._call: Source | None = None
         self._parts: deque[Any] = deque()
         self._error: BaseException | None = None
         self._is_over = False

@@ -1,0 +1,151 @@
+"""What an `LlmAgent` is set to, in keyword options or the fluent style; both may be mixed."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from ceylon.agents.agent import Agent
+from ceylon.agents.llm_settings import LlmSettings, load_adapters
+from ceylon.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from ceylon.models.port import Model
+
+__all__ = ["ModelledAgent"]
+
+
+class ModelledAgent(Agent):
+    """An agent with a model and its settings; `LlmAgent` is what it is for."""
+
+    concurrency: int
+
+    def __init__(  # noqa: PLR0913 – the settings, by name
+        self,
+        name: str,
+        model: "str | Model" = "auto",
+        *,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        seed: int | None = None,
+        stop: Iterable[str] = (),
+        options: Mapping[str, Any] | None = None,
+        concurrency: int = DEFAULTS.model_concurrency,
+        timeout: float = DEFAULTS.model_timeout,
+        api_key: str | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.concurrency = concurrency
+        self._settings = LlmSettings(
+            model=model,
+            system_prompt=system_prompt,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            stop=tuple(stop),
+            options=dict(options or {}),
+            concurrency=concurrency,
+            timeout=timeout,
+            api_key=api_key,
+            base_url=base_url,
+        )
+        self._model: Model | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what subclasses of this package keep, so that none needs to repeat the arguments."""
+
+    @property
+    def settings(self) -> LlmSettings:
+        """What the agent is set to."""
+        return self._settings
+
+    @property
+    def model(self) -> str:
+        """The model, in its canonical spelling."""
+        return self.resolved_model().name
+
+    def with_model(self, model: "str | Model") -> Self:
+        """Use *model* from the next query on."""
+        return self._with(model=model)
+
+    def with_system_prompt(self, system_prompt: str | None) -> Self:
+        """Tell the model *system_prompt* first."""
+        return self._with(system_prompt=system_prompt)
+
+    def with_temperature(self, temperature: float | None) -> Self:
+        """Sample at *temperature*, from 0 to 2."""
+        return self._with(temperature=temperature)
+
+    def with_max_tokens(self, max_tokens: int | None) -> Self:
+        """Let answers be *max_tokens* long at most."""
+        return self._with(max_tokens=max_tokens)
+
+    def with_seed(self, seed: int | None) -> Self:
+        """Sample from *seed*, so that answers repeat where the server can."""
+        return self._with(seed=seed)
+
+    def with_stop(self, *stop: str) -> Self:
+        """End answers at any of these texts."""
+        return self._with(stop=stop)
+
+    def with_options(self, **options: Any) -> Self:
+        """Set further options by the provider's own names."""
+        return self._with(options={**self._settings.options, **options})
+
+    def with_concurrency(self, concurrency: int) -> Self:
+        """Answer up to *concurrency* queries at a time; before the agent is in a mesh."""
+        made = self._with(concurrency=concurrency)
+        self.concurrency = concurrency
+        return made
+
+    def with_timeout(self, timeout: float) -> Self:
+        """Give one turn *timeout* seconds."""
+        return self._with(timeout=timeout)
+
+    def with_api_key(self, api_key: str | None) -> Self:
+        """Use this key."""
+        return self._with(api_key=api_key)
+
+    def with_base_url(self, base_url: str | None) -> Self:
+        """Use the server at *base_url*."""
+        return self._with(base_url=base_url)
+
+    def _with(self, **changes: Any) -> Self:
+        self._settings = msgspec.structs.replace(self._settings, **changes)
+        self._model = None
+        return self
+
+    def build(self) -> Self:
+        """Check the settings now rather than at the first query.
+
+        Raises:
+            ArgumentError: a setting is out of its range.
+            ModelConfigError: the model string means nothing, or its key is missing.
+        """
+        self.resolved_model()
+        return self
+
+    def resolved_model(self) -> "Model":
+        """Return the model the settings name, checked; raises as `build`."""
+        if self._model is None:
+            self._settings.check()
+            model = self._settings.resolve()
+            model.check()
+            self._model = model
+        return self._model
+
+    async def load_model(self) -> "Model":
+        """Return the same without holding up the loop at the first time."""
+        if self._model is None:
+            await load_adapters()
+        return self.resolved_model()
+
+    def rebuild(self) -> Agent:
+        """See `AgentLike`; the settings are the ones set last."""
+        made = super().rebuild()
+        if isinstance(made, ModelledAgent):
+            made._settings, made.concurrency = self._settings, self.concurrency  # noqa: SLF001 – the same class
+        return made

@@ -1,0 +1,145 @@
+"""What an `LlmAgent` sends piece by piece: text, typed parts with the whole reply at the end, answers of a batch.
+
+A stream is opened by the first piece that is asked for; so every error comes where it is awaited.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from ceylon.core.streams import BlockingStream, Stream
+from ceylon.errors import HandlerError, ModelProtocolError
+from ceylon.models.turns import Part, Reply, ReplyPart, TextPart
+
+__all__ = ["BlockingLlmStream", "BlockingPieces", "LlmStream", "Pieces", "as_it_is", "as_text"]
+
+T = TypeVar("T")
+S = TypeVar("S", Stream, BlockingStream)
+
+
+def as_text(part: Part) -> str | None:
+    """Return the text of a text part."""
+    return part.text if isinstance(part, TextPart) else None
+
+
+def as_it_is(part: Any) -> Any:
+    """Return every part as it is."""
+    return part
+
+
+class _Picker(Generic[T, S]):
+    """What all kinds share: the stream behind, opened at the first piece, and what to pick from it."""
+
+    def __init__(self, begin: Callable[[], S], pick: Callable[[Any], T | None]) -> None:
+        self._begin: Callable[[], S] = begin
+        self._pick = pick
+        self._stream: S | None = None
+        self._reply: Reply | None = None
+
+    def _opened(self) -> S:
+        if self._stream is None:
+            self._stream = self._begin()
+        return self._stream
+
+    def _take(self, part: Any) -> T | None:
+        if isinstance(part, ReplyPart):
+            self._reply = part.reply
+        return self._pick(part)
+
+    def _whole(self) -> Reply:
+        if self._reply is None:
+            message = "the stream was closed before its end, so there is no whole reply"
+            raise ModelProtocolError(message)
+        return self._reply
+
+
+class Pieces(_Picker[T, Stream]):
+    """An async iterator; a context manager too, so that leaving it early stops what is behind."""
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next piece.
+
+        Raises:
+            ModelError: the model did not answer as it should.
+        """
+        stream = self._opened()
+        while True:
+            try:
+                part = await anext(stream)
+            except HandlerError as error:
+                raise error.root from None
+            picked = self._take(part)
+            if picked is not None:
+                return picked
+
+    async def aclose(self) -> None:
+        """Take no more: the request to the model is cancelled."""
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream, to be closed at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class LlmStream(Pieces[T]):
+    """A model's answer as it comes."""
+
+    async def result(self) -> Reply:
+        """Read to the end; return the whole reply, also what was taken before, with its usage."""
+        async for _ in self:
+            pass
+        return self._whole()
+
+
+class BlockingPieces(_Picker[T, BlockingStream]):
+    """An iterator for plain `for` loops; a context manager too."""
+
+    def __iter__(self) -> Iterator[T]:
+        """Return the stream itself."""
+        return self
+
+    def __next__(self) -> T:
+        """Return the next piece, waiting for it."""
+        stream = self._opened()
+        while True:
+            try:
+                part = next(stream)
+            except HandlerError as error:
+                raise error.root from None
+            picked = self._take(part)
+            if picked is not None:
+                return picked
+
+    def close(self) -> None:
+        """Take no more: the request to the model is cancelled."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def __enter__(self) -> Self:
+        """Return the stream, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BlockingLlmStream(BlockingPieces[T]):
+    """A model's answer as it comes, for plain `for` loops."""
+
+    def result(self) -> Reply:
+        """Read to the end; return the whole reply, also what was taken before, with its usage."""
+        for _ in self:
+            pass
+        return self._whole()

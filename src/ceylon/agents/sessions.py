@@ -1,0 +1,47 @@
+"""Sessions with models, for all agents of one mesh, over one HTTP client on the mesh's loop."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ceylon.models.http import HttpClient
+
+if TYPE_CHECKING:
+    from ceylon.models.port import Model, Session
+
+__all__ = ["Sessions"]
+
+_KEPT: Final = 4  # so that agents made one after another do not start an embedded engine each
+
+
+class Sessions:
+    """Opens sessions, and keeps the last few that were given back until others push them out."""
+
+    def __init__(self) -> None:
+        self._client = HttpClient()
+        self._parted: deque[Session] = deque()
+
+    async def open(self, model: "Model") -> "Session":
+        """Return a new session with *model*."""
+        return await model.open(self._client)
+
+    async def part(self, session: "Session") -> None:
+        """Take *session* back; it is closed a little later, or at the end."""
+        self._parted.append(session)
+        while len(self._parted) > _KEPT:
+            await self._parted.popleft().aclose()
+
+    async def aclose(self) -> None:
+        """Close what was given back, and the client."""
+        while self._parted:
+            await self._parted.popleft().aclose()
+        await self._client.aclose()
+
+
+async def open_sessions() -> Sessions:
+    """Make the mesh's `Sessions`; on its loop."""
+    return Sessions()
+
+
+async def close_sessions(sessions: Sessions) -> None:
+    """Close them."""
+    await sessions.aclose()

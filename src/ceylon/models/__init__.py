@@ -1,0 +1,1 @@
+"""Language models: one port, one file a provider, one thin HTTP module under them all."""

@@ -1,0 +1,127 @@
+"""The embedded model: no server to start and no key. It is tiny: it proves the road, not wisdom.
+
+``local::smollm2`` is the default; ``local::/path/to/file.gguf`` runs any weights llama.cpp can read.
+"""
+
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ceylon.errors import ModelConfigError, ModelUnavailableError
+from ceylon.models.engine import Engine, EngineOptions, Weights, acquire, find_smollm2, release
+from ceylon.models.openai import OpenAIModel, OpenAISession, Service
+from ceylon.models.turns import Part, Reply, Request
+
+if TYPE_CHECKING:
+    from ceylon.models.http import HttpClient
+
+__all__ = ["LocalModel", "LocalSession"]
+
+_SMOLLM2: Final = ("smollm2", "smollm2:135m")
+_THREADS_VARIABLE: Final = "CEYLON_LOCAL_THREADS"
+_STOP_SECONDS: Final = 10.0
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model this process runs itself, started by the first session and stopped by the last.
+
+    `slots` requests are answered at a time, each with `context` tokens for question and answer; more wait in line.
+    """
+
+    model: str = "smollm2"
+    options: dict[str, Any] = {}
+    slots: int = 8
+    context: int = 2048
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``local::model``."""
+        return f"local::{self.model}"
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for what is neither the known name nor a file."""
+        _threads()
+        if self.model in _SMOLLM2:
+            return
+        path = Path(self.model).expanduser()
+        if path.suffix != ".gguf":
+            sentence = f"{self.name}: the embedded models are 'local::smollm2' and 'local::/path/to/file.gguf'"
+            raise ModelConfigError(sentence)
+        if not path.is_file():
+            sentence = f"{self.name}: there is no file {str(path)!r}"
+            raise ModelConfigError(sentence)
+
+    async def open(self, client: "HttpClient") -> "LocalSession":
+        """Start the engine, or join the one that runs.
+
+        Raises:
+            ModelUnavailableError: the engine or the weights are not installed; the sentence says how to get them.
+        """
+        self.check()
+        weights = find_smollm2() if self.model in _SMOLLM2 else _weights(self.model)
+        options = EngineOptions(threads=_threads(), slots=self.slots, context=self.context)
+        engine = await anyio.to_thread.run_sync(acquire, weights, options)
+        return LocalSession(self, engine, client)
+
+
+class LocalSession:
+    """Talks to the engine over its loopback port."""
+
+    def __init__(self, model: LocalModel, engine: Engine, client: "HttpClient") -> None:
+        self._model, self._engine = model, engine
+        self._is_closed = False
+        service = Service(provider="local", base_url=engine.url, key_variable="", needs_key=False)
+        spoken = OpenAIModel(model=engine.weights.alias, base_url=engine.url, options=model.options, service=service)
+        self._session = OpenAISession(spoken, spoken.endpoint(), client)
+
+    async def complete(self, request: Request) -> Reply:
+        """Return the whole answer."""
+        self._check_process()
+        return await self._session.complete(request)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        """Yield the answer as it comes."""
+        self._check_process()
+        parts = self._session.stream(request)
+        try:
+            async for part in parts:
+                yield part
+        finally:
+            await parts.aclose()
+
+    async def aclose(self) -> None:
+        """Leave the engine; the last one stops it."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _STOP_SECONDS):
+            await anyio.to_thread.run_sync(release, self._engine, abandon_on_cancel=True)
+
+    @property
+    def engine_url(self) -> str:
+        """The engine's own address, which speaks OpenAI's language."""
+        return self._engine.url
+
+    def _check_process(self) -> None:
+        if self._engine.pid != os.getpid():
+            advice = "This process was forked from the one that started it; open the model anew here."
+            raise ModelUnavailableError(self._model.name, "the engine of another process", advice)
+
+
+def _weights(model: str) -> Weights:
+    path = Path(model).expanduser().resolve()
+    return Weights(path, path.stem)
+
+
+def _threads() -> int:
+    """Return how many threads the engine computes with: one, unless the environment says otherwise."""
+    words = os.environ.get(_THREADS_VARIABLE, "").strip() or "1"
+    if not words.isdecimal() or int(words) == 0:
+        sentence = f"{_THREADS_VARIABLE} is {words!r}; it is a number of threads, like 2"
+        raise ModelConfigError(sentence)
+    return int(words)

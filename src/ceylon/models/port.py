@@ -1,0 +1,56 @@
+"""The port every language model is behind: a `Model` says which, a `Session` talks to it."""
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from ceylon.models.turns import Part, Reply, Request
+
+if TYPE_CHECKING:
+    from ceylon.models.http import HttpClient
+
+__all__ = ["Model", "Session"]
+
+
+class Session(Protocol):
+    """A model in use on one event loop; many requests may be under way at once."""
+
+    async def complete(self, request: Request) -> Reply:
+        """Return the model's whole answer.
+
+        Raises:
+            ModelError: whatever went wrong, as one of its kinds.
+        """
+        ...
+
+    def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        """Yield the answer as it comes; the last part is a `ReplyPart`, and only then is the answer complete.
+
+        Closing the iterator early (`aclose`) closes the connection, so that the server stops generating.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what the session holds; the shared `HttpClient` is not its own."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Which model, as a value: no connection, no loop, safe to share and to keep."""
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``provider::model``."""
+        ...
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for what is known to be wrong before the first request (a missing key)."""
+        ...
+
+    async def open(self, client: "HttpClient") -> Session:
+        """Return a session on the running loop, over the mesh's one HTTP client.
+
+        Raises:
+            ModelUnavailableError: nothing to talk to (an engine that is not installed).
+        """
+        ...

@@ -1,0 +1,81 @@
+"""Keep keys out of everything that is printed, logged or raised."""
+
+import hmac
+import re
+from typing import Final, NoReturn
+
+from ceylon.errors import ModelConfigError
+from ceylon.settings import DEFAULTS
+
+__all__ = ["Secret", "redact"]
+
+_MASK: Final = "****"
+_SHORTEST_KEY: Final = 4  # replacing shorter ones would only garble the server's words
+_WORDS: Final = re.compile(
+    r"""(?ix)
+    ( (?<![a-z0-9]) (?: authorization | x-api-key | api[-_]?key | x-goog-api-key | set-cookie | cookie )
+      ["']? \s* [=:] \s* ["']? (?: (?:bearer|basic) \s+ )?
+    | (?: token | key | secret | password ) =
+    | \b bearer \s+
+    )
+    [^\s"',;&<>}]+
+    """
+)
+_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:sk|gsk|xai|tgp|hf)[-_][A-Za-z0-9_-]{8,}")
+
+
+class Secret:
+    """A key that shows itself only to `reveal`; it can be shared and compared, and is never written down."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value.strip()
+
+    @classmethod
+    def of(cls, value: "str | Secret | None") -> "Secret | None":
+        """Return *value* as a secret; nothing and blank text are no key at all."""
+        if value is None or isinstance(value, Secret):
+            return value
+        return cls(value) if value.strip() else None
+
+    def reveal(self) -> str:
+        """Return the key itself, for the one header it goes into."""
+        return self._value
+
+    def check(self, source: str) -> None:
+        """Raise `ModelConfigError` for a key no header can carry, naming its *source* and not the key."""
+        if not self._value or not all("!" <= character <= "~" for character in self._value):
+            sentence = f"the key in {source} is not plain printable text; copy it again, without quotes"
+            raise ModelConfigError(sentence)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return f"Secret('{_MASK}')"
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        sentence = "a Secret is not written down; pass the name of an environment variable instead"
+        raise TypeError(sentence)
+
+
+def redact(words: str, key: Secret | None = None, *, limit: int = DEFAULTS.model_error_body) -> str:
+    """Return *words* without *key* and whatever else looks like one, cut to *limit* bytes."""
+    if key is not None and len(key.reveal()) >= _SHORTEST_KEY:
+        words = words.replace(key.reveal(), _MASK)
+    words = _WORDS.sub(rf"\g<1>{_MASK}", words)
+    words = _LOOKS_LIKE_A_KEY.sub(_MASK, words).strip()
+    raw = words.encode(errors="replace")
+    return words if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"

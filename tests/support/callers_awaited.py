@@ -1,0 +1,335 @@
+"""Every public verb, awaited once: what an async caller does with it, and what comes of it as plain JSON."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import anyio
+import anyio.to_thread
+
+import ceylon
+from ceylon import Agent, BlockingCallError, Mesh, UnknownAgentError
+from support.callers_agents import PEOPLE, RUNNERS, Errand, Heard, Listener, News, Order, Shop, Verb
+from support.callers_stage import Stage
+
+__all__ = ["AWAITED"]
+
+Use: TypeAlias = Callable[[Stage[Mesh]], Awaitable[Any]]
+
+AWAITED: Final[dict[str, Use]] = {}
+"""What to do with each verb, by its name."""
+
+
+def of(verb: str) -> Callable[[Use], Use]:
+    """Enter a function as the use of *verb*."""
+
+    def enter(use: Use) -> Use:
+        AWAITED[verb] = use
+        return use
+
+    return enter
+
+
+# -- the mesh ----------------------------------------------------------------------------------------------------------
+
+
+@of("mesh.tell")
+async def tell(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    await stage.mesh.tell("listener", News(label))
+    return await stage.mesh.ask("listener", Heard(label))
+
+
+@of("mesh.tell_nowait")
+async def tell_nowait(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    await tell_now(stage, News(label), lambda news: stage.mesh.tell_nowait("listener", news))
+    return await stage.mesh.ask("listener", Heard(label))
+
+
+@of("mesh.ask")
+async def ask(stage: Stage[Mesh]) -> Any:
+    receipt = await stage.mesh.ask("shop", Order("assam", 2))
+    return receipt.total
+
+
+@of("mesh.ask_of_a_sync_handler")
+async def ask_sync(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.ask("pricer", "assam")
+
+
+@of("mesh.stream")
+async def stream(stage: Stage[Mesh]) -> Any:
+    return [part async for part in stage.mesh.stream("shop", "one two three")]
+
+
+@of("mesh.call")
+async def call(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.call("shop", "stock", sku="assam")
+
+
+@of("mesh.publish")
+async def publish(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    received = await stage.mesh.publish("sales.tea", News(label))
+    return [received, await stage.mesh.ask("listener", Heard(label))]
+
+
+@of("mesh.broadcast")
+async def broadcast(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    received = await stage.mesh.broadcast(News(label), exclude=["assistant"])
+    return [received >= len(PEOPLE), await stage.mesh.ask("listener", Heard(label))]
+
+
+@of("mesh.add")
+async def add(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    answer = await stage.mesh.add(Listener(label)).ask(Heard(label))
+    await stage.mesh.stop(label)
+    return answer
+
+
+@of("mesh.agent")
+async def agent(stage: Stage[Mesh]) -> Any:
+    found = stage.mesh.agent("shop")
+    assert isinstance(found, Agent)
+    return await found.ref.ask(7)
+
+
+@of("mesh.ref")
+async def ref(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.ref("shop").ask(7)
+
+
+@of("mesh.start")
+async def start(stage: Stage[Mesh]) -> Any:
+    mesh = await Mesh("corner").start()
+    answer = await mesh.add(Shop("shop")).ask(7)
+    await mesh.stop()
+    return answer
+
+
+@of("mesh.stop")
+async def stop(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    stage.mesh.add(Listener(label))
+    await stage.mesh.stop(label)
+    try:
+        await stage.mesh.ask(label, Heard(label))
+    except UnknownAgentError:
+        return label not in stage.mesh.agents
+
+
+@of("mesh.wait")
+async def wait(stage: Stage[Mesh]) -> Any:
+    mesh = await Mesh("corner").start()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(mesh.stop)
+        await mesh.wait()
+    return mesh.is_open
+
+
+@of("mesh.drain")
+async def drain(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    await stage.mesh.tell("porter", Errand("tell", label))
+    await stage.mesh.drain()
+    return await stage.mesh.ask("listener", Heard(label))
+
+
+@of("mesh.statistics")
+async def statistics(stage: Stage[Mesh]) -> Any:
+    return stage.mesh.statistics().agents["shop"].state
+
+
+@of("mesh.dead_letters")
+async def dead_letters(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    try:
+        await stage.mesh.tell(label, "hello")
+    except UnknownAgentError:
+        return [letter.reason for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+
+
+async def tell_now(stage: Stage[Mesh], news: News, verb: Callable[[News], None]) -> None:
+    """Use a `tell_nowait`: on the mesh's own loop as it is; from another it says what to write, and that works."""
+    if not stage.is_foreign:
+        verb(news)
+        return
+    try:
+        verb(news)
+    except BlockingCallError:
+        await anyio.to_thread.run_sync(stage.mesh.blocking.ref("listener").tell_nowait, news)
+
+
+# -- refs and streams --------------------------------------------------------------------------------------------------
+
+
+@of("ref.tell")
+async def ref_tell(stage: Stage[Mesh]) -> Any:
+    listener, label = stage.mesh.ref("listener"), stage.label()
+    await listener.tell(News(label))
+    return await listener.ask(Heard(label))
+
+
+@of("ref.tell_nowait")
+async def ref_tell_nowait(stage: Stage[Mesh]) -> Any:
+    listener, label = stage.mesh.ref("listener"), stage.label()
+    await tell_now(stage, News(label), listener.tell_nowait)
+    return await listener.ask(Heard(label))
+
+
+@of("ref.ask")
+async def ref_ask(stage: Stage[Mesh]) -> Any:
+    receipt = await stage.mesh.ref("shop").ask(Order("assam", 2))
+    return receipt.total
+
+
+@of("ref.stream")
+async def ref_stream(stage: Stage[Mesh]) -> Any:
+    return [part async for part in stage.mesh.ref("shop").stream("one two three")]
+
+
+@of("ref.call")
+async def ref_call(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.ref("shop").call("stock", sku="assam")
+
+
+@of("ref.using")
+async def ref_using(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.ref("shop").using(timeout=60).ask(7)
+
+
+@of("stream.result")
+async def stream_result(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.stream("shop", "one two three").result()
+
+
+@of("stream.close")
+async def stream_close(stage: Stage[Mesh]) -> Any:
+    parts = stage.mesh.stream("shop", "one two three")
+    first = await anext(parts)
+    await parts.aclose()
+    return [first, [part async for part in parts]]
+
+
+# -- what a handler has in its context: one errand on the loop, one in a thread ---------------------------------------
+
+
+def _errand(verb: Verb, runners: Sequence[str]) -> Use:
+    async def run(stage: Stage[Mesh]) -> Any:
+        return [await stage.mesh.ask(runner, Errand(verb, stage.label())) for runner in runners]
+
+    return run
+
+
+AWAITED.update({f"context.{verb}": _errand(verb, runners) for verb, runners in RUNNERS.items()})
+
+
+# -- language models ---------------------------------------------------------------------------------------------------
+
+
+@of("default_mesh")
+async def default_mesh(stage: Stage[Mesh]) -> Any:
+    shop = Shop(stage.label())
+    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().add(shop))
+    answer = await shop.ref.ask(7)
+    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().stop(shop.name))
+    return answer
+
+
+@of("agent.ask")
+async def agent_ask(stage: Stage[Mesh]) -> Any:
+    return await stage.mesh.ask("assistant", "hi")
+
+
+@of("agent.send_message")
+async def send_message(stage: Stage[Mesh]) -> Any:
+    return await anyio.to_thread.run_sync(stage.tutor.send_message, "hi")
+
+
+@of("agent.send_message_async")
+async def send_message_async(stage: Stage[Mesh]) -> Any:
+    return await stage.tutor.send_message_async("hi")
+
+
+@of("agent.send_messages")
+async def send_messages(stage: Stage[Mesh]) -> Any:
+    return await anyio.to_thread.run_sync(stage.tutor.send_messages, ["one", "two"])
+
+
+@of("agent.send_messages_async")
+async def send_messages_async(stage: Stage[Mesh]) -> Any:
+    return await stage.tutor.send_messages_async(["one", "two"])
+
+
+@of("agent.stream")
+async def agent_stream(stage: Stage[Mesh]) -> Any:
+    return [delta async for delta in stage.tutor.stream("hi you")]
+
+
+@of("agent.parts")
+async def parts(stage: Stage[Mesh]) -> Any:
+    return [type(part).__name__ async for part in stage.tutor.parts("hi you")]
+
+
+@of("agent.complete")
+async def complete(stage: Stage[Mesh]) -> Any:
+    reply = await stage.tutor.complete("hi")
+    return [reply.text, reply.finish]
+
+
+@of("agent.as_completed")
+async def as_completed(stage: Stage[Mesh]) -> Any:
+    answers = [answer async for answer in stage.tutor.as_completed(["one", "two"])]
+    return sorted([answer.index, answer.text] for answer in answers)
+
+
+@of("agent.conversation")
+async def conversation(stage: Stage[Mesh]) -> Any:
+    chat = stage.tutor.conversation(stage.label())
+    return chat.key.partition("-")[0]
+
+
+@of("conversation.send")
+async def conversation_send(stage: Stage[Mesh]) -> Any:
+    chat = stage.tutor.conversation(stage.label())
+    return [await chat.send("one"), await chat.send("two")]
+
+
+@of("conversation.complete")
+async def conversation_complete(stage: Stage[Mesh]) -> Any:
+    return (await stage.tutor.conversation(stage.label()).complete("one")).text
+
+
+@of("conversation.stream")
+async def conversation_stream(stage: Stage[Mesh]) -> Any:
+    return [delta async for delta in stage.tutor.conversation(stage.label()).stream("hi you")]
+
+
+@of("conversation.history")
+async def conversation_history(stage: Stage[Mesh]) -> Any:
+    chat = stage.tutor.conversation(stage.label())
+    await chat.send("one")
+    return [[turn.role, turn.text] for turn in await chat.history()]
+
+
+@of("conversation.clear")
+async def conversation_clear(stage: Stage[Mesh]) -> Any:
+    chat = stage.tutor.conversation(stage.label())
+    await chat.send("one")
+    await chat.clear()
+    return list(await chat.history())
+
+
+@of("answer.result")
+async def answer_result(stage: Stage[Mesh]) -> Any:
+    return (await stage.tutor.stream("hi").result()).text
+
+
+@of("answer.close")
+async def answer_close(stage: Stage[Mesh]) -> Any:
+    deltas = stage.tutor.stream("hi you")
+    first = await anext(deltas)
+    await deltas.aclose()
+    return [first, [delta async for delta in deltas]]

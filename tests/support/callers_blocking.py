@@ -1,0 +1,314 @@
+"""Every public verb in its blocking form, used once: what a script or a thread does with it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import ceylon
+from ceylon import Agent, BlockingMesh, UnknownAgentError
+from support.callers_agents import PEOPLE, RUNNERS, Errand, Heard, Listener, News, Order, Shop, Verb
+from support.callers_stage import Stage
+
+__all__ = ["BLOCKING"]
+
+Use: TypeAlias = Callable[[Stage[BlockingMesh]], Any]
+
+BLOCKING: Final[dict[str, Use]] = {}
+"""What to do with each verb, by its name."""
+
+
+def of(verb: str) -> Callable[[Use], Use]:
+    """Enter a function as the use of *verb*."""
+
+    def enter(use: Use) -> Use:
+        BLOCKING[verb] = use
+        return use
+
+    return enter
+
+
+# -- the mesh ----------------------------------------------------------------------------------------------------------
+
+
+@of("mesh.tell")
+def tell(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    stage.mesh.tell("listener", News(label))
+    return stage.mesh.ask("listener", Heard(label))
+
+
+@of("mesh.ask")
+def ask(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ask("shop", Order("assam", 2)).total
+
+
+@of("mesh.ask_of_a_sync_handler")
+def ask_sync(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ask("pricer", "assam")
+
+
+@of("mesh.stream")
+def stream(stage: Stage[BlockingMesh]) -> Any:
+    return list(stage.mesh.stream("shop", "one two three"))
+
+
+@of("mesh.call")
+def call(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.call("shop", "stock", sku="assam")
+
+
+@of("mesh.publish")
+def publish(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    received = stage.mesh.publish("sales.tea", News(label))
+    return [received, stage.mesh.ask("listener", Heard(label))]
+
+
+@of("mesh.broadcast")
+def broadcast(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    received = stage.mesh.broadcast(News(label), exclude=["assistant"])
+    return [received >= len(PEOPLE), stage.mesh.ask("listener", Heard(label))]
+
+
+@of("mesh.add")
+def add(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    answer = stage.mesh.add(Listener(label)).ask(Heard(label))
+    stage.mesh.stop(label)
+    return answer
+
+
+@of("mesh.agent")
+def agent(stage: Stage[BlockingMesh]) -> Any:
+    found = stage.mesh.agent("shop")
+    assert isinstance(found, Agent)
+    return found.ref.blocking.ask(7)
+
+
+@of("mesh.ref")
+def ref(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ref("shop").ask(7)
+
+
+@of("mesh.start")
+def start(stage: Stage[BlockingMesh]) -> Any:
+    mesh = BlockingMesh("corner").start()
+    answer = mesh.add(Shop("shop")).ask(7)
+    mesh.stop()
+    return answer
+
+
+@of("mesh.stop")
+def stop(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    stage.mesh.add(Listener(label))
+    stage.mesh.stop(label)
+    try:
+        stage.mesh.ask(label, Heard(label))
+    except UnknownAgentError:
+        return label not in stage.mesh.agents
+
+
+@of("mesh.wait")
+def wait(stage: Stage[BlockingMesh]) -> Any:
+    mesh = BlockingMesh("corner").start()
+    stopper = threading.Thread(target=mesh.stop)
+    stopper.start()
+    mesh.wait()
+    stopper.join()
+    return mesh.is_open
+
+
+@of("mesh.drain")
+def drain(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    stage.mesh.tell("porter", Errand("tell", label))
+    stage.mesh.drain()
+    return stage.mesh.ask("listener", Heard(label))
+
+
+@of("mesh.statistics")
+def statistics(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.statistics().agents["shop"].state
+
+
+@of("mesh.dead_letters")
+def dead_letters(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    try:
+        stage.mesh.tell(label, "hello")
+    except UnknownAgentError:
+        return [letter.reason for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+
+
+@of("default_mesh")
+def default_mesh(stage: Stage[BlockingMesh]) -> Any:
+    mesh, label = ceylon.default_mesh(), stage.label()
+    answer = mesh.add(Shop(label)).ask(7)
+    mesh.stop(label)
+    return answer
+
+
+# -- refs and streams --------------------------------------------------------------------------------------------------
+
+
+@of("ref.tell")
+def ref_tell(stage: Stage[BlockingMesh]) -> Any:
+    listener, label = stage.mesh.ref("listener"), stage.label()
+    listener.tell(News(label))
+    return listener.ask(Heard(label))
+
+
+@of("mesh.tell_nowait")
+@of("ref.tell_nowait")
+def ref_tell_nowait(stage: Stage[BlockingMesh]) -> Any:
+    listener, label = stage.mesh.ref("listener"), stage.label()
+    listener.tell_nowait(News(label))
+    return listener.ask(Heard(label))
+
+
+@of("ref.ask")
+def ref_ask(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ref("shop").ask(Order("assam", 2)).total
+
+
+@of("ref.stream")
+def ref_stream(stage: Stage[BlockingMesh]) -> Any:
+    return list(stage.mesh.ref("shop").stream("one two three"))
+
+
+@of("ref.call")
+def ref_call(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ref("shop").call("stock", sku="assam")
+
+
+@of("ref.using")
+def ref_using(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ref("shop").using(timeout=60).ask(7)
+
+
+@of("stream.result")
+def stream_result(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.stream("shop", "one two three").result()
+
+
+@of("stream.close")
+def stream_close(stage: Stage[BlockingMesh]) -> Any:
+    parts = stage.mesh.stream("shop", "one two three")
+    first = next(parts)
+    parts.close()
+    return [first, list(parts)]
+
+
+# -- what a handler has in its context: one errand on the loop, one in a thread ----------------------------------------
+
+
+def _errand(verb: Verb, runners: Sequence[str]) -> Use:
+    def run(stage: Stage[BlockingMesh]) -> Any:
+        return [stage.mesh.ask(runner, Errand(verb, stage.label())) for runner in runners]
+
+    return run
+
+
+BLOCKING.update({f"context.{verb}": _errand(verb, runners) for verb, runners in RUNNERS.items()})
+
+
+# -- language models ---------------------------------------------------------------------------------------------------
+
+
+@of("agent.ask")
+def agent_ask(stage: Stage[BlockingMesh]) -> Any:
+    return stage.mesh.ask("assistant", "hi")
+
+
+@of("agent.send_message")
+def send_message(stage: Stage[BlockingMesh]) -> Any:
+    return stage.tutor.send_message("hi")
+
+
+@of("agent.send_message_async")
+def send_message_async(stage: Stage[BlockingMesh]) -> Any:
+    return asyncio.run(stage.tutor.send_message_async("hi"))
+
+
+@of("agent.send_messages")
+def send_messages(stage: Stage[BlockingMesh]) -> Any:
+    return stage.tutor.send_messages(["one", "two"])
+
+
+@of("agent.send_messages_async")
+def send_messages_async(stage: Stage[BlockingMesh]) -> Any:
+    return asyncio.run(stage.tutor.send_messages_async(["one", "two"]))
+
+
+@of("agent.stream")
+def agent_stream(stage: Stage[BlockingMesh]) -> Any:
+    return list(stage.tutor.blocking.stream("hi you"))
+
+
+@of("agent.parts")
+def parts(stage: Stage[BlockingMesh]) -> Any:
+    return [type(part).__name__ for part in stage.tutor.blocking.parts("hi you")]
+
+
+@of("agent.complete")
+def complete(stage: Stage[BlockingMesh]) -> Any:
+    reply = stage.tutor.blocking.complete("hi")
+    return [reply.text, reply.finish]
+
+
+@of("agent.as_completed")
+def as_completed(stage: Stage[BlockingMesh]) -> Any:
+    return sorted([answer.index, answer.text] for answer in stage.tutor.blocking.as_completed(["one", "two"]))
+
+
+@of("agent.conversation")
+def conversation(stage: Stage[BlockingMesh]) -> Any:
+    chat = stage.tutor.blocking.conversation(stage.label())
+    return chat.key.partition("-")[0]
+
+
+@of("conversation.send")
+def conversation_send(stage: Stage[BlockingMesh]) -> Any:
+    chat = stage.tutor.blocking.conversation(stage.label())
+    return [chat.send("one"), chat.send("two")]
+
+
+@of("conversation.complete")
+def conversation_complete(stage: Stage[BlockingMesh]) -> Any:
+    return stage.tutor.blocking.conversation(stage.label()).complete("one").text
+
+
+@of("conversation.stream")
+def conversation_stream(stage: Stage[BlockingMesh]) -> Any:
+    return list(stage.tutor.blocking.conversation(stage.label()).stream("hi you"))
+
+
+@of("conversation.history")
+def conversation_history(stage: Stage[BlockingMesh]) -> Any:
+    chat = stage.tutor.blocking.conversation(stage.label())
+    chat.send("one")
+    return [[turn.role, turn.text] for turn in chat.history()]
+
+
+@of("conversation.clear")
+def conversation_clear(stage: Stage[BlockingMesh]) -> Any:
+    chat = stage.tutor.blocking.conversation(stage.label())
+    chat.send("one")
+    chat.clear()
+    return list(chat.history())
+
+
+@of("answer.result")
+def answer_result(stage: Stage[BlockingMesh]) -> Any:
+    return stage.tutor.blocking.stream("hi").result().text
+
+
+@of("answer.close")
+def answer_close(stage: Stage[BlockingMesh]) -> Any:
+    deltas = stage.tutor.blocking.stream("hi you")
+    first = next(deltas)
+    deltas.close()
+    return [first, list(deltas)]

@@ -1,0 +1,92 @@
+"""The model server itself: what it counts, holds and breaks."""
+
+import subprocess
+import sys
+
+import anyio
+import httpx
+import pytest
+
+from ceylon.errors import ModelAuthError, ModelError, ModelStatusError
+from ceylon.models.http import HttpClient
+from ceylon.models.resolve import resolve
+from ceylon.testing.model_server import Fault, ModelServer
+from support.models import question
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_records_what_it_was_asked(anyio_backend: str) -> None:
+    with ModelServer(str.upper) as server:
+        async with HttpClient() as client:
+            session = await resolve("ollama::test-model", base_url=server.base_url).open(client)
+            reply = await session.complete(question("loud"))
+
+    assert reply.text == "LOUD"
+    assert server.requests[0].prompt == "loud"
+    assert server.requests[0].path == "/api/chat"
+    assert server.requests[0].json["model"] == "test-model"
+
+
+async def test_a_wrong_key_is_refused(anyio_backend: str) -> None:
+    with ModelServer(key="right") as server:
+        async with HttpClient() as client:
+            for key in ("right", "wrong"):
+                session = await resolve("openai::test-model", base_url=server.openai_url, api_key=key).open(client)
+                if key == "right":
+                    await session.complete(question())
+            with pytest.raises(ModelAuthError, match="401"):
+                await session.complete(question())
+
+
+async def test_five_thousand_prompts_of_which_some_fail_once(anyio_backend: str) -> None:
+    def every_fiftieth(prompt: str) -> Fault | None:
+        return Fault(status=503) if int(prompt) % 50 == 0 else None
+
+    answers: dict[str, str] = {}
+    with ModelServer(fail_once=every_fiftieth) as server:
+        async with HttpClient() as client:
+            session = await resolve("openai::test-model", base_url=server.openai_url).open(client)
+
+            async def ask(start: int) -> None:
+                for number in range(start, 5_000, 20):
+                    prompt = str(number)
+                    try:
+                        answers[prompt] = (await session.complete(question(prompt))).text
+                    except ModelStatusError:
+                        answers[prompt] = (await session.complete(question(prompt))).text
+
+            async with anyio.create_task_group() as tasks:
+                for start in range(20):
+                    tasks.start_soon(ask, start)
+
+    assert answers == {str(number): f"echo: {number}" for number in range(5_000)}
+    assert len(server.requests) == 5_100
+    assert server.most_in_flight <= 20
+
+
+async def test_waiting_for_what_never_comes_ends(anyio_backend: str) -> None:
+    with ModelServer() as server, pytest.raises(TimeoutError, match="0 answered"):
+        await server.until(lambda: server.answered == 1, timeout=0.01)
+
+
+def test_it_says_what_it_is_like_an_ollama() -> None:
+    with ModelServer() as server:
+        assert httpx.get(server.base_url, trust_env=False).text == "Ollama is running"
+        assert httpx.get(f"{server.base_url}/nowhere", trust_env=False).status_code == 404
+
+
+@pytest.mark.process
+async def test_it_runs_as_a_process_of_its_own(anyio_backend: str) -> None:
+    command = [sys.executable, "-W", "error", "-m", "ceylon.testing.model_server", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            async with HttpClient() as client:
+                session = await resolve("ollama::test-model", base_url=url).open(client)
+                assert (await session.complete(question())).text == "echo: hi"
+        except ModelError:
+            process.kill()
+            raise
+        process.terminate()
