@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["pytester", "plugins.async_tests", "plugins.skips"]
+pytest_plugins = ["pytester", "plugins.async_tests", "plugins.outcomes", "plugins.skips"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -37,6 +37,24 @@ from ceylon.errors import (
     UnknownActionError,
     UnknownAgentError,
 )
+
+# Rarer, and importable from here all the same.
+from ceylon.errors import AgentInUseError as AgentInUseError
+from ceylon.errors import AgentStoppedError as AgentStoppedError
+from ceylon.errors import ArgumentError as ArgumentError
+from ceylon.errors import CodecError as CodecError
+from ceylon.errors import DefinitionError as DefinitionError
+from ceylon.errors import DeliveryError as DeliveryError
+from ceylon.errors import DuplicateNameError as DuplicateNameError
+from ceylon.errors import HopLimitError as HopLimitError
+from ceylon.errors import InvalidNameError as InvalidNameError
+from ceylon.errors import ModelAuthError as ModelAuthError
+from ceylon.errors import ModelConfigError as ModelConfigError
+from ceylon.errors import ModelNotFoundError as ModelNotFoundError
+from ceylon.errors import ModelProtocolError as ModelProtocolError
+from ceylon.errors import NotAnAddressError as NotAnAddressError
+from ceylon.errors import StrayCancellationError as StrayCancellationError
+from ceylon.errors import StreamTimeoutError as StreamTimeoutError
 from ceylon.messages import Message
 from ceylon.models.turns import Reply, TextPart, Usage
 

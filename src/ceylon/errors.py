@@ -2,6 +2,7 @@
 
     CeylonError
     ├── InvalidNameError (ValueError)          a name the router cannot hold
+    ├── NotAnAddressError (TypeError)          a recipient that is neither an address nor a ref
     ├── DuplicateNameError (ValueError)        two agents of one name in one mesh
     ├── AgentInUseError (ValueError)           an agent that another mesh holds
     ├── DefinitionError (TypeError)            an agent class, handler or action that cannot work
@@ -39,6 +40,7 @@ An error takes facts, keeps them as attributes and writes its own sentence, with
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     "ActionArgumentsError",
@@ -69,6 +71,7 @@ __all__ = [
     "ModelStatusError",
     "ModelTimeoutError",
     "ModelUnavailableError",
+    "NotAnAddressError",
     "StrayCancellationError",
     "StreamTimeoutError",
     "UnhandledMessageError",
@@ -78,7 +81,22 @@ __all__ = [
 
 
 class CeylonError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package; it can be pickled, facts and all, so it survives a process pool."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from what there is, not by calling `__init__`, which takes facts and not a sentence."""
+        return _rebuild, (type(self), self.args, self.__dict__, self.__cause__)
+
+
+def _rebuild(
+    kind: type[CeylonError], arguments: tuple[Any, ...], facts: dict[str, Any], cause: BaseException | None
+) -> CeylonError:
+    """Return an error as it was before it was pickled."""
+    made = kind.__new__(kind, *arguments)
+    made.args = arguments
+    made.__dict__.update(facts)
+    made.__cause__ = cause
+    return made
 
 
 # -- what was asked for cannot be --------------------------------------------------------------------------------------
@@ -90,6 +108,15 @@ class InvalidNameError(CeylonError, ValueError):
     def __init__(self, name: object, rule: str) -> None:
         super().__init__(f"{name!r} is not a valid name: {rule}")
         self.name, self.rule = name, rule
+
+
+class NotAnAddressError(CeylonError, TypeError):
+    """Something that names no agent was given as a recipient."""
+
+    def __init__(self, recipient: object) -> None:
+        hint = "; the agent's handle is `agent.ref`" if hasattr(recipient, "__ceylon_behaviour__") else ""
+        super().__init__(f"a recipient is an address or a ref, not {type(recipient).__name__}{hint}")
+        self.recipient = type(recipient).__name__
 
 
 class DuplicateNameError(CeylonError, ValueError):

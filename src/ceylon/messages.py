@@ -57,6 +57,7 @@ class MessageMeta(msgspec.StructMeta):
         return made
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))  # again: mypy asks the bases first
 class Message(msgspec.Struct, Generic[R], metaclass=MessageMeta):
     """Base of messages: frozen, typed, with a tag; ``Message[R]`` says that an ask is answered by an ``R``.
 
@@ -76,7 +77,7 @@ class Envelope(msgspec.Struct, eq=False):
     """A message on its road: from whom, to whom, until when, and as part of what.
 
     `deadline` is seconds on the mesh's clock; `hops` counts the agents passed; `chain` holds the addresses that wait
-    for this envelope's answer, outermost first; `parent` is the id of the envelope whose handler sent this one (0: none).
+    for this envelope's answer, outermost first; `parent` is the id of the envelope whose handler sent this one, or 0.
     """
 
     id: int

@@ -50,8 +50,7 @@ def test_cell_that_blocks(caller: str, verb: str, notebook: Kernel) -> None:
 
 def test_the_same_cell_runs_three_times(model_url: str) -> None:
     source = (PROGRAMS / "market_cell.py").read_text(encoding="utf-8")
-    with kernel() as notebook:
-        notebook.run(f"MODEL_URL = {model_url!r}")
+    with kernel(MODEL_URL=model_url) as notebook:
         first, *others = [notebook.run(source) for _ in range(3)]
 
     assert first.startswith("True hohoho echo: hi ")

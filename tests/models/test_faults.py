@@ -1,4 +1,4 @@
-"""Whatever a server does wrong becomes a typed error, in both dialects, streamed or not; and the next question is answered."""
+"""Whatever a server does wrong is a typed error, in both dialects, streamed or not; the next question is answered."""
 
 import gzip
 import itertools
@@ -329,11 +329,9 @@ async def test_a_stream_that_stalls_meets_the_idle_limit(server: ModelServer, an
     async with HttpClient(settings) as client:
         for dialect in ("openai", "ollama"):
             server.fail(Fault(hold_after=2))
-            with pytest.raises(ModelTimeoutError) as caught:
+            with pytest.raises(ModelTimeoutError, match=f"{SOON:g} s"):
                 await Caller(dialect, is_streamed=True, client=client, server=server).ask()
             server.release()
-
-    assert caught.value.timeout == SOON
 
 
 async def small_client() -> AsyncIterator[HttpClient]:

@@ -1,5 +1,6 @@
 """Lines and events are the same however the bytes were cut."""
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 
@@ -45,7 +46,7 @@ def lines_of(chunks: Iterable[bytes], **limits: int) -> list[bytes]:
 
 def cut(data: bytes, places: Iterable[int]) -> Sequence[bytes]:
     bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def test_events_follow_the_standard() -> None:

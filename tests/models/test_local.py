@@ -1,5 +1,6 @@
 """The embedded model, really."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import msgspec
 import pytest
 
 from ceylon.errors import ModelConfigError, ModelStatusError, ModelUnavailableError
-from ceylon.models import engine
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import find_smollm2
 from ceylon.models.http import HttpClient
@@ -211,7 +211,7 @@ async def asked(session):
 """
     lines = prelude + "\n".join(line.removeprefix(" " * 8) for line in program.splitlines())
     command = [sys.executable, "-W", "error", "-c", lines]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)  # noqa: S603 – our program
 
 
 # -- what needs no engine
@@ -243,8 +243,8 @@ def test_threads_are_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> No
 async def test_what_is_not_installed_says_how_to_get_it(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, package: str, words: str
 ) -> None:
-    found = engine.importlib.util.find_spec  # what is installed, without the package
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None if name == package else found(name))
+    found = importlib.util.find_spec  # what is installed, without the package
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
 
     with pytest.raises(ModelUnavailableError, match=words):
         await LocalModel().open(client)

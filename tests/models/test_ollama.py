@@ -159,7 +159,7 @@ async def test_a_given_key_is_sent(client: HttpClient, server: ModelServer) -> N
     ("host", "url"),
     [
         ("", "http://127.0.0.1:11434"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 – read, never bound
         ("0.0.0.0:9000", "http://127.0.0.1:9000"),
         (":9000", "http://127.0.0.1:9000"),
         ("box", "http://box:11434"),

@@ -5,7 +5,7 @@ import pytest
 
 from ceylon.errors import ModelError, ModelUnavailableError
 from ceylon.models.port import Model
-from ceylon.models.turns import Reply, ReplyPart, Request, TextPart, ThinkingPart, Usage
+from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, Usage
 from ceylon.testing import ScriptedModel, ScriptError, Step
 from support.models import parts_of, question, text_of
 
@@ -26,7 +26,7 @@ async def test_it_plays_its_steps_in_order_and_keeps_the_requests() -> None:
 
 @pytest.mark.parametrize("answer", ["one two  three", Reply(text="one two  three"), ["one ", "two  ", "three"]])
 async def test_it_streams_the_same_words(answer: str | Reply | list[str]) -> None:
-    session = await ScriptedModel([answer]).open()  # type: ignore[list-item]
+    session = await ScriptedModel([answer]).open()
 
     parts = await parts_of(session, question())
 
@@ -38,7 +38,7 @@ async def test_it_streams_the_same_words(answer: str | Reply | list[str]) -> Non
 
 async def test_it_streams_prepared_parts_as_they_are() -> None:
     reply = Reply(text="4", thinking="hm", finish="length")
-    prepared = [ThinkingPart("hm"), TextPart("4"), ReplyPart(reply)]
+    prepared: list[Part] = [ThinkingPart("hm"), TextPart("4"), ReplyPart(reply)]
     session = await ScriptedModel([prepared, prepared]).open()
 
     assert await parts_of(session, question()) == prepared

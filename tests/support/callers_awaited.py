@@ -8,8 +8,11 @@ import anyio.to_thread
 
 import ceylon
 from ceylon import Agent, BlockingCallError, Mesh, UnknownAgentError
-from support.callers_agents import PEOPLE, RUNNERS, Errand, Heard, Listener, News, Order, Shop, Verb
+from support.callers_agents import PEOPLE, Heard, Listener, News, Order, Shop
+from support.callers_awaited_models import AWAITED_MODELS
+from support.callers_errands import RUNNERS, Errand, Verb
 from support.callers_stage import Stage
+from support.callers_table import entering
 
 __all__ = ["AWAITED"]
 
@@ -19,14 +22,7 @@ AWAITED: Final[dict[str, Use]] = {}
 """What to do with each verb, by its name."""
 
 
-def of(verb: str) -> Callable[[Use], Use]:
-    """Enter a function as the use of *verb*."""
-
-    def enter(use: Use) -> Use:
-        AWAITED[verb] = use
-        return use
-
-    return enter
+of = entering(AWAITED)
 
 
 # -- the mesh ----------------------------------------------------------------------------------------------------------
@@ -151,6 +147,15 @@ async def dead_letters(stage: Stage[Mesh]) -> Any:
         return [letter.reason for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
 
 
+@of("default_mesh")
+async def default_mesh(stage: Stage[Mesh]) -> Any:
+    shop = Shop(stage.label())
+    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().add(shop))
+    answer = await shop.ref.ask(7)
+    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().stop(shop.name))
+    return answer
+
+
 async def tell_now(stage: Stage[Mesh], news: News, verb: Callable[[News], None]) -> None:
     """Use a `tell_nowait`: on the mesh's own loop as it is; from another it says what to write, and that works."""
     if not stage.is_foreign:
@@ -226,110 +231,4 @@ def _errand(verb: Verb, runners: Sequence[str]) -> Use:
 AWAITED.update({f"context.{verb}": _errand(verb, runners) for verb, runners in RUNNERS.items()})
 
 
-# -- language models ---------------------------------------------------------------------------------------------------
-
-
-@of("default_mesh")
-async def default_mesh(stage: Stage[Mesh]) -> Any:
-    shop = Shop(stage.label())
-    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().add(shop))
-    answer = await shop.ref.ask(7)
-    await anyio.to_thread.run_sync(lambda: ceylon.default_mesh().stop(shop.name))
-    return answer
-
-
-@of("agent.ask")
-async def agent_ask(stage: Stage[Mesh]) -> Any:
-    return await stage.mesh.ask("assistant", "hi")
-
-
-@of("agent.send_message")
-async def send_message(stage: Stage[Mesh]) -> Any:
-    return await anyio.to_thread.run_sync(stage.tutor.send_message, "hi")
-
-
-@of("agent.send_message_async")
-async def send_message_async(stage: Stage[Mesh]) -> Any:
-    return await stage.tutor.send_message_async("hi")
-
-
-@of("agent.send_messages")
-async def send_messages(stage: Stage[Mesh]) -> Any:
-    return await anyio.to_thread.run_sync(stage.tutor.send_messages, ["one", "two"])
-
-
-@of("agent.send_messages_async")
-async def send_messages_async(stage: Stage[Mesh]) -> Any:
-    return await stage.tutor.send_messages_async(["one", "two"])
-
-
-@of("agent.stream")
-async def agent_stream(stage: Stage[Mesh]) -> Any:
-    return [delta async for delta in stage.tutor.stream("hi you")]
-
-
-@of("agent.parts")
-async def parts(stage: Stage[Mesh]) -> Any:
-    return [type(part).__name__ async for part in stage.tutor.parts("hi you")]
-
-
-@of("agent.complete")
-async def complete(stage: Stage[Mesh]) -> Any:
-    reply = await stage.tutor.complete("hi")
-    return [reply.text, reply.finish]
-
-
-@of("agent.as_completed")
-async def as_completed(stage: Stage[Mesh]) -> Any:
-    answers = [answer async for answer in stage.tutor.as_completed(["one", "two"])]
-    return sorted([answer.index, answer.text] for answer in answers)
-
-
-@of("agent.conversation")
-async def conversation(stage: Stage[Mesh]) -> Any:
-    chat = stage.tutor.conversation(stage.label())
-    return chat.key.partition("-")[0]
-
-
-@of("conversation.send")
-async def conversation_send(stage: Stage[Mesh]) -> Any:
-    chat = stage.tutor.conversation(stage.label())
-    return [await chat.send("one"), await chat.send("two")]
-
-
-@of("conversation.complete")
-async def conversation_complete(stage: Stage[Mesh]) -> Any:
-    return (await stage.tutor.conversation(stage.label()).complete("one")).text
-
-
-@of("conversation.stream")
-async def conversation_stream(stage: Stage[Mesh]) -> Any:
-    return [delta async for delta in stage.tutor.conversation(stage.label()).stream("hi you")]
-
-
-@of("conversation.history")
-async def conversation_history(stage: Stage[Mesh]) -> Any:
-    chat = stage.tutor.conversation(stage.label())
-    await chat.send("one")
-    return [[turn.role, turn.text] for turn in await chat.history()]
-
-
-@of("conversation.clear")
-async def conversation_clear(stage: Stage[Mesh]) -> Any:
-    chat = stage.tutor.conversation(stage.label())
-    await chat.send("one")
-    await chat.clear()
-    return list(await chat.history())
-
-
-@of("answer.result")
-async def answer_result(stage: Stage[Mesh]) -> Any:
-    return (await stage.tutor.stream("hi").result()).text
-
-
-@of("answer.close")
-async def answer_close(stage: Stage[Mesh]) -> Any:
-    deltas = stage.tutor.stream("hi you")
-    first = await anext(deltas)
-    await deltas.aclose()
-    return [first, [delta async for delta in deltas]]
+AWAITED.update(AWAITED_MODELS)

@@ -70,6 +70,7 @@ EXPECTED: Final[dict[str, Any]] = {
     "agent.send_messages_async": ECHOES,
     "agent.stream": ["echo:", " hi", " you"],
     "answer.close": ["echo:", []],
+    "answers.close": ["echo: one", []],
     "answer.result": "echo: hi",
     "conversation.clear": [],
     "conversation.complete": "echo: one",

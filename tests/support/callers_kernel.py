@@ -23,7 +23,7 @@ class Kernel:
     def run(self, source: str) -> str:
         """Run a cell; return what it printed. A cell that raises, and any word on standard error, is a failure."""
         cells = self._client.nb.cells
-        cells.append(nbformat.v4.new_code_cell(source))
+        cells.append(nbformat.v4.new_code_cell(source))  # type: ignore[no-untyped-call]
         cell = self._client.execute_cell(cells[-1], len(cells) - 1)
         words: dict[str, Any] = {"stdout": "", "stderr": ""}
         for output in cell.outputs:
@@ -34,8 +34,9 @@ class Kernel:
 
 
 @contextlib.contextmanager
-def kernel() -> Iterator[Kernel]:
-    """Start a kernel of this very Python."""
-    client = NotebookClient(nbformat.v4.new_notebook(), timeout=DEADLINE, kernel_name="python3")
-    with client.setup_kernel(env=environment()):
+def kernel(**variables: str) -> Iterator[Kernel]:
+    """Start a kernel of this very Python, with some environment variables."""
+    notebook = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
+    client = NotebookClient(notebook, timeout=DEADLINE, kernel_name="python3")
+    with client.setup_kernel(env={**environment(), **variables}):
         yield Kernel(client)

@@ -17,12 +17,13 @@ DEADLINE: Final = 90.0
 
 def environment() -> dict[str, str]:
     """Return the environment of a program that shares these tests' agents."""
-    return {**os.environ, "PYTHONPATH": str(TESTS)}
+    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _command(program: str, *arguments: str) -> list[str]:
     warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # os.fork beside threads, since 3.12
-    return [sys.executable, "-X", "dev", *warnings, str(PROGRAMS / program), *arguments]
+    return [sys.executable, *warnings, str(PROGRAMS / program), *arguments]
 
 
 def run_program(program: str, *arguments: str) -> str:

@@ -9,9 +9,10 @@ import anyio.from_thread
 import msgspec
 
 from ceylon import BlockingMesh, LlmAgent, Mesh
-from support.callers_agents import Clerk, Listener, Porter, Pricer, Shop
+from support.callers_agents import Listener, Pricer, Shop
+from support.callers_errands import Clerk, Porter
 
-__all__ = ["Stage", "blocking_stage", "hosted_stage", "stage", "tutor_at"]
+__all__ = ["Stage", "blocking_stage", "hosted_stage", "populate", "stage", "tutor_at"]
 
 M = TypeVar("M", Mesh, BlockingMesh)
 

@@ -106,17 +106,20 @@ def five_loops(verb: str, url: str) -> Any:
     return first
 
 
-def running_loop(verb: str, url: str) -> Any:
-    """Block inside a running loop that is not the mesh's: it holds that loop up, says so once, and works."""
+def running_loop(loop: str) -> Way:
+    """Return the way of a program that blocks inside a running loop, not the mesh's: it holds that up, and works."""
 
-    async def main() -> Any:
-        if verb in AWAITED_ONLY:
-            return await AWAITED[verb](Stage(Mesh(), found.tutor))
-        return BLOCKING[verb](found)
+    def way(verb: str, url: str) -> Any:
+        async def main() -> Any:
+            if verb in AWAITED_ONLY:
+                return await AWAITED[verb](Stage(Mesh(), found.tutor))
+            return BLOCKING[verb](found)
 
-    with blocking_stage(url) as found, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the blocking .* holds up the event loop", RuntimeWarning)
-        return asyncio.run(main())
+        with blocking_stage(url) as found, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the blocking .* holds up the event loop", RuntimeWarning)
+            return LOOPS[loop](main)
+
+    return way
 
 
 WAYS: Final[dict[str, Way]] = {
@@ -128,6 +131,7 @@ WAYS: Final[dict[str, Way]] = {
     "trio_beside_the_mesh": foreign_loop("trio"),
     "uvloop": own_loop("uvloop"),
     "uvloop_beside_the_mesh": foreign_loop("uvloop"),
-    "running_loop": running_loop,
+    "running_loop": running_loop("asyncio"),
+    "running_trio_loop": running_loop("trio"),
     "five_loops": five_loops,
 }

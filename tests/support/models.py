@@ -46,5 +46,5 @@ class Caller(NamedTuple):
         if not self.is_streamed:
             return await session.complete(request)
         *_, last = await parts_of(session, request)
-        assert isinstance(last, ReplyPart)  # noqa: S101 – a helper of tests
+        assert isinstance(last, ReplyPart)
         return last.reply

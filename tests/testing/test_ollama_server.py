@@ -1,7 +1,7 @@
 """The façade: Ollama's API in front of a real model."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import httpx
@@ -88,7 +88,7 @@ def test_the_published_client_reads_what_it_says_of_itself(server: OllamaServer)
 class Published(ollama.Client):
     """The published client, closed like everything else."""
 
-    def __enter__(self) -> "Published":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,7 +134,7 @@ def test_it_routes_like_ollama(server: OllamaServer) -> None:
 async def test_an_unknown_model_is_answered_with_the_known_one(client: HttpClient, server: OllamaServer) -> None:
     session = await resolve("ollama::gemma3", base_url=server.base_url).open(client)
 
-    with pytest.raises(ModelNotFoundError, match="smollm2:135m.*`ollama pull gemma3`"):
+    with pytest.raises(ModelNotFoundError, match=r"smollm2:135m.*`ollama pull gemma3`"):
         await session.complete(question())
 
 

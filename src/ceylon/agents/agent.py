@@ -1,14 +1,20 @@
 """The base of every agent: a name, handlers, actions, options, and the hooks around its life."""
 
+import difflib
+import functools
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import msgspec
 
 from ceylon.agents.action import Action, actions_of
 from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.names import check_name
+from ceylon.core.ports import AgentOptions
 from ceylon.core.ref import Ref
-from ceylon.errors import ActionArgumentsError, AgentInUseError, DefinitionError, MeshClosedError
+from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
 from ceylon.messages import ActionCall, Envelope
 
 if TYPE_CHECKING:
@@ -30,16 +36,28 @@ class AgentMeta(type):
         handlers = {key: _action_handler(each, inline=inline) for key, each in actions.items()}
         cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers)
 
-    def __call__(cls, *arguments: Any, **options: Any) -> Any:
-        """Make an agent."""
-        made = super().__call__(*arguments, **options)
-        try:
-            made._name  # noqa: B018, SLF001 – asks whether Agent.__init__ has run
-        except AttributeError:
-            message = f"{cls.__name__}.__init__ must call super().__init__(name)"
-            raise DefinitionError(message) from None
-        made._made_with = (arguments, options)  # noqa: SLF001 – our own instance
-        return made
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What agents of this class are made with, as `help` and notebooks show it."""
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        return inspect.Signature(parameters)
+
+    if not TYPE_CHECKING:  # which looks at `__init__` itself
+
+        def __call__(cls, *arguments: Any, **options: Any) -> Any:
+            """Make an agent."""
+            try:
+                made = super().__call__(*arguments, **options)
+            except TypeError as error:
+                _explain_misspelt(cls, options, error)
+                raise
+            try:
+                made._name  # noqa: B018, SLF001 – asks whether Agent.__init__ has run
+            except AttributeError:
+                message = f"{cls.__name__}.__init__ must call super().__init__(name)"
+                raise DefinitionError(message) from None
+            made._made_with = (arguments, options)  # noqa: SLF001 – our own instance
+            return made
 
 
 class Agent(metaclass=AgentMeta):
@@ -52,7 +70,7 @@ class Agent(metaclass=AgentMeta):
     Optional hooks, sync or async: ``on_start(context)``, ``on_stop(context)``, ``on_restart(error, context)``; and
     ``async def lifespan(self, context)`` with one ``yield``, for what must be entered and left by one task.
 
-    Class options:
+    Attributes:
         concurrency: Messages handled at one time (1).
         inline: Run plain `def` handlers on the loop; for those that never block.
         mailbox_capacity: Envelopes that may wait (1,000).
@@ -104,9 +122,26 @@ class Agent(metaclass=AgentMeta):
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
+    @property
+    def itself(self) -> "Agent":
+        """See `AgentLike`."""
+        return self
+
+    def options(self) -> AgentOptions:
+        """See `AgentLike`.
+
+        Raises:
+            ArgumentError: an option is out of its range.
+        """
+        on_failure = self.on_failure
+        # A method is the agent's own: sharing it would keep this agent alive.
+        kept = None if callable(on_failure) else on_failure
+        shared = _shared_options(self.concurrency, self.mailbox_capacity, self.ask_timeout, kept, self.takes_keys)
+        return shared if kept is not None else msgspec.structs.replace(shared, on_failure=on_failure)
+
     def claim(self, interior: "Interior") -> None:  # noqa: ARG002 – for agents that may leave one mesh for another
         """See `AgentLike`."""
-        if self._home is not None:
+        if self._home is not None and not self._home[0].has_ended:
             raise AgentInUseError(self._name, self._home[0].name)
 
     def move_in(self, interior: "Interior", address: str) -> None:
@@ -124,16 +159,40 @@ class Agent(metaclass=AgentMeta):
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
         return None
 
-    def rebuild(self) -> "Agent":
+    def rebuild(self) -> Self:
         """See `AgentLike`."""
         arguments, options = self._made_with
-        made: Agent = type(self)(*arguments, **options)
-        return made
+        return type(self)(*arguments, **options)
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """See `AgentLike`."""
         hook: Callable[..., Any] | None = getattr(self, name, None)
         return hook
+
+
+def _explain_misspelt(cls: type, options: Mapping[str, Any], error: TypeError) -> None:
+    """Raise `DefinitionError` naming close matches if *error* is about an option that *cls* does not have."""
+    parameters = inspect.signature(cls).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in options:
+        if name not in parameters:
+            close = difflib.get_close_matches(name, parameters, n=2) or list(parameters)
+            message = f"{cls.__name__} has no option {name!r}; did you mean {' or '.join(map(repr, close))}?"
+            raise DefinitionError(message) from error
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _shared_options(
+    concurrency: object, capacity: object, ask_timeout: float | None, on_failure: object, takes_keys: object
+) -> AgentOptions:
+    """Return the options as one value, shared by all agents that have the same."""
+    for name, number in (("concurrency", concurrency), ("mailbox_capacity", capacity)):
+        is_whole = isinstance(number, int) and not isinstance(number, bool) and number >= 1
+        if not is_whole and not (number is None and name == "mailbox_capacity"):
+            message = f"{name}={number!r} cannot be; it takes a whole number from 1"
+            raise ArgumentError(message)
+    return AgentOptions(concurrency, capacity, ask_timeout, on_failure, bool(takes_keys))  # type: ignore[arg-type]
 
 
 def _action_handler(action: Action, *, inline: bool) -> Handler:

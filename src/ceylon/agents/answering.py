@@ -1,26 +1,28 @@
 """How an `LlmAgent` handles what it is sent: a turn with the model, whole or in parts, and the histories it keeps."""
 
-import threading
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import anyio
 import msgspec
 
 from ceylon.agents.conversation import Histories
 from ceylon.agents.fluent import ModelledAgent
+from ceylon.agents.llm_settings import check_concurrency, is_concurrency
 from ceylon.agents.prompts import Forget, Prompt, Recall
 from ceylon.agents.seat import Seat
 from ceylon.core.context import Context
+from ceylon.core.handlers import on
 from ceylon.core.names import split_key
-from ceylon.errors import ArgumentError, CodecError, MeshClosedError
+from ceylon.core.streams import StreamCall
+from ceylon.errors import AgentStoppedError, ArgumentError, CodecError, ModelTimeoutError
 from ceylon.messages import STREAM, Envelope
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, Turn
+from ceylon.models.turns import Part, Reply, ReplyPart, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
-    from ceylon.models.port import Session
 
 __all__ = ["AnsweringAgent", "check_query"]
 
@@ -31,10 +33,16 @@ class AnsweringAgent(ModelledAgent):
     takes_keys: ClassVar[bool] = True
     ask_timeout: float | None = DEFAULTS.model_timeout
 
+    _seat: Seat | None = None
+
     def _begin(self) -> None:
-        self._seat: Seat | None = None
-        self._seating = threading.Lock()
         self._histories = Histories()
+
+    def __del__(self) -> None:
+        """Leave the default mesh with the last reference; called while garbage is collected."""
+        seat = self._seat
+        if seat is not None and seat.guest is not None:
+            seat.guest.depart(self)
 
     def prompt(self, message: Any) -> str:
         """Return the query that a message stands for which is no text; by default its JSON.
@@ -49,68 +57,111 @@ class AnsweringAgent(ModelledAgent):
             raise CodecError(sentence) from error
 
     async def on_message(self, message: Any, context: Context) -> Any:
-        """Answer *message* with the model."""
-        # A call on `self`, which may be a weak reference here: what is bound holds the agent for the whole turn.
-        return await self._respond(message, context)
-
-    async def _respond(self, message: Any, context: Context) -> Any:
-        key = split_key(context.recipient)[1]
-        if isinstance(message, Recall):
-            return self._histories.turns(key)
-        if isinstance(message, Forget):
-            return self._histories.drop(key)
-        query = message.text if isinstance(message, Prompt) else message
-        if not isinstance(query, str):
-            query = self.prompt(query)
+        """Answer *message* with the model: text whole, or typed parts to whoever takes a stream."""
+        query = check_query(message if isinstance(message, str) else self.prompt(message))
         if context.envelope.kind == STREAM:
-            return self._turn(check_query(query), key, context)
-        reply = await self._complete(check_query(query), key, context)
-        return reply if isinstance(message, Prompt) else reply.text
+            return self._take_turn_in_parts(query, context)
+        return (await self._take_turn(query, context)).text
 
-    async def _complete(self, query: str, key: str, context: Context) -> Reply:
-        """Take one turn in one go."""
-        session, request = await self._prepare(query, key, context)
-        reply = await session.complete(request)
-        if key:
-            self._histories.add(key, query, reply.text)
-        return reply
+    # The verbs' own messages have handlers of their own, so that a subclass may have an `on_message` which uses them.
 
-    async def _turn(self, query: str, key: str, context: Context) -> AsyncGenerator[Part, None]:
-        """Take one turn part by part."""
-        session, request = await self._prepare(query, key, context)
+    @on
+    async def _answer_prompt(self, prompt: Prompt, context: Context) -> Any:
+        """Answer what a verb asks; the reply is whole."""
+        if context.envelope.kind == STREAM:
+            return self._take_turn_in_parts(prompt.text, context)
+        return await self._take_turn(prompt.text, context)
+
+    @on
+    async def _recall_turns(self, recall: Recall, context: Context) -> tuple[Turn, ...]:  # noqa: ARG002 – names itself
+        """Return the turns of a conversation."""
+        return self._histories.turns(_key_of(context))
+
+    @on
+    async def _forget_turns(self, forget: Forget, context: Context) -> None:  # noqa: ARG002 – as above
+        """Drop the turns of a conversation."""
+        self._histories.drop(_key_of(context))
+
+    # -- turns ---------------------------------------------------------------------------------------------------------
+
+    async def _take_turn(self, query: str, context: Context) -> Reply:
+        """Take one turn in one go; its time runs from here."""
+        model, settings, key = await self._setup.load(), self._setup.settings, _key_of(context)
+        with anyio.move_on_after(settings.timeout):
+            session = await self._seat_in(context).session(model)
+            reply = await session.complete(settings.request((*self._turns(key), Turn("user", query))))
+            self._keep(key, query, reply, context)
+            return reply
+        raise ModelTimeoutError(model.name, settings.timeout)
+
+    async def _take_turn_in_parts(self, query: str, context: Context) -> AsyncGenerator[Part, None]:
+        """Take one turn part by part; the session keeps the time."""
+        model, settings, key = await self._setup.load(), self._setup.settings, _key_of(context)
+        session = await self._seat_in(context).session(model)
+        request = settings.request((*self._turns(key), Turn("user", query)))
         async with aclosing(session.stream(request)) as parts:
             async for part in parts:
                 if isinstance(part, ReplyPart) and key:
-                    self._histories.add(key, query, part.reply.text)
+                    if not await _consumer_wants_more(context):
+                        return
+                    self._keep(key, query, part.reply, context)
                 yield part
 
-    async def _prepare(self, query: str, key: str, context: Context) -> "tuple[Session, Request]":
-        """Return the session, and the request that asks *query* after the conversation so far."""
+    def _turns(self, key: str) -> tuple[Turn, ...]:
+        return self._histories.turns(key) if key else ()
+
+    def _keep(self, key: str, query: str, reply: Reply, context: Context) -> None:
+        if key:
+            self._histories.add(key, query, reply.text, context.interior.settings)
+
+    def _seat_in(self, context: Context) -> Seat:
+        """Return the seat in the mesh that handles the message; the agent may have moved on from there."""
         seat = self._seat
-        if seat is None:
-            raise MeshClosedError(context.interior.name, "the agent has left it")
-        session = await seat.session(await self.load_model())
-        settings = self._settings
-        remaining = context.remaining
-        timeout = settings.timeout if remaining is None else max(min(settings.timeout, remaining), 0.001)
-        turns = (*(self._histories.turns(key) if key else ()), Turn("user", query))
-        return session, settings.request(turns, timeout)
+        if seat is None or seat.interior is not context.interior:
+            raise AgentStoppedError(context.address)
+        return seat
+
+    # -- where it lives ------------------------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> "tuple[Interior, str] | None":
+        """The mesh that the agent is in, and its address there; a closed default mesh is none."""
+        home = self._home
+        return None if home is None or (home[0].is_default and home[0].has_ended) else home
+
+    @property
+    def seat(self) -> Seat | None:
+        """The agent's place in that mesh."""
+        return self._seat
+
+    def with_concurrency(self, concurrency: int) -> Self:
+        """Answer up to *concurrency* queries at a time."""
+        super().with_concurrency(concurrency)
+        seat = self._seat
+        if seat is not None and is_concurrency(concurrency):
+            if seat.interior.was_opened:
+                seat.interior.gateway.post_quietly(lambda: seat.resize(concurrency))
+            else:
+                seat.resize(concurrency)
+        return self
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
     def claim(self, interior: "Interior") -> None:
         """See `AgentLike`; the default mesh lets go of an agent that another wants."""
+        check_concurrency(self.concurrency)
         seat = self._seat
-        if seat is not None and seat.finalizer is not None and seat.interior is not interior:
-            seat.finalizer()  # once: it lets the agent leave, as if nobody held it any more
-            self._home = self._seat = None
+        if seat is not None and seat.guest is not None:
+            if seat.interior.is_open:
+                seat.guest.let_go(self)
+            self.leave_home()
         super().claim(interior)
 
     def move_in(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
         super().move_in(interior, address)
-        if self._seat is None or self._seat.interior is not interior:
-            self._seat = Seat(interior, address)
+        if self._seat is None or self._seat.interior is not interior or self._seat.address != address:
+            self._seat = Seat(interior, address, self.concurrency)
 
     def leave_home(self) -> None:
         """See `AgentLike`."""
@@ -140,3 +191,21 @@ def check_query(query: object) -> str:
         message = "the query is empty; there is nothing to ask the model"
         raise ArgumentError(message)
     return query
+
+
+def _key_of(context: Context) -> str:
+    """Return the key of the conversation that a message belongs to; empty for none."""
+    return split_key(context.recipient)[1]
+
+
+async def _consumer_wants_more(context: Context) -> bool:
+    """Wait until the consumer has taken all the text and asks for more; say no if it has left before.
+
+    Not for ever: one that has stopped halfway without leaving must not keep its conversation closed.
+    """
+    call = context.interior.router.calls.get(context.envelope.id)
+    if not isinstance(call, StreamCall):
+        return False
+    with anyio.move_on_after(context.interior.settings.stream_idle_timeout):
+        return await call.channel.wait_for_pull()
+    return True

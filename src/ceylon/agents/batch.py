@@ -1,7 +1,7 @@
 """Many queries at once: a limit on how many are under way, retries for faults that pass, answers as they come."""
 
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -9,7 +9,9 @@ import anyio.to_thread
 import msgspec
 
 from ceylon.agents.journal import Journal
-from ceylon.agents.progress import Progress, display_for
+from ceylon.agents.llm_settings import check_concurrency, check_retries, has_items
+from ceylon.agents.llm_streams import BlockingPieces, Pieces, as_it_is
+from ceylon.agents.progress import Display, Progress, display_for
 from ceylon.errors import (
     ArgumentError,
     IncompleteStreamError,
@@ -19,13 +21,15 @@ from ceylon.errors import (
 from ceylon.models.turns import Reply, Usage
 
 if TYPE_CHECKING:
+    from ceylon.agents.road import Road
+    from ceylon.agents.seat import Seat
+    from ceylon.agents.setup import Setup
+    from ceylon.core.interior import Interior
     from ceylon.core.streams import Channel
 
-__all__ = ["Answer", "Batch"]
+__all__ = ["Answer", "Answers", "Batch", "BlockingAnswers"]
 
 _PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})  # statuses that another try may not meet
-_FIRST_PAUSE: Final = 0.5  # seconds, doubled each time, with full jitter
-_LONGEST_PAUSE: Final = 60.0  # a server that asks for more is not waited for
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,60 +43,72 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch:
-    """Queries for one agent, asked on the mesh's loop."""
+    """Queries for one agent, asked on the mesh's loop; the answers are shown and kept where they are taken."""
 
     def __init__(
         self,
         queries: Iterable[str],
-        ask: Callable[[str], Awaitable[Reply]],
+        setup: "Setup",
         *,
-        concurrency: int,
+        concurrency: int | None,
         retries: int,
         progress: Progress,
-        journal: Journal | None = None,
+        resume: "str | Path | None",
     ) -> None:
-        self._queries = queries if isinstance(queries, str) else list(queries)
-        self._ask = ask
+        self.results: list[Any] = []
+        self._given: Any = queries
+        self._queries: list[str] = []
+        self._setup = setup
         self._concurrency = concurrency
         self._retries = retries
         self._progress = progress
-        self._journal = journal
+        self._resume = resume
+        self._journal: Journal | None = None
+        self._display: Display | None = None
+        self._taken = 0
 
     def check(self) -> None:
-        """Raise `ArgumentError` for what cannot be."""
-        if isinstance(self._queries, str):
-            message = "queries is one text; give a list of texts"
-            raise ArgumentError(message)
-        if self._concurrency < 1 or self._retries < 0:
-            message = f"concurrency={self._concurrency}, retries={self._retries} cannot be: from 1 and from 0"
-            raise ArgumentError(message)
+        """Look at what was given; the iterable is read here.
 
-    async def run(self, channel: "Channel") -> None:
+        Raises:
+            ArgumentError: something cannot be.
+        """
+        if isinstance(self._given, str) or not has_items(self._given):
+            message = f"queries={self._given!r} cannot be; it takes a list of texts"
+            raise ArgumentError(message)
+        if self._concurrency is not None:
+            check_concurrency(self._concurrency)
+        check_retries(self._retries)
+        self._display = display_for(self._progress)
+        if self._resume is not None:
+            self._journal = Journal(self._resume, self._setup.settings.fingerprint())
+        self._queries = list(self._given)
+        self.results = [None] * len(self._queries)
+
+    # -- on the mesh's loop --------------------------------------------------------------------------------------------
+
+    async def run(
+        self, interior: "Interior", seat: "Seat", ask: Callable[[str], Awaitable[Reply]], channel: "Channel"
+    ) -> None:
         """Ask everything, and put each `Answer` into *channel* as it comes."""
-        display = display_for(self._progress)
-        total, done = len(self._queries), 0
+        missing: list[tuple[int, str]] = []
         try:
-            missing: list[tuple[int, str]] = []
             async for answer in self._resumed(missing):
-                done += 1
                 await channel.put(answer)
-            if total:
-                display.update(done, total)
-
-            async def work(waiting: Iterator[tuple[int, str]]) -> None:
-                nonlocal done
-                for index, query in waiting:
-                    answer = await self._answer(index, query)
-                    done += 1
-                    display.update(done, total)
-                    await channel.put(answer)
-
+            at_once = self._setup.settings.concurrency if self._concurrency is None else self._concurrency
             waiting = iter(missing)
-            async with anyio.create_task_group() as workers:
-                for _ in range(min(self._concurrency, len(missing))):
-                    workers.start_soon(work, waiting)
+
+            async def work() -> None:
+                for index, query in waiting:
+                    await channel.put(await self._answer(interior, ask, index, query))
+
+            with seat.widened(at_once):
+                async with anyio.create_task_group() as workers:
+                    for _ in range(min(at_once, len(missing))):
+                        workers.start_soon(work)
+        except ExceptionGroup as group:
+            raise _first_of(group) from None
         finally:
-            display.close()
             if self._journal is not None:
                 self._journal.close()
 
@@ -101,45 +117,108 @@ class Batch:
         if self._journal is not None:
             await anyio.to_thread.run_sync(self._journal.open)
         for index, query in enumerate(self._queries):
-            line = self._journal.find(index, query) if self._journal is not None and isinstance(query, str) else None
+            line = self._journal.find(index, query) if self._journal is not None else None
             if line is None:
                 missing.append((index, query))
             else:
                 yield Answer(index=index, query=query, text=line.text, usage=line.usage)
 
-    async def _answer(self, index: int, query: str) -> Answer:
+    async def _answer(
+        self, interior: "Interior", ask: Callable[[str], Awaitable[Reply]], index: int, query: str
+    ) -> Answer:
         """Ask one query, again after faults that pass."""
         for attempt in range(self._retries + 1):
             try:
-                reply = await self._ask(query)
+                reply = await ask(query)
             except Exception as error:  # noqa: BLE001 – an answer of the batch: the caller decides
-                pause = _pause(error, attempt)
+                pause = _pause(error, attempt, interior)
                 if pause is None or attempt == self._retries:
                     return Answer(index=index, query=query, error=error)
-                await anyio.sleep(pause)
+                await interior.lifecycle.sleep(pause)
             else:
                 if self._journal is not None:
                     self._journal.append(index, query, reply.text, reply.usage)
                 return Answer(index=index, query=query, text=reply.text, usage=reply.usage)
         raise AssertionError
 
-    async def gather(self, answers: AsyncIterator[Answer], *, return_exceptions: bool) -> list[Any]:
-        """Return the texts in the order of the queries; raise the first error unless *return_exceptions*."""
-        results: list[Any] = [None] * len(self._queries)
-        async for answer in answers:
-            if answer.error is not None and not return_exceptions:
-                raise answer.error
-            results[answer.index] = answer.text if answer.error is None else answer.error
-        return results
+    # -- where the answers are taken -----------------------------------------------------------------------------------
+
+    def take(self, answer: Answer) -> Answer:
+        """Show that there is one answer more."""
+        self._taken += 1
+        if self._display is not None:
+            self._display.update(self._taken, len(self._queries))
+        return answer
+
+    def keep(self, answer: Answer, *, return_exceptions: bool) -> None:
+        """Put *answer* into the results, at its place; raise its error unless *return_exceptions*."""
+        if answer.error is not None and not return_exceptions:
+            raise answer.error
+        self.results[answer.index] = answer.text if answer.error is None else answer.error
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        display, self._display = self._display, None
+        if display is not None:
+            display.close()
 
 
-def _pause(error: Exception, attempt: int) -> float | None:
+class Answers(Pieces[Answer]):
+    """The answers of a batch in the order they come: an async iterator, and a context manager to leave it early."""
+
+    def __init__(self, road: "Road", batch: Batch) -> None:
+        super().__init__(lambda: road.batch(batch), as_it_is)
+        self._batch = batch
+
+    async def __anext__(self) -> Answer:
+        """Return the next answer; its error is in it."""
+        try:
+            return self._batch.take(await super().__anext__())
+        except BaseException:
+            self._batch.close()
+            raise
+
+    async def aclose(self) -> None:
+        """Take no more: what is under way is cancelled."""
+        await super().aclose()
+        self._batch.close()
+
+
+class BlockingAnswers(BlockingPieces[Answer]):
+    """The answers of a batch in the order they come, for plain `for` loops."""
+
+    def __init__(self, road: "Road", batch: Batch) -> None:
+        super().__init__(lambda: road.blocking_batch(batch), as_it_is)
+        self._batch = batch
+
+    def __next__(self) -> Answer:
+        """Return the next answer; its error is in it."""
+        try:
+            return self._batch.take(super().__next__())
+        except BaseException:
+            self._batch.close()
+            raise
+
+    def close(self) -> None:
+        """Take no more: what is under way is cancelled."""
+        super().close()
+        self._batch.close()
+
+
+def _pause(error: Exception, attempt: int, interior: "Interior") -> float | None:
     """Return the seconds to wait before another try, or `None` if that would fail as well."""
+    settings = interior.settings
     if isinstance(error, ModelStatusError):
         if error.status not in _PASSING:
             return None
         if error.retry_after is not None:
-            return error.retry_after if error.retry_after <= _LONGEST_PAUSE else None
+            return error.retry_after if error.retry_after <= settings.retry_longest_pause else None
     elif not isinstance(error, ModelUnavailableError | IncompleteStreamError):
         return None
-    return random.uniform(0.0, _FIRST_PAUSE * 2**attempt)  # noqa: S311 – jitter
+    return interior.random.uniform(0.0, min(settings.retry_first_pause * 2**attempt, settings.retry_longest_pause))
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """Return one error for all that the workers of a batch raised: the first."""
+    first: Any = group.exceptions[0]
+    return _first_of(first) if hasattr(first, "exceptions") else first

@@ -3,15 +3,16 @@
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from ceylon.agents.prompts import Forget, Prompt, Recall
+from ceylon.agents.llm_streams import BlockingLlmStream, LlmStream, as_text
+from ceylon.agents.prompts import Forget, Recall
 from ceylon.errors import ArgumentError
 from ceylon.models.turns import Reply, Turn
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
-    from ceylon.agents.llm_agent import LlmAgent
-    from ceylon.agents.llm_blocking import BlockingLlm
-    from ceylon.agents.llm_streams import BlockingLlmStream, LlmStream
+    from collections.abc import Awaitable, Callable
+
+    from ceylon.agents.road import Road
 
 __all__ = ["BlockingConversation", "Conversation", "Histories", "check_key"]
 
@@ -19,9 +20,7 @@ __all__ = ["BlockingConversation", "Conversation", "Histories", "check_key"]
 class Histories:
     """The last turns of the conversations used last; the least recently used ones go first."""
 
-    def __init__(self, settings: Settings = DEFAULTS) -> None:
-        self._most = settings.conversations
-        self._turns = settings.conversation_turns
+    def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[Turn, ...]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -34,13 +33,13 @@ class Histories:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def add(self, key: str, question: str, answer: str) -> None:
-        """Add one exchange; what is over the limit goes, question and answer together."""
+    def add(self, key: str, question: str, answer: str, settings: Settings = DEFAULTS) -> None:
+        """Add one exchange; what is over the limits of *settings* goes, question and answer together."""
         turns = (*self.turns(key), Turn("user", question), Turn("assistant", answer))
-        surplus = max(0, len(turns) - self._turns)
+        surplus = max(0, len(turns) - settings.conversation_turns)
         self._kept[key] = turns[surplus + surplus % 2 :]
         self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
+        while len(self._kept) > settings.conversations:
             self._kept.popitem(last=False)
 
     def drop(self, key: str) -> None:
@@ -61,80 +60,79 @@ def check_key(key: object) -> str:
 
 
 class Conversation:
-    """A conversation with an agent under a key; the history is kept by the agent, so handles can be made again."""
+    """A conversation with an agent under a key; the history is kept by the agent, so handles can be made again.
 
-    def __init__(self, agent: "LlmAgent", key: str) -> None:
-        self._agent = agent
-        self.key = check_key(key)
+    A key is any text of 1 to 256 characters; a wrong one shows when it is used.
+    """
+
+    def __init__(self, road: "Road", key: str) -> None:
+        self._road = road
+        self.key = key
 
     def __repr__(self) -> str:
-        return f"<Conversation {self.key!r} with {self._agent.name!r}>"
+        return f"<Conversation {self.key!r} with {self._road.agent.name!r}>"
 
     async def send(self, text: str, *, timeout: float | None = None) -> str:
         """Say *text* and return the answer; a failed turn leaves the history as it was.
 
         Raises:
-            ArgumentError: the text is empty.
+            ArgumentError: the text is empty, or the key cannot be.
             ModelError: the model did not answer.
         """
         return (await self.complete(text, timeout=timeout)).text
 
     async def complete(self, text: str, *, timeout: float | None = None) -> Reply:
         """Say *text* and return the whole reply, with its usage."""
-        reply: Reply = await self._agent.put(Prompt, text, key=self.key, timeout=timeout)
-        return reply
+        return await self._road.query(text, key=check_key(self.key), timeout=timeout)
 
-    def stream(self, text: str, *, timeout: float | None = None) -> "LlmStream[str]":
+    def stream(self, text: str, *, timeout: float | None = None) -> LlmStream[str]:
         """Say *text* and take the answer as it comes; the history has it when the stream has ended."""
-        return self._agent.open_text(text, key=self.key, timeout=timeout)
+        return LlmStream(lambda: self._road.stream(text, key=check_key(self.key), timeout=timeout), as_text)
 
     async def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""
-        turns: tuple[Turn, ...] = await self._agent.put(Recall, key=self.key)
+        turns: tuple[Turn, ...] = await self._road.put(Recall(), key=check_key(self.key))
         return turns
 
     async def clear(self) -> None:
         """Forget the turns so far."""
-        await self._agent.put(Forget, key=self.key)
+        await self._road.put(Forget(), key=check_key(self.key))
 
 
 class BlockingConversation:
     """The same for threads and scripts: every verb waits."""
 
-    def __init__(self, blocking: "BlockingLlm", conversation: Conversation) -> None:
-        self._blocking = blocking
-        self._conversation = conversation
+    def __init__(self, road: "Road", key: str) -> None:
+        self._road = road
+        self._awaited = Conversation(road, key)
+        self.key = key
 
     def __repr__(self) -> str:
-        return f"<Blocking{repr(self._conversation)[1:]}"
-
-    @property
-    def key(self) -> str:
-        """The key the history is kept under."""
-        return self._conversation.key
+        return f"<Blocking{repr(self._awaited)[1:]}"
 
     def send(self, text: str, *, timeout: float | None = None) -> str:
         """Say *text* and return the answer; see `Conversation.send`."""
-        answer: str = self._run("send", lambda: self._conversation.send(text, timeout=timeout))
+        answer: str = self._block("send", lambda: self._awaited.send(text, timeout=timeout))
         return answer
 
     def complete(self, text: str, *, timeout: float | None = None) -> Reply:
         """Say *text* and return the whole reply."""
-        reply: Reply = self._run("complete", lambda: self._conversation.complete(text, timeout=timeout))
+        reply: Reply = self._block("complete", lambda: self._awaited.complete(text, timeout=timeout))
         return reply
 
-    def stream(self, text: str, *, timeout: float | None = None) -> "BlockingLlmStream[str]":
+    def stream(self, text: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:
         """Say *text* and take the answer as it comes."""
-        return self._blocking.open_text(text, key=self.key, timeout=timeout)
+        key = self.key
+        return BlockingLlmStream(lambda: self._road.blocking_stream(text, key=check_key(key), timeout=timeout), as_text)
 
     def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""
-        turns: tuple[Turn, ...] = self._run("history", self._conversation.history)
+        turns: tuple[Turn, ...] = self._block("history", self._awaited.history)
         return turns
 
     def clear(self) -> None:
         """Forget the turns so far."""
-        self._run("clear", self._conversation.clear)
+        self._block("clear", self._awaited.clear)
 
-    def _run(self, verb: str, function: Any) -> Any:
-        return self._blocking.run(verb, function)
+    def _block(self, verb: str, function: "Callable[[], Awaitable[Any]]") -> Any:
+        return self._road.block(verb, function, f"`await agent.conversation({self.key!r}).{verb}(...)`")

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from ceylon.agents.agent import Agent
-from ceylon.agents.llm_settings import LlmSettings, load_adapters
+from ceylon.agents.llm_settings import LlmSettings
+from ceylon.agents.setup import Setup
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ __all__ = ["ModelledAgent"]
 class ModelledAgent(Agent):
     """An agent with a model and its settings; `LlmAgent` is what it is for."""
 
-    concurrency: int
+    concurrency: int = DEFAULTS.model_concurrency
 
     def __init__(  # noqa: PLR0913 – the settings, by name
         self,
@@ -29,43 +28,39 @@ class ModelledAgent(Agent):
         temperature: float | None = None,
         max_tokens: int | None = None,
         seed: int | None = None,
-        stop: Iterable[str] = (),
+        stop: str | Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
-        concurrency: int = DEFAULTS.model_concurrency,
+        concurrency: int | None = None,
         timeout: float = DEFAULTS.model_timeout,
         api_key: str | None = None,
         base_url: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.concurrency = concurrency
-        self._settings = LlmSettings(
+        if concurrency is not None:
+            self.concurrency = concurrency
+        settings = LlmSettings().changed(
             model=model,
             system_prompt=system_prompt,
             temperature=temperature,
             max_tokens=max_tokens,
             seed=seed,
-            stop=tuple(stop),
-            options=dict(options or {}),
-            concurrency=concurrency,
+            stop=stop,
+            options={} if options is None else options,
+            concurrency=self.concurrency,
             timeout=timeout,
             api_key=api_key,
             base_url=base_url,
         )
-        self._model: Model | None = None
+        self._setup = Setup(settings)
         self._begin()
 
     def _begin(self) -> None:
         """Make what subclasses of this package keep, so that none needs to repeat the arguments."""
 
     @property
-    def settings(self) -> LlmSettings:
-        """What the agent is set to."""
-        return self._settings
-
-    @property
     def model(self) -> str:
         """The model, in its canonical spelling."""
-        return self.resolved_model().name
+        return self._setup.model().name
 
     def with_model(self, model: "str | Model") -> Self:
         """Use *model* from the next query on."""
@@ -93,13 +88,12 @@ class ModelledAgent(Agent):
 
     def with_options(self, **options: Any) -> Self:
         """Set further options by the provider's own names."""
-        return self._with(options={**self._settings.options, **options})
+        return self._with(options={**self._setup.settings.options, **options})
 
     def with_concurrency(self, concurrency: int) -> Self:
-        """Answer up to *concurrency* queries at a time; before the agent is in a mesh."""
-        made = self._with(concurrency=concurrency)
+        """Answer up to *concurrency* queries at a time."""
         self.concurrency = concurrency
-        return made
+        return self._with(concurrency=concurrency)
 
     def with_timeout(self, timeout: float) -> Self:
         """Give one turn *timeout* seconds."""
@@ -114,8 +108,7 @@ class ModelledAgent(Agent):
         return self._with(base_url=base_url)
 
     def _with(self, **changes: Any) -> Self:
-        self._settings = msgspec.structs.replace(self._settings, **changes)
-        self._model = None
+        self._setup.change(**changes)
         return self
 
     def build(self) -> Self:
@@ -123,29 +116,18 @@ class ModelledAgent(Agent):
 
         Raises:
             ArgumentError: a setting is out of its range.
-            ModelConfigError: the model string means nothing, or its key is missing.
+            ModelConfigError: the model string means nothing, an option is unknown, or a key is missing.
         """
-        self.resolved_model()
+        self._setup.model()
         return self
 
-    def resolved_model(self) -> "Model":
-        """Return the model the settings name, checked; raises as `build`."""
-        if self._model is None:
-            self._settings.check()
-            model = self._settings.resolve()
-            model.check()
-            self._model = model
-        return self._model
+    @property
+    def llm_setup(self) -> Setup:
+        """The settings in force, for code of this package."""
+        return self._setup
 
-    async def load_model(self) -> "Model":
-        """Return the same without holding up the loop at the first time."""
-        if self._model is None:
-            await load_adapters()
-        return self.resolved_model()
-
-    def rebuild(self) -> Agent:
-        """See `AgentLike`; the settings are the ones set last."""
+    def rebuild(self) -> Self:
+        """See `AgentLike`; the settings are the ones set last, on whichever instance."""
         made = super().rebuild()
-        if isinstance(made, ModelledAgent):
-            made._settings, made.concurrency = self._settings, self.concurrency  # noqa: SLF001 – the same class
+        made._setup, made.concurrency = self._setup, self.concurrency  # noqa: SLF001 – the same class
         return made

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -11,6 +11,8 @@ from ceylon.errors import ArgumentError
 from ceylon.models.turns import Usage
 
 __all__ = ["Journal", "Line"]
+
+_START: Final = b'{"index":'  # of every line of ours, also of one that was cut short
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +25,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Reads the answers of an earlier run and appends those of this one.
+    """Reads the answers of an earlier run and appends those of this one; nothing is ever taken out of the file.
 
-    A line cut short by a kill is dropped and its query asked again. One run at a time: two would ask everything twice.
+    A line cut short by a kill stays as it is, and its query is asked again. One run at a time: two would ask everything
+    twice.
     """
 
     def __init__(self, path: "str | os.PathLike[str]", fingerprint: bytes) -> None:
-        self._path = Path(path)
-        self._fingerprint = fingerprint
+        self._given = path
+        self._key_of_settings = hashlib.blake2b(fingerprint).digest()
         self._file: BinaryIO | None = None
         self._answered: dict[tuple[int, str], Line] = {}
 
@@ -38,33 +41,47 @@ class Journal:
         """Read what is there, and be ready to append; blocks for as long as the disk takes.
 
         Raises:
-            ArgumentError: the file holds something else.
+            ArgumentError: the file holds something else, or cannot be written.
         """
-        self._path.touch()
-        whole = self._path.read_bytes()
-        complete = whole[: whole.rfind(b"\n") + 1]
-        for number, text in enumerate(complete.splitlines(), start=1):
+        try:
+            path = Path(self._given)
+            self._file = path.open("ab", buffering=0)
+            whole = path.read_bytes()
+            self._read(whole)
+            if whole and not whole.endswith(b"\n"):
+                self._file.write(b"\n")
+        except (OSError, TypeError, ValueError) as error:
+            self.close()
+            if isinstance(error, ArgumentError):
+                raise
+            message = f"resume={self._given!r} is no file that answers can be kept in: {error}"
+            raise ArgumentError(message) from error
+
+    def _read(self, whole: bytes) -> None:
+        for number, text in enumerate(whole.split(b"\n"), start=1):
+            if not text:
+                continue
             try:
                 line = msgspec.json.decode(text, type=Line)
-            except msgspec.MsgspecError as error:
-                message = f"line {number} of {str(self._path)!r} is no answer of a batch; is it the right file?"
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                if _is_cut_short(text):
+                    continue
+                message = (
+                    f"line {number} of resume={str(self._given)!r} is no answer of a batch; "
+                    "name the file of the run to go on with, or one that is not there yet"
+                )
                 raise ArgumentError(message) from error
             self._answered[line.index, line.key] = line
-        self._file = self._path.open("r+b")
-        self._file.truncate(len(complete))
-        self._file.seek(0, os.SEEK_END)
 
-    def find(self, index: int, query: str) -> Line | None:
+    def find(self, index: int, query: object) -> Line | None:
         """Return the answer to *query* at position *index*, if an earlier run got it."""
-        return self._answered.get((index, self._key(query)))
+        return self._answered.get((index, self._key(query))) if isinstance(query, str) else None
 
     def append(self, index: int, query: str, text: str, usage: Usage) -> None:
         """Keep an answer; it is with the operating system when this returns, so a killed process loses nothing."""
-        if self._file is None:
-            return
-        line = Line(index=index, key=self._key(query), text=text, usage=usage)
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
+        if self._file is not None:
+            line = Line(index=index, key=self._key(query), text=text, usage=usage)
+            self._file.write(msgspec.json.encode(line) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -74,4 +91,15 @@ class Journal:
 
     def _key(self, query: str) -> str:
         text = query.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, key=hashlib.blake2b(self._fingerprint).digest(), digest_size=16).hexdigest()
+        return hashlib.blake2b(text, key=self._key_of_settings, digest_size=16).hexdigest()
+
+
+def _is_cut_short(text: bytes) -> bool:
+    """Say whether *text* is the beginning of a line of ours that was never finished."""
+    if not (text.startswith(_START) or _START.startswith(text)):
+        return False
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True
+    return False

@@ -1,33 +1,21 @@
 """The agent that speaks with a language model: `send_message_async` posts to the mesh, from wherever it is awaited."""
 
-from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ceylon.agents.answering import AnsweringAgent, check_query
-from ceylon.agents.batch import Answer, Batch
+from ceylon.agents.answering import AnsweringAgent
+from ceylon.agents.batch import Answers, Batch
 from ceylon.agents.conversation import Conversation
-from ceylon.agents.journal import Journal
 from ceylon.agents.llm_blocking import BlockingLlm
-from ceylon.agents.llm_streams import LlmStream, Pieces, as_it_is, as_text
+from ceylon.agents.llm_streams import LlmStream, as_it_is, as_text
 from ceylon.agents.progress import Progress
-from ceylon.agents.prompts import Prompt
-from ceylon.agents.seat import Seat, take_guest_seat
-from ceylon.core import tasks, verbs
-from ceylon.core.streams import BlockingStream, Stream
-from ceylon.errors import HandlerError
-from ceylon.messages import Message
+from ceylon.agents.road import Road
 from ceylon.models.turns import Part, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ceylon.core.interior import Interior
-
 __all__ = ["LlmAgent"]
-
-S = TypeVar("S", Stream, BlockingStream)
-
-_NO_LIMIT: Final = float("inf")
 
 
 class LlmAgent(AnsweringAgent):
@@ -76,23 +64,24 @@ class LlmAgent(AnsweringAgent):
 
     async def complete(self, query: str, *, timeout: float | None = None) -> Reply:
         """Ask the model *query* and return the whole reply: text, usage, finish reason."""
-        reply: Reply = await self.put(Prompt, query, timeout=timeout)
-        return reply
+        return await self.road.query(query, timeout=timeout)
 
     def stream(self, query: str, *, timeout: float | None = None) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
-        return self.open_text(query, timeout=timeout)
+        road = self.road
+        return LlmStream(lambda: road.stream(query, timeout=timeout), as_text)
 
     def parts(self, query: str, *, timeout: float | None = None) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, and the whole reply last."""
-        return LlmStream(lambda: self.open_stream(Stream, query, timeout=timeout), as_it_is)
+        road = self.road
+        return LlmStream(lambda: road.stream(query, timeout=timeout), as_it_is)
 
     def conversation(self, key: str) -> Conversation:
         """Return the conversation kept under *key*; at the address ``name/key`` in a mesh."""
-        return Conversation(self, key)
+        return Conversation(self.road, key)
 
     @overload
-    def send_messages_async(
+    async def send_messages_async(
         self,
         queries: Iterable[str],
         *,
@@ -101,9 +90,9 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
-    ) -> Coroutine[Any, Any, list[str]]: ...
+    ) -> list[str]: ...
     @overload
-    def send_messages_async(
+    async def send_messages_async(
         self,
         queries: Iterable[str],
         *,
@@ -112,7 +101,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
-    ) -> Coroutine[Any, Any, list[str | BaseException]]: ...
+    ) -> list[str | BaseException]: ...
     async def send_messages_async(
         self,
         queries: Iterable[str],
@@ -127,15 +116,17 @@ class LlmAgent(AnsweringAgent):
 
         Args:
             queries: The questions.
-            concurrency: How many at a time; never more than the agent's own.
+            concurrency: How many at a time; by default as many as the agent itself takes.
             return_exceptions: Put errors among the answers instead of raising the first one.
             progress: `None`: shown on a terminal; `False`: never; `True`: always; or a function of done and total.
             retries: How often a query is asked again after a fault that may pass.
             resume: A file that keeps each answer as a line of JSON; a run that was killed asks only what is missing.
         """
         batch = self.batch(queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume)
-        async with Pieces[Answer](lambda: self.open_batch(Stream, batch), as_it_is) as answers:
-            return await batch.gather(answers, return_exceptions=return_exceptions)
+        async with Answers(self.road, batch) as answers:
+            async for answer in answers:
+                batch.keep(answer, return_exceptions=return_exceptions)
+        return batch.results
 
     @overload
     def send_messages(
@@ -159,16 +150,38 @@ class LlmAgent(AnsweringAgent):
         retries: int = 2,
         resume: "str | Path | None" = None,
     ) -> list[str | BaseException]: ...
-    def send_messages(self, queries: Iterable[str], **options: Any) -> Any:
+    def send_messages(
+        self,
+        queries: Iterable[str],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress = None,
+        retries: int = 2,
+        resume: "str | Path | None" = None,
+    ) -> Any:
         """Ask the model all *queries* and wait for the answers; see `send_messages_async`."""
-        return self.blocking.send_messages(queries, **options)
+        return self.blocking.send_messages(
+            queries,
+            concurrency=concurrency,
+            return_exceptions=return_exceptions,
+            progress=progress,
+            retries=retries,
+            resume=resume,
+        )
 
     def as_completed(
         self, queries: Iterable[str], *, concurrency: int | None = None, retries: int = 2, progress: Progress = False
-    ) -> Pieces[Answer]:
-        """Ask the model all *queries* and take each `Answer` as it comes, errors among them."""
-        batch = self.batch(queries, concurrency=concurrency, retries=retries, progress=progress)
-        return Pieces(lambda: self.open_batch(Stream, batch), as_it_is)
+    ) -> Answers:
+        """Ask the model all *queries* and take each `Answer` as it comes, errors among them.
+
+        Args:
+            queries: The questions.
+            concurrency: How many at a time; by default as many as the agent itself takes.
+            retries: How often a query is asked again after a fault that may pass.
+            progress: As in `send_messages_async`.
+        """
+        return Answers(self.road, self.batch(queries, concurrency=concurrency, retries=retries, progress=progress))
 
     @property
     def blocking(self) -> BlockingLlm:
@@ -177,51 +190,10 @@ class LlmAgent(AnsweringAgent):
 
     # -- for conversations and the blocking face -----------------------------------------------------------------------
 
-    def place(self) -> "tuple[Interior, str]":
-        """Return the mesh and the address the agent has, in the default mesh if it has no other; from any thread."""
-        home = self._home
-        if home is None or (home[0].is_default and not home[0].is_open):
-            with self._seating:
-                if self._home is None or not self._home[0].is_open:
-                    take_guest_seat(self, self._sit)
-            home = self._home
-        return home  # type: ignore[return-value]
-
-    def _sit(self) -> Seat:
-        """Return the seat that `move_in` has made."""
-        return self._seat  # type: ignore[return-value]
-
-    async def put(
-        self, kind: type[Message[Any]], text: str | None = None, *, key: str = "", timeout: float | None = None
-    ) -> Any:
-        """Send a message of *kind* to the agent itself, wherever it lives, and return the reply.
-
-        Raises:
-            ModelError: as the model raised it, not wrapped.
-        """
-        message = kind() if text is None and kind is not Prompt else kind(check_query(text))
-        await self.load_model()
-        interior, address = self.place()
-        source = verbs.source_in(interior)
-        recipient = f"{address}/{key}" if key else address
-        try:
-            return await verbs.ask(interior, source, recipient, message, timeout, clock=False)
-        except HandlerError as error:
-            raise error.root from None
-
-    def open_text(self, text: str, *, key: str = "", timeout: float | None = None) -> LlmStream[str]:
-        """Return the stream of an answer's text."""
-        return LlmStream(lambda: self.open_stream(Stream, text, key=key, timeout=timeout), as_text)
-
-    def open_stream(self, kind: type[S], text: str, *, key: str = "", timeout: float | None = None) -> S:
-        """Return a stream of the parts that answer *text*; the wait in line has no clock."""
-        message = Prompt(check_query(text))
-        self.resolved_model()
-        interior, address = self.place()
-        recipient = f"{address}/{key}" if key else address
-        return verbs.stream(
-            kind, interior, lambda: verbs.source_in(interior), recipient, message, timeout, idle_timeout=_NO_LIMIT
-        )
+    @property
+    def road(self) -> Road:
+        """The way to the agent, wherever it lives."""
+        return Road(self)
 
     def batch(
         self,
@@ -232,23 +204,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         resume: "str | Path | None" = None,
     ) -> Batch:
-        """Return *queries* as a batch for this agent."""
-        at_once = self.concurrency if concurrency is None else concurrency
+        """Return *queries* as a batch for this agent; nothing is looked at before it runs."""
         return Batch(
-            queries,
-            lambda query: self.put(Prompt, query),
-            concurrency=at_once,
-            retries=retries,
-            progress=progress,
-            journal=None if resume is None else Journal(resume, self._settings.fingerprint()),
-        )
-
-    def open_batch(self, kind: type[S], batch: Batch) -> S:
-        """Return the stream of a batch's answers; the batch runs on the mesh's loop."""
-        batch.check()
-        self.resolved_model()
-        interior, _ = self.place()
-        source = verbs.source_in(interior)
-        return kind(
-            interior.gateway, lambda sink: tasks.run_stream(interior, sink, batch.run, source), _NO_LIMIT, _NO_LIMIT
+            queries, self.llm_setup, concurrency=concurrency, retries=retries, progress=progress, resume=resume
         )

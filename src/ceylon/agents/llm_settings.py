@@ -1,52 +1,62 @@
 """What an `LlmAgent` is set to, as one value: checked as a whole, kept over restarts."""
 
-import importlib
 import math
-import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-import anyio.to_thread
 import msgspec
 
 from ceylon.errors import ArgumentError
+from ceylon.models.secret import Secret
 from ceylon.models.turns import Request, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from ceylon.models.port import Model
 
-__all__ = ["LlmSettings", "load_adapters"]
+__all__ = ["LlmSettings", "check_concurrency", "check_retries", "check_timeout", "has_items", "is_concurrency"]
+
+_HOTTEST: Final = 2.0  # what every provider takes
 
 
 class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of an `LlmAgent`; `None` leaves a choice to the server."""
+    """The options of an `LlmAgent`; `None` leaves a choice to the server.
 
-    model: Any = "auto"  # a model string or a Model; a Protocol is no type msgspec could check
-    system_prompt: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
-    concurrency: int = DEFAULTS.model_concurrency
-    timeout: float = DEFAULTS.model_timeout
+    They are kept as they were given, right or wrong: `check` tells, when the agent is built.
+    """
+
+    model: Any = "auto"  # a model string or a `Model`
+    system_prompt: Any = None
+    temperature: Any = None
+    max_tokens: Any = None
+    seed: Any = None
+    stop: Any = ()
+    options: Any = {}
+    concurrency: Any = DEFAULTS.model_concurrency
+    timeout: Any = DEFAULTS.model_timeout
     api_key: Any = None
-    base_url: str | None = None
+    base_url: Any = None
+
+    def changed(self, **changes: Any) -> "LlmSettings":
+        """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
+        if "stop" in changes:
+            changes["stop"] = _as_texts(changes["stop"])
+        if isinstance(changes.get("options"), Mapping):
+            changes["options"] = dict(changes["options"])
+        if isinstance(changes.get("api_key"), str):
+            changes["api_key"] = Secret.of(changes["api_key"])
+        return msgspec.structs.replace(self, **changes)
 
     def check(self) -> None:
         """Raise `ArgumentError` for the first setting that cannot be."""
-        if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:  # noqa: PLR2004 – what every provider takes
-            _refuse("temperature", self.temperature, "a number from 0 to 2")
-        if self.max_tokens is not None and (not _is_whole(self.max_tokens) or self.max_tokens < 1):
-            _refuse("max_tokens", self.max_tokens, "a whole number from 1")
-        if self.seed is not None and not _is_whole(self.seed):
-            _refuse("seed", self.seed, "a whole number")
-        if not _is_whole(self.concurrency) or self.concurrency < 1:
-            _refuse("concurrency", self.concurrency, "a whole number from 1")
-        if not 0 < self.timeout < math.inf:
-            _refuse("timeout", self.timeout, "seconds, more than 0")
-        if self.system_prompt is not None and not isinstance(self.system_prompt, str):
-            _refuse("system_prompt", self.system_prompt, "text")
+        for name, is_right, wanted in _RULES:
+            value = getattr(self, name)
+            if value is not None and not is_right(value):
+                shown = "" if name == "api_key" else f"={value!r}"
+                message = f"{name}{shown} cannot be; it takes {wanted}"
+                raise ArgumentError(message)
+        check_concurrency(self.concurrency)
+        check_timeout(self.timeout)
 
     def resolve(self) -> "Model":
         """Return the model that these settings name.
@@ -58,7 +68,12 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
 
         return resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
 
-    def request(self, turns: tuple[Turn, ...], timeout: float) -> Request:
+    def names_same_model(self, other: "LlmSettings") -> bool:
+        """Say whether *other* resolves to the same model."""
+        mine = (self.model, self.api_key, self.base_url, self.options)
+        return mine == (other.model, other.api_key, other.base_url, other.options)
+
+    def request(self, turns: tuple[Turn, ...]) -> Request:
         """Return the request that continues *turns*, after the system prompt."""
         if self.system_prompt:
             turns = (Turn("system", self.system_prompt), *turns)
@@ -68,7 +83,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
             max_tokens=self.max_tokens,
             seed=self.seed,
             stop=self.stop,
-            timeout=timeout,
+            timeout=self.timeout,
         )
 
     def fingerprint(self) -> bytes:
@@ -78,18 +93,79 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode((*facts, sorted(self.options.items())), enc_hook=repr)
 
 
-async def load_adapters() -> None:
-    """Import the model adapters, and the HTTP client under them, without holding up the loop for those 0.2 s."""
-    if "ceylon.agents.sessions" not in sys.modules:
-        await anyio.to_thread.run_sync(importlib.import_module, "ceylon.agents.sessions")
-    if "ceylon.models.resolve" not in sys.modules:
-        await anyio.to_thread.run_sync(importlib.import_module, "ceylon.models.resolve")
+def is_concurrency(value: object) -> bool:
+    """Say whether so many queries can be answered at a time."""
+    return _is_whole(value) and value > 0
 
 
-def _is_whole(value: object) -> bool:
+def check_concurrency(value: object) -> None:
+    """Raise `ArgumentError` unless so many queries can be answered at a time."""
+    if not is_concurrency(value):
+        message = f"concurrency={value!r} cannot be; it takes a whole number from 1"
+        raise ArgumentError(message)
+
+
+def check_timeout(seconds: object) -> None:
+    """Raise `ArgumentError` unless *seconds* is a time that can be waited for."""
+    if not _is_number(seconds) or not 0 < seconds < math.inf:
+        message = f"timeout={seconds!r} cannot be; it takes seconds, more than 0"
+        raise ArgumentError(message)
+
+
+def check_retries(value: object) -> None:
+    """Raise `ArgumentError` unless something can be tried again so often."""
+    if not _is_whole(value) or value < 0:
+        message = f"retries={value!r} cannot be; it takes a whole number from 0"
+        raise ArgumentError(message)
+
+
+def _as_texts(value: Any) -> Any:
+    """Return *value* as a tuple; one text is one, and what has no items stays as it is."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if has_items(value) else value
+
+
+def has_items(value: object) -> bool:
+    """Say whether *value* can be iterated over."""
+    return isinstance(value, Iterable)
+
+
+def _is_a(kind: type, value: object) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _refuse(name: str, value: object, wanted: str) -> NoReturn:
-    message = f"{name}={value!r} cannot be; it takes {wanted}"
-    raise ArgumentError(message)
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, float) or _is_whole(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_temperature(value: Any) -> bool:
+    return _is_number(value) and 0.0 <= value <= _HOTTEST
+
+
+def _are_texts(value: Any) -> bool:
+    return _is_a(tuple, value) and all(text and _is_text(text) for text in value)
+
+
+def _are_options(value: Any) -> bool:
+    return _is_a(dict, value) and all(_is_text(name) for name in value)
+
+
+_RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
+    ("system_prompt", _is_text, "text"),
+    ("temperature", _is_temperature, "a number from 0 to 2"),
+    ("max_tokens", lambda value: _is_whole(value) and value > 0, "a whole number from 1"),
+    ("seed", _is_whole, "a whole number"),
+    ("stop", _are_texts, "texts that are not empty"),
+    ("options", _are_options, "a mapping of the provider's own names to values"),
+    ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
+    ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
+)

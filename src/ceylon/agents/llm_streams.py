@@ -3,7 +3,7 @@
 A stream is opened by the first piece that is asked for; so every error comes where it is awaited.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -14,7 +14,6 @@ from ceylon.models.turns import Part, Reply, ReplyPart, TextPart
 __all__ = ["BlockingLlmStream", "BlockingPieces", "LlmStream", "Pieces", "as_it_is", "as_text"]
 
 T = TypeVar("T")
-S = TypeVar("S", Stream, BlockingStream)
 
 
 def as_text(part: Part) -> str | None:
@@ -27,19 +26,12 @@ def as_it_is(part: Any) -> Any:
     return part
 
 
-class _Picker(Generic[T, S]):
-    """What all kinds share: the stream behind, opened at the first piece, and what to pick from it."""
+class _Picker(Generic[T]):
+    """What all kinds share: what to pick from the parts, and the whole reply, which comes as the last of them."""
 
-    def __init__(self, begin: Callable[[], S], pick: Callable[[Any], T | None]) -> None:
-        self._begin: Callable[[], S] = begin
+    def __init__(self, pick: Callable[[Any], T | None]) -> None:
         self._pick = pick
-        self._stream: S | None = None
         self._reply: Reply | None = None
-
-    def _opened(self) -> S:
-        if self._stream is None:
-            self._stream = self._begin()
-        return self._stream
 
     def _take(self, part: Any) -> T | None:
         if isinstance(part, ReplyPart):
@@ -53,8 +45,14 @@ class _Picker(Generic[T, S]):
         return self._reply
 
 
-class Pieces(_Picker[T, Stream]):
+class Pieces(_Picker[T]):
     """An async iterator; a context manager too, so that leaving it early stops what is behind."""
+
+    def __init__(self, begin: Callable[[], Awaitable[Stream]], pick: Callable[[Any], T | None]) -> None:
+        super().__init__(pick)
+        self._begin = begin  # kept to the end: it holds the agent
+        self._has_begun = False
+        self._stream: Stream | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Return the stream itself."""
@@ -66,18 +64,25 @@ class Pieces(_Picker[T, Stream]):
         Raises:
             ModelError: the model did not answer as it should.
         """
-        stream = self._opened()
-        while True:
+        if not self._has_begun:
+            self._has_begun = True
+            self._stream = await self._begin()
+        while self._stream is not None:
             try:
-                part = await anext(stream)
+                part = await anext(self._stream)
             except HandlerError as error:
-                raise error.root from None
-            picked = self._take(part)
-            if picked is not None:
+                root = error.root
+            else:
+                picked = self._take(part)
+                if picked is None:
+                    continue
                 return picked
+            raise root from root.__cause__
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Take no more: the request to the model is cancelled."""
+        self._has_begun = True
         if self._stream is not None:
             await self._stream.aclose()
 
@@ -101,8 +106,14 @@ class LlmStream(Pieces[T]):
         return self._whole()
 
 
-class BlockingPieces(_Picker[T, BlockingStream]):
+class BlockingPieces(_Picker[T]):
     """An iterator for plain `for` loops; a context manager too."""
+
+    def __init__(self, begin: Callable[[], BlockingStream], pick: Callable[[Any], T | None]) -> None:
+        super().__init__(pick)
+        self._begin = begin  # kept to the end: it holds the agent
+        self._has_begun = False
+        self._stream: BlockingStream | None = None
 
     def __iter__(self) -> Iterator[T]:
         """Return the stream itself."""
@@ -110,18 +121,25 @@ class BlockingPieces(_Picker[T, BlockingStream]):
 
     def __next__(self) -> T:
         """Return the next piece, waiting for it."""
-        stream = self._opened()
-        while True:
+        if not self._has_begun:
+            self._has_begun = True
+            self._stream = self._begin()
+        while self._stream is not None:
             try:
-                part = next(stream)
+                part = next(self._stream)
             except HandlerError as error:
-                raise error.root from None
-            picked = self._take(part)
-            if picked is not None:
+                root = error.root
+            else:
+                picked = self._take(part)
+                if picked is None:
+                    continue
                 return picked
+            raise root from root.__cause__
+        raise StopIteration
 
     def close(self) -> None:
         """Take no more: the request to the model is cancelled."""
+        self._has_begun = True
         if self._stream is not None:
             self._stream.close()
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from ceylon.errors import ArgumentError
+
 __all__ = ["Display", "Progress", "display_for"]
 
 Progress: TypeAlias = bool | Callable[[int, int], None] | None
@@ -23,10 +25,18 @@ class Display(Protocol):
         ...
 
 
-def display_for(progress: Progress) -> Display:
-    """Return what *progress* asks for."""
+def display_for(progress: Any) -> Display:
+    """Return what *progress* asks for.
+
+    Raises:
+        ArgumentError: it is nothing of the kind.
+    """
     if callable(progress):
-        return Told(progress)
+        told: Any = progress
+        return Told(told)
+    if progress is not None and not isinstance(progress, bool):
+        message = f"progress={progress!r} cannot be; it takes None, True, False, or a function of done and total"
+        raise ArgumentError(message)
     if progress is False or (progress is None and not sys.stderr.isatty()):
         return Silent()
     if importlib.util.find_spec("rich") is not None:
@@ -59,16 +69,24 @@ class Told:
 
 
 class Counter:
-    """Writes one line on stderr, over and over."""
+    """Writes one line on stderr, over and over; a hundred times at most."""
+
+    def __init__(self) -> None:
+        self._shown = -1
 
     def update(self, done: int, total: int) -> None:
         """See `Display`."""
-        sys.stderr.write(f"\r{done}/{total} answered")
-        sys.stderr.flush()
+        percent = done * 100 // total
+        if percent != self._shown:
+            self._shown = percent
+            sys.stderr.write(f"\r{done}/{total} answered")
+            sys.stderr.flush()
 
     def close(self) -> None:
         """See `Display`."""
-        sys.stderr.write("\n")
+        if self._shown >= 0:
+            sys.stderr.write("\n")
+            sys.stderr.flush()
 
 
 class Bar:

@@ -1,38 +1,34 @@
-"""Where an `LlmAgent` lives: a mesh, an address, and a session with its model there.
+"""Where an `LlmAgent` lives: a mesh, an address, so many slots, and a session with its model."""
 
-An agent that no mesh has takes a seat in the default mesh, under a private address. There the mesh holds it weakly:
-when the user's last reference is gone, the agent leaves.
-"""
+import contextlib
+from collections.abc import Generator
+from typing import TYPE_CHECKING
 
-import itertools
-import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
-
-from ceylon.agents.agent import Agent
-from ceylon.core.default import default_mesh
 from ceylon.core.signals import Signal
 
 if TYPE_CHECKING:
+    from ceylon.agents.guest import Guest
     from ceylon.agents.sessions import Sessions
     from ceylon.core.interior import Interior
     from ceylon.models.port import Model, Session
 
-__all__ = ["Seat", "take_guest_seat"]
-
-_numbers: Final = itertools.count(1)
+__all__ = ["Seat"]
 
 
 class Seat:
     """One agent's place in one mesh; the session is opened by the first turn that needs it."""
 
-    def __init__(self, interior: "Interior", address: str) -> None:
+    def __init__(self, interior: "Interior", address: str, slots: int) -> None:
         self.interior = interior
         self.address = address
-        self.finalizer: weakref.finalize[..., Any] | None = None  # of a guest in the default mesh
+        self.guest: Guest | None = None  # what stands for the agent, in the default mesh
+        self._slots = slots
+        self._wider: list[int] = []  # what batches under way want
         self._model: Model | None = None
         self._session: Session | None = None
         self._opening: Signal | None = None
+
+    # -- the session ---------------------------------------------------------------------------------------------------
 
     async def session(self, model: "Model") -> "Session":
         """Return the session with *model*, opened now if it is not; on the mesh's loop."""
@@ -55,55 +51,29 @@ class Seat:
             await (await self._sessions()).part(session)
 
     async def _sessions(self) -> "Sessions":
-        from ceylon.agents.sessions import close_sessions, open_sessions  # noqa: PLC0415 – brings httpx in
+        from ceylon.agents.sessions import close_sessions, opener_for  # noqa: PLC0415 – brings httpx in
 
-        found: Sessions = await self.interior.resources.get("models", open_sessions, close_sessions)
+        opener = opener_for(self.interior.settings)
+        found: Sessions = await self.interior.resources.get("models", opener, close_sessions)
         return found
 
+    # -- slots ---------------------------------------------------------------------------------------------------------
 
-# -- guests of the default mesh ----------------------------------------------------------------------------------------
+    def resize(self, slots: int) -> None:
+        """Give the agent so many slots from now on; on the mesh's loop, or before that runs."""
+        self._slots = slots
+        self._apply()
 
+    @contextlib.contextmanager
+    def widened(self, slots: int) -> Generator[None]:
+        """Give the agent *slots* slots for a while, if it has fewer; on the mesh's loop."""
+        self._wider.append(slots)
+        self._apply()
+        try:
+            yield
+        finally:
+            self._wider.remove(slots)
+            self._apply()
 
-def take_guest_seat(agent: Agent, seat_of: Callable[[], Seat]) -> None:
-    """Add *agent* to the default mesh; it may come from any thread."""
-    interior = default_mesh().interior
-    address = f"{agent.name}${next(_numbers)}"
-    interior.add(weakref.proxy(agent), address)
-    seat = seat_of()
-    seat.finalizer = weakref.finalize(agent, _leave, seat)
-    seat.finalizer.atexit = False  # the mesh itself is drained then
-
-
-def _leave(seat: Seat) -> None:
-    """Let the agent behind *seat*, which nobody holds any more, leave; garbage is being collected, so nothing waits."""
-    interior = seat.interior
-
-    def stop() -> None:
-        cell = interior.router.cells.get(seat.address)
-        if cell is not None:
-            cell.agent = Departed(seat)
-            interior.stop_agent(seat.address, _Nobody())
-
-    interior.gateway.post_quietly(stop)
-
-
-class _Nobody:
-    """Takes a result that nobody waits for."""
-
-    def done(self) -> bool:
-        return False
-
-    def set_result(self, result: Any, /) -> None:
-        """Forget *result*."""
-
-
-class Departed(Agent):
-    """Stands for an agent that is gone while the mesh takes it out: it gives back the session, and that is all."""
-
-    def __init__(self, seat: Seat) -> None:
-        super().__init__("departed")
-        self._seat = seat
-
-    async def vacate(self) -> None:
-        """See `AgentLike`."""
-        await self._seat.close()
+    def _apply(self) -> None:
+        self.interior.resize(self.address, max(self._slots, *self._wider, 1))

@@ -1,14 +1,16 @@
 """Sessions with models, for all agents of one mesh, over one HTTP client on the mesh's loop."""
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from ceylon.models.http import HttpClient
+from ceylon.settings import Settings
 
 if TYPE_CHECKING:
     from ceylon.models.port import Model, Session
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "close_sessions", "opener_for"]
 
 _KEPT: Final = 4  # so that agents made one after another do not start an embedded engine each
 
@@ -16,8 +18,8 @@ _KEPT: Final = 4  # so that agents made one after another do not start an embedd
 class Sessions:
     """Opens sessions, and keeps the last few that were given back until others push them out."""
 
-    def __init__(self) -> None:
-        self._client = HttpClient()
+    def __init__(self, settings: Settings) -> None:
+        self._client = HttpClient(settings)
         self._parted: deque[Session] = deque()
 
     async def open(self, model: "Model") -> "Session":
@@ -37,9 +39,13 @@ class Sessions:
         await self._client.aclose()
 
 
-async def open_sessions() -> Sessions:
-    """Make the mesh's `Sessions`; on its loop."""
-    return Sessions()
+def opener_for(settings: Settings) -> Callable[[], Awaitable[Sessions]]:
+    """Return what makes a mesh's `Sessions`, on its loop."""
+
+    async def open_sessions() -> Sessions:
+        return Sessions(settings)
+
+    return open_sessions
 
 
 async def close_sessions(sessions: Sessions) -> None:

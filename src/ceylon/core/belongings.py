@@ -5,8 +5,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ceylon.core.context import BlockingContext, Context
+from ceylon.core.context import Context
 from ceylon.core.current import current
+from ceylon.core.invocation import call_as
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
-__all__ = ["Belongings"]
+__all__ = ["Belongings", "TimerHandle"]
 
 _own_task: contextvars.ContextVar["Task | None"] = contextvars.ContextVar("ceylon_own_task", default=None)
 
@@ -36,6 +37,25 @@ class Repeated(Timer):
     def fire(self) -> None:
         """Tell, and set the timer again."""
         self._tick(self)
+
+
+class TimerHandle:
+    """What `after` and `every` return: a way to take them back, from the loop and from threads."""
+
+    __slots__ = ("_cell", "_interior", "_timer")
+
+    def __init__(self, interior: "Interior", cell: "Cell", timer: Timer) -> None:
+        self._interior, self._cell, self._timer = interior, cell, timer
+
+    def __repr__(self) -> str:
+        return f"<TimerHandle of {self._cell.address!r} {'armed' if self._timer.is_armed else 'over'}>"
+
+    def cancel(self) -> None:
+        """Tell nothing any more."""
+        if self._interior.gateway.is_inside():
+            self._interior.belongings.cancel_timer(self._cell, self._timer)
+        else:
+            self._interior.gateway.post_quietly(lambda: self._interior.belongings.cancel_timer(self._cell, self._timer))
 
 
 class Lifespan:
@@ -113,7 +133,7 @@ class Belongings:
         else:
             blocking = self._interior.threads.context_for(context)
             given = (*arguments, blocking)[:takes]
-            await self._interior.threads.run(lambda: _call_in_context(blocking, hook, *given))
+            await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
 
     def _context(self, cell: "Cell") -> Context:
         """Return a context for code that handles no message; what it sends is nobody's ask."""
@@ -135,7 +155,7 @@ class Belongings:
 
     # -- timers --------------------------------------------------------------------------------------------------------
 
-    def after(self, cell: "Cell", seconds: float, message: Any) -> Timer:
+    def after(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
         """Tell *cell* *message* in *seconds*."""
         timers = cell.have_life().timers
 
@@ -146,14 +166,14 @@ class Belongings:
         timer = Timer(fire)
         timers.add(timer)
         self._interior.timers.add(self._interior.driver.now() + seconds, timer)
-        return timer
+        return TimerHandle(self._interior, cell, timer)
 
-    def every(self, cell: "Cell", seconds: float, message: Any) -> Timer:
+    def every(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
         """Tell *cell* *message* every *seconds*; a tick that finds no room is a dead letter."""
         timer = Repeated(cell, seconds, message, self._tick)
         cell.have_life().timers.add(timer)
         self._interior.timers.add(self._interior.driver.now() + seconds, timer)
-        return timer
+        return TimerHandle(self._interior, cell, timer)
 
     def _tick(self, timer: Repeated) -> None:
         self._tell(timer.cell, timer.message)
@@ -209,7 +229,7 @@ class Belongings:
             try:
                 with task.life():
                     await function(cell)
-            except BaseException:  # noqa: BLE001 – cancelled by its agent's end, or it has logged its error
+            except BaseException:  # noqa: BLE001, S110 – cancelled by its agent's end, or it has logged its error
                 pass
             finally:
                 life.tasks.discard(task)
@@ -223,12 +243,3 @@ class Belongings:
         for task in list(cell.life.tasks) if cell.life is not None else ():
             if task is not mine:
                 task.cancel()
-
-
-def _call_in_context(context: BlockingContext, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call *function* in this thread as part of *context*."""
-    token = current.set(context)
-    try:
-        return function(*arguments)
-    finally:
-        current.reset(token)

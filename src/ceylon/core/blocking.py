@@ -3,8 +3,10 @@
 Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
 """
 
+import functools
 import random
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,13 +16,13 @@ from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.verbs import source_in
 from ceylon.errors import BlockingCallError, MeshClosedError
-from ceylon.messages import attempt
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
-    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.backend import Sink
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
+    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
     from ceylon.core.ref import Ref
 
@@ -57,7 +59,7 @@ class BlockingMesh(BlockingVerbs):
     def of(cls, mesh: Mesh) -> "BlockingMesh":
         """Return the blocking face of *mesh*, which runs on a loop already."""
         view = cls.__new__(cls)
-        view._mesh, view._thread = mesh, None
+        view._mesh, view._thread = mesh, None  # noqa: SLF001 – the same class
         return view
 
     def __repr__(self) -> str:
@@ -76,7 +78,7 @@ class BlockingMesh(BlockingVerbs):
     def _interior(self) -> "Interior":
         return self._mesh.interior
 
-    def _source(self) -> "Context | BlockingContext | None":
+    def _source(self) -> "Origin | None":
         return source_in(self._mesh.interior)
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -89,16 +91,19 @@ class BlockingMesh(BlockingVerbs):
 
     def stop(self, name: "str | BlockingRef | Ref | None" = None, *, at_once: bool = False) -> None:
         """Stop the agent *name*, or the whole mesh; see `Mesh.stop`."""
-        mesh = self._mesh
+        mesh, source = self._mesh, self._source()
         if name is not None:
             address = address_of(name)
-            self._block("stop", lambda sink: mesh.interior.stop_agent(address, sink))
+            waits = source is None or source.address != address
+            self._block("stop", functools.partial(mesh.interior.stop_agent, address, waits=waits))
+        elif source is not None:
+            mesh.interior.gateway.post(functools.partial(mesh.begin_stop, at_once=at_once))
         elif self._thread is not None:
             self._thread.stop(at_once=at_once)
         else:
-            self._block("stop", lambda sink: mesh.stop_for(sink, at_once=at_once))
+            self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
 
-    def _block(self, verb: str, operation: Any) -> Any:
+    def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
@@ -151,7 +156,7 @@ class BlockingMesh(BlockingVerbs):
         """Return every counter as it is now; see `Mesh.statistics`."""
         if not self._mesh.is_open:
             return self._mesh.statistics()
-        found: MeshStatistics = self._block("statistics", lambda sink: sink.set_result(attempt(self._mesh.statistics)))
+        found: MeshStatistics = self._block("statistics", self._mesh.interior.tell_statistics)
         return found
 
     def dead_letters(self) -> "list[DeadLetter]":
@@ -160,8 +165,10 @@ class BlockingMesh(BlockingVerbs):
 
 
 class LoopThread:
-    """A thread that runs an event loop for one mesh. It is a daemon: a handler that never ends must not hold the
-    interpreter's exit; whoever leaves the `with` block waits for the orderly stop all the same.
+    """A thread that runs an event loop for one mesh.
+
+    It is a daemon: a handler that never ends must not hold the interpreter's exit. Whoever leaves the `with` block
+    waits for the orderly stop all the same.
     """
 
     def __init__(self, mesh: Mesh, backend: str) -> None:

@@ -4,6 +4,7 @@ A call lives on the mesh's loop. Whoever waits does so on a future of his own (`
 whether a task of this loop, a task of another loop, or a thread is behind it.
 """
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.timers import Timer
@@ -69,10 +70,11 @@ class ParkedCall(Call):
 class AskCall(ParkedCall):
     """An ask, from its first attempt at the mailbox to its reply. It fires when its deadline passes."""
 
-    __slots__ = ("timeout",)
+    __slots__ = ("loan", "timeout")
 
     def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell") -> None:
         # Written out, not through super(): every ask pays for it.
+        self.loan: tuple[int, Hashable | None] | None = None  # what a handler of the same agent lends it
         self._action = None
         self.is_armed = False
         self._router = router
@@ -91,22 +93,26 @@ class AskCall(ParkedCall):
         router.calls.pop(self.envelope.id, None)
         if self.is_armed:
             router.timers.cancel(self)
+        if self.loan is not None:
+            self._router.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
         return True
 
     def fire(self) -> None:
-        """The deadline has passed: what still waits expires, what runs is cancelled."""
+        """End by the deadline: what still waits expires, what runs is cancelled."""
         if not self.is_settled:
             self._router.withdraw(self.envelope, self.cell, "expired")
             self.fail(AskTimeoutError(self.envelope.recipient, self.timeout))
 
     def cancel(self) -> None:
-        """The asker has left."""
+        """Let go, because the asker has left."""
         if not self.is_settled:
             self.is_settled = True
             self._router.calls.pop(self.envelope.id, None)
             self._router.timers.cancel(self)
+            if self.loan is not None:
+                self._router.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
 
 
@@ -137,7 +143,7 @@ class TellCall(ParkedCall):
             self.fail(error)
 
     def cancel(self) -> None:
-        """The sender has left; what was not in the mailbox never will be."""
+        """Let go, because the sender has left; what was not in the mailbox never will be."""
         if not self.is_settled:
             self.is_settled = True
             self._router.timers.cancel(self)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ceylon.core.belongings import Lifespan
     from ceylon.core.calls import ParkedCall
     from ceylon.core.handlers import Behaviour
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
     from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
@@ -59,9 +59,12 @@ class Cell:
         "expired",
         "failed",
         "is_listed",
+        "keeps_keys",
         "leases",
         "life",
+        "loans",
         "mail",
+        "options",
         "parked",
         "restarts",
         "running",
@@ -69,12 +72,16 @@ class Cell:
         "state",
     )
 
-    def __init__(self, address: str, agent: "AgentLike", behaviour: "Behaviour", capacity: int, slots: int) -> None:
+    def __init__(
+        self, address: str, agent: "AgentLike", behaviour: "Behaviour", options: "AgentOptions", capacity: int
+    ) -> None:
         self.address = address
         self.agent = agent
         self.behaviour = behaviour
-        self.capacity = capacity
-        self.slots = slots
+        self.options = options
+        self.capacity = capacity if options.mailbox_capacity is None else options.mailbox_capacity
+        self.slots = options.concurrency
+        self.keeps_keys = self.slots > 1 or options.takes_keys  # the latter may get more slots later
         self.mail: deque[Envelope] | tuple[()] = ()
         self.parked: deque[ParkedCall] | None = None
         self.state = State.STARTING
@@ -83,6 +90,7 @@ class Cell:
         self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
+        self.loans: dict[int, int] | None = None  # handlers that lend their slot, by envelope id: to how many asks
         self.restarts = 0
         self.accepted = self.completed = self.failed = self.dead_lettered = self.expired = self.cancelled = 0
 
@@ -145,7 +153,7 @@ class Cell:
             return None
         if self.busy_keys:
             return self._take_other_key()
-        envelope = self.mail.popleft()  # type: ignore[union-attr]
+        envelope = self.mail.popleft()
         if self.parked:
             self.admit()
         return envelope
@@ -160,6 +168,26 @@ class Cell:
                 self.admit()
                 return envelope
         return None
+
+    # -- loans ---------------------------------------------------------------------------------------------------------
+
+    def lend(self, envelope_id: int, key: "Hashable | None") -> None:
+        """Let the handler of this envelope lend its slot, and its conversation *key*, to an ask it waits for."""
+        if self.loans is None:
+            self.loans = {}
+        if envelope_id not in self.loans:
+            self.slots += 1
+        self.loans[envelope_id] = self.loans.get(envelope_id, 0) + 1
+        if key is not None and self.busy_keys:
+            self.busy_keys.discard(key)
+
+    def take_back(self, envelope_id: int) -> None:
+        """End such a loan of a slot."""
+        loans = self.loans or {}
+        loans[envelope_id] -= 1
+        if not loans[envelope_id]:
+            del loans[envelope_id]
+            self.slots -= 1
 
     # -- counting ------------------------------------------------------------------------------------------------------
 

@@ -8,105 +8,34 @@ askers are inherited.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ceylon.core.origin import Origin
 from ceylon.core.ref import AsyncVerbs, BlockingVerbs, Ref
-from ceylon.messages import Outcome, attempt
+from ceylon.messages import attempt
 
 if TYPE_CHECKING:
-    import structlog
-
-    from ceylon.core.cell import Cell
-    from ceylon.core.interior import Interior
-    from ceylon.core.timers import Timer
-    from ceylon.messages import Envelope
+    from ceylon.core.belongings import TimerHandle
 
 __all__ = ["BlockingContext", "Context"]
 
 
-class _Context:
-    """What both kinds know."""
-
-    __slots__ = ("cell", "envelope", "has_replied", "interior")
-
-    def __init__(self, interior: "Interior", cell: "Cell", envelope: "Envelope") -> None:
-        self.interior = interior
-        self.cell = cell
-        self.envelope = envelope
-        self.has_replied = False
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.address!r} for message {self.message_id}>"
-
-    @property
-    def address(self) -> str:
-        """The agent's own address."""
-        return self.cell.address
-
-    @property
-    def sender(self) -> str:
-        """The address of the agent that sent the message; empty when no agent did."""
-        return self.envelope.sender
-
-    @property
-    def recipient(self) -> str:
-        """The address the message was sent to: the agent's own, perhaps with a key."""
-        return self.envelope.recipient
-
-    @property
-    def message_id(self) -> str:
-        """An id that no other message has, in this mesh or another."""
-        return f"{self.interior.id}-{self.envelope.id:x}"
-
-    @property
-    def deadline(self) -> float | None:
-        """When the asker stops waiting, in seconds on the mesh's clock; `None`: nobody waits."""
-        return self.envelope.deadline
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the deadline."""
-        return None if self.envelope.deadline is None else self.envelope.deadline - self.interior.driver.now()
-
-    @property
-    def budget(self) -> Any:
-        """What the whole chain of messages may still spend, if anybody set a limit."""
-        return self.envelope.budget
-
-    @property
-    def log(self) -> "structlog.stdlib.BoundLogger":
-        """A logger that knows the agent and the message."""
-        from ceylon.core.log import logger  # noqa: PLC0415 – structlog is loaded by whoever logs
-
-        return logger().bind(agent=self.address, message_id=self.message_id)
-
-    def _source(self) -> "_Context":
-        return self
-
-    def _interior(self) -> "Interior":
-        return self.interior
-
-    def _reply(self, value: Any) -> None:
-        self.has_replied = True
-        self.interior.router.reply(self.envelope, Outcome(value))
-
-
-class Context(_Context, AsyncVerbs):
+class Context(Origin, AsyncVerbs):
     """The context of an `async def` handler; its verbs are awaited."""
 
     __slots__ = ()
 
     def reply(self, value: Any) -> None:
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
-        self._reply(value)
+        self._give_reply(value)
 
     def ref(self, address: str | None = None) -> Ref:
         """Return a ref to *address*, by default to the agent itself."""
         return Ref(self.interior, address or self.address)
 
-    def after(self, seconds: float, message: Any) -> "Timer":
+    def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
         return self.interior.belongings.after(self.cell, seconds, message)
 
-    def every(self, seconds: float, message: Any) -> "Timer":
+    def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
         return self.interior.belongings.every(self.cell, seconds, message)
 
@@ -115,7 +44,7 @@ class Context(_Context, AsyncVerbs):
         self.interior.belongings.start_soon(self.cell, function, arguments)
 
 
-class BlockingContext(_Context, BlockingVerbs):
+class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
 
     __slots__ = ()
@@ -132,14 +61,14 @@ class BlockingContext(_Context, BlockingVerbs):
 
     def reply(self, value: Any) -> None:
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
-        self._on_loop("reply", lambda: self._reply(value))
+        self._on_loop("reply", lambda: self._give_reply(value))
 
-    def after(self, seconds: float, message: Any) -> "Timer":
+    def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
-        timer: Timer = self._on_loop("after", lambda: self.interior.belongings.after(self.cell, seconds, message))
+        timer: TimerHandle = self._on_loop("after", lambda: self.interior.belongings.after(self.cell, seconds, message))
         return timer
 
-    def every(self, seconds: float, message: Any) -> "Timer":
+    def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
-        timer: Timer = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
+        timer: TimerHandle = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
         return timer

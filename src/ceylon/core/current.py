@@ -4,11 +4,9 @@ import contextvars
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.origin import Origin
 
 __all__ = ["current"]
 
-current: contextvars.ContextVar["Context | BlockingContext | None"] = contextvars.ContextVar(
-    "ceylon_current", default=None
-)
+current: contextvars.ContextVar["Origin | None"] = contextvars.ContextVar("ceylon_current", default=None)
 """Verbs of refs and meshes inherit deadline, hops and chain from it."""

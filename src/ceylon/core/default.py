@@ -1,40 +1,58 @@
 """The process-wide mesh for agents that have no other: started at first use, drained when the interpreter exits."""
 
-import concurrent.futures.thread  # noqa: F401 – its exit hook must be registered before ours, so that it runs after
+import concurrent.futures.thread as _registered_first  # its exit hook must be there before ours, so that it runs after
 import os
 import threading
 
 from ceylon.core.blocking import BlockingMesh
+from ceylon.errors import MeshClosedError
 
-__all__ = ["default_mesh"]
+__all__ = ["default_mesh", "running_default_mesh"]
 
+del _registered_first
 _lock = threading.Lock()
 _mesh: BlockingMesh | None = None
+_is_over = False  # the interpreter is exiting
 
 
 def default_mesh() -> BlockingMesh:
     """Return the process's own mesh, on its own thread; the first call starts it.
 
     It is drained for at most 10 s when the interpreter exits. A forked child starts a fresh one at its first use.
+
+    Raises:
+        MeshClosedError: the interpreter is exiting.
     """
     global _mesh  # noqa: PLW0603 – the one mesh that belongs to the process
     with _lock:
         if _mesh is None or not _mesh.is_open:
-            _mesh = BlockingMesh("default").start()
-            _mesh.interior.is_default = True
+            if _is_over:
+                name = "default"
+                raise MeshClosedError(name, "the interpreter is exiting")
+            made = BlockingMesh("default")
+            made.interior.is_default = True
+            _mesh = made.start()
         return _mesh
+
+
+def running_default_mesh() -> BlockingMesh | None:
+    """Return the process's own mesh if it runs; this waits for nothing."""
+    mesh = _mesh
+    return mesh if mesh is not None and mesh.is_open else None
 
 
 def _stop() -> None:
     """Drain the mesh; the interpreter is about to wait for its threads."""
+    global _is_over  # noqa: PLW0603 – as above
+    _is_over = True
     if _mesh is not None:
         _mesh.stop()
 
 
 def _forget() -> None:
     """Start afresh in a forked child: the parent's thread is not there, and the lock may be held by one that is not."""
-    global _lock, _mesh
-    _lock, _mesh = threading.Lock(), None
+    global _lock, _mesh, _is_over
+    _lock, _mesh, _is_over = threading.Lock(), None, False
 
 
 # Plain `atexit` is too late: by then name resolution fails in threads, and whatever still wants a model fails with it.

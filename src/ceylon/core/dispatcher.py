@@ -13,10 +13,13 @@ import contextvars
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ceylon.core.context import Context
 from ceylon.core.current import current
-from ceylon.core.handlers import Handler, Refusal
-from ceylon.core.invocation import LAZY, as_asker_sees, invoke, settle_lazy
+from ceylon.core.generators import settle_lazy
+from ceylon.core.handlers import Handler, Refusal, make_handler
+from ceylon.core.invocation import LAZY, as_asker_sees, invoke
 from ceylon.core.ledger import Reason
 from ceylon.core.threads import EXPIRED
 from ceylon.errors import StrayCancellationError, UnhandledMessageError
@@ -102,13 +105,13 @@ class Dispatcher:
     # -- workers -------------------------------------------------------------------------------------------------------
 
     async def _work(self, task: "Task") -> None:
-        """Serve ready agents; a worker's whole life. It ends when it is one too many, or when a handler left its mark."""
+        """Serve ready agents; a worker's whole life. It ends when it is one too many, or a handler left its mark."""
         worker = Worker(task)
         self._workers.add(worker)
         try:
             with task.life():
                 await self._serve_all(worker)
-        except BaseException:  # noqa: BLE001 – leaving a spoilt scope may raise; the pool goes on with another worker
+        except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; another worker takes over
             pass
         finally:
             self._workers.discard(worker)
@@ -158,7 +161,7 @@ class Dispatcher:
         worker.parked = None
         return not self._is_closed
 
-    async def _serve(self, worker: Worker, cell: "Cell") -> int:
+    async def _serve(self, worker: Worker, cell: "Cell") -> int:  # noqa: C901 – a call less is 10 % of a tell
         """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on."""
         find = cell.behaviour.find
         for served in range(self._batch):
@@ -169,7 +172,7 @@ class Dispatcher:
                 return served
             deadline = envelope.deadline
             if deadline is not None and deadline <= self._driver.now():
-                self._expire(cell, envelope)
+                self._expire(cell)
                 continue
             try:
                 handler = find(envelope)
@@ -188,11 +191,13 @@ class Dispatcher:
             self.offer(cell)
         return self._batch
 
-    async def _handle(self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
+    async def _handle(  # noqa: C901 – as above
+        self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
+    ) -> bool:
         """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
         cell.running += 1
         key = None
-        if cell.slots > 1:
+        if cell.keeps_keys:
             key = self._occupy(cell, envelope)
         context = Context(self._interior, cell, envelope)
         worker.context = context
@@ -281,7 +286,7 @@ class Dispatcher:
             self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
         self._router.ended()
 
-    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
+    def _expire(self, cell: "Cell") -> None:
         """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
         cell.expired += 1
         self._router.ended()
@@ -300,13 +305,15 @@ class Dispatcher:
 
     def _lease(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
         """Give *cell* to a thread; say no, and put *envelope* back, if it has as many as an agent may have."""
-        if cell.leases and len(cell.leases) >= self._threads_per_agent:
+        if cell.leases and sum(not lease.is_blocked for lease in cell.leases) >= self._threads_per_agent:
             cell.mail.appendleft(envelope)  # type: ignore[union-attr]
             return False
         self._threads.lease(cell, handler, envelope)
         return True
 
-    def lease_reported(self, lease: "Lease", envelope: "Envelope", outcome: Outcome) -> None:
+    def lease_reported(
+        self, lease: "Lease", envelope: "Envelope", outcome: Outcome, *, has_replied: bool = False
+    ) -> None:
         """Take over how one leased envelope ended."""
         if lease.is_abandoned:
             return
@@ -315,16 +322,15 @@ class Dispatcher:
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:
-            self._expire(cell, envelope)
+            self._expire(cell)
         elif outcome.error is not None:
-            self.failed(cell, envelope, outcome.error)
+            self.failed(cell, envelope, outcome.error, has_replied=has_replied)
+        elif type(outcome.value) in LAZY:
+            cell.running += 1  # the slot stays taken; the lease, which ends now, gives back its own
+            self._driver.spawn(lambda task: self._finish_lazy(task, cell, envelope, outcome.value), "ceylon result")
         else:
-            if type(outcome.value) in LAZY:
-                self._driver.spawn(lambda task: self._finish_lazy(task, cell, envelope, outcome.value), "ceylon result")
-                cell.running += 1
-                return
             cell.completed += 1
-            if envelope.kind is not TELL and envelope.id in self._router.calls:
+            if envelope.kind is not TELL and not has_replied:
                 self._router.reply(envelope, outcome)
             self._router.ended()
 
@@ -332,11 +338,16 @@ class Dispatcher:
         """Run what a sync handler returned unfinished: a coroutine or a generator."""
         worker = Worker(task)
         self._workers.add(worker)
-        with task.life():
-            handler = Handler(lambda *_: value, "result", False, False, False, False)  # noqa: FBT003 – a table's row
-            await self._handle(worker, cell, handler, envelope)
-        cell.running -= 1
-        self._workers.discard(worker)
+        try:
+            with task.life():
+                cell.running -= 1
+                await self._handle(worker, cell, _finished(value), envelope)
+        except BaseException:  # noqa: BLE001, S110 – as in _work
+            pass
+        finally:
+            self._workers.discard(worker)
+            if cell.mail:
+                self.offer(cell)
 
     def lease_ended(self, lease: "Lease") -> None:
         """Let the dispatcher have the agent again."""
@@ -403,3 +414,13 @@ class Dispatcher:
             parked = self._idle.pop().parked
             if parked is not None and not parked.done():
                 parked.set_result(None)
+
+
+def _finished(value: Any) -> Handler:
+    """Return a handler that has run already, in a thread, and returned *value*."""
+
+    def finished(_: object, __: object) -> Any:
+        return value
+
+    made = make_handler(finished, inline=False, name="result")
+    return msgspec.structs.replace(made, yields=True)

@@ -4,6 +4,7 @@ An operation is a function that takes a sink and starts something on the mesh's 
 should the caller leave. Three ways lead there, and none of them repeats what an operation does.
 """
 
+import functools
 import sys
 import threading
 import warnings
@@ -122,12 +123,12 @@ class Gateway:
 
     async def _perform_from_afar(self, operation: Operation) -> Outcome:
         sink = ForeignSink(current_driver())
-        calls: list[Call | None] = []
-        self.post(lambda: calls.append(operation(sink)))
+        calls: list[Call] = []
+        self.post(functools.partial(_begin, operation, sink, calls))
         try:
             return await sink.future  # type: ignore[no-any-return]
         except BaseException:
-            self.post_quietly(lambda: [call.cancel() for call in calls if call is not None])
+            self.post_quietly(functools.partial(_cancel_all, calls))
             raise
 
     def block(self, verb: str, operation: Operation, instead: str = "", *, may_warn: bool = True) -> Outcome:
@@ -143,13 +144,13 @@ class Gateway:
         if may_warn:
             self._warn_foreign_loop(verb)
         sink = ThreadSink()
-        calls: list[Call | None] = []
-        self.post(lambda: calls.append(operation(sink)))
+        calls: list[Call] = []
+        self.post(functools.partial(_begin, operation, sink, calls))
         try:
             with self._threads.giving_back():
                 return sink.wait()  # type: ignore[no-any-return]
         except BaseException:
-            self.post_quietly(lambda: [call.cancel() for call in calls if call is not None])
+            self.post_quietly(functools.partial(_cancel_all, calls))
             raise
 
     def _warn_foreign_loop(self, verb: str) -> None:
@@ -213,9 +214,26 @@ class Gateway:
             raise MeshClosedError(self._mesh, self._why_closed)
 
 
+def _begin(operation: Operation, sink: Sink, calls: "list[Call]") -> None:
+    """Start *operation* on the loop for a caller elsewhere; whatever it raises is that caller's."""
+    try:
+        call = operation(sink)
+    except BaseException as error:  # noqa: BLE001 – or the caller would wait for ever
+        sink.set_result(Outcome(error=error))
+    else:
+        if call is not None:
+            calls.append(call)
+
+
+def _cancel_all(calls: "list[Call]") -> None:
+    """Cancel the call that was begun, if it was."""
+    for call in calls:
+        call.cancel()
+
+
 def _depth_outside() -> int:
     """Return the stack level of the first caller outside this package, for a warning's place."""
-    level, frame = 1, sys._getframe(1)  # noqa: SLF001 – as `warnings` itself does
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – as `warnings` does
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ceylon":
         level, frame = level + 1, frame.f_back
     return level

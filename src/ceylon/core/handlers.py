@@ -4,6 +4,7 @@
 dispatcher. Whether a handler is sync or async, takes a context, or yields is decided here and never asked again.
 """
 
+import copy
 import inspect
 import types
 import typing
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from ceylon.core.hints import caller_locals, resolve_hints
+from ceylon.core.hints import caller_locals, class_names, resolve_hints
 from ceylon.core.topics import TopicPattern
 from ceylon.errors import DefinitionError, UnhandledMessageError, UnknownActionError
 from ceylon.messages import ActionCall, Envelope, type_name
@@ -79,7 +80,8 @@ def on(
     """
 
     def mark(marked: F) -> F:
-        if not inspect.isfunction(marked):
+        function: object = marked
+        if not inspect.isfunction(function):
             message = f"@on is for methods of an agent, not for {marked!r}"
             raise DefinitionError(message)
         setattr(marked, _MARK, Mark(topic, inline, shielded, caller_locals(marked)))
@@ -140,6 +142,17 @@ class Behaviour:
         """The topics that agents of this class subscribe to."""
         return tuple(pattern for pattern, _, _ in self._topics)
 
+    def mapped(self, change: Callable[[Handler], Handler]) -> "Behaviour":
+        """Return the same behaviour with every handler changed."""
+        self.read(final=True)
+        made = copy.copy(self)
+        made.actions = {name: change(handler) for name, handler in self.actions.items()}
+        made._by_type = {accepted: change(handler) for accepted, handler in self._by_type.items()}
+        made._topics = [(pattern, change(handler), accepted) for pattern, handler, accepted in self._topics]
+        made._catch_all = None if self._catch_all is None else change(self._catch_all)
+        made._found = {}
+        return made
+
     def find(self, envelope: Envelope) -> Handler:
         """Return the handler for *envelope*.
 
@@ -147,7 +160,7 @@ class Behaviour:
             Refusal: there is none.
         """
         message = envelope.message
-        message_type = type(message)
+        message_type: type[Any] = type(message)
         if message_type is ActionCall:
             return self._find_action(envelope.recipient, message.action)
         if envelope.topic is not None:
@@ -191,7 +204,8 @@ def make_handler(function: Callable[..., Any], *, inline: bool, shielded: bool =
     named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     required = [p for p in positional if p.default is p.empty]
     if len(positional) < 2 or len(required) > 3 or named:  # noqa: PLR2004 – self, message, context
-        message = f"{function.__qualname__}{inspect.signature(function)} is no handler: write (self, message) or (self, message, context)"
+        shown = f"{function.__qualname__}{inspect.signature(function)}"
+        message = f"{shown} is no handler: write (self, message) or (self, message, context)"
         raise DefinitionError(message)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
@@ -226,7 +240,7 @@ def _accepted_types(cls: type, function: Callable[..., Any], mark: Mark) -> tupl
     if len(parameters) < 2:  # noqa: PLR2004 – self and the message
         message = f"{where} is marked @on but takes no message; write (self, message) or (self, message, context)"
         raise DefinitionError(message)
-    hint = resolve_hints(function, mark.scope, names=[parameters[1]]).get(parameters[1])
+    hint = resolve_hints(function, {**class_names(cls), **mark.scope}, names=[parameters[1]]).get(parameters[1])
     if hint is None:
         message = (
             f"{where} is marked @on but its message {parameters[1]!r} has no annotation; annotate it with the type "
@@ -246,6 +260,6 @@ def _flatten(hint: Any, where: str) -> list[type]:
     if hint is Any:
         return [object]
     if not isinstance(hint, type):
-        message = f"{where} takes {hint!r}, which is no class; handlers are found by class: write a class or a union of classes"
+        message = f"{where} takes {hint!r}, which is no class: write a class or a union of classes"
         raise DefinitionError(message)
     return [hint]

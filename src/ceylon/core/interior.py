@@ -6,6 +6,7 @@ It exists from the mesh's making on; the parts that need a loop come with `open`
 import functools
 import os
 import random
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.gateway import Gateway
 from ceylon.core.ids import new_id
-from ceylon.core.ledger import AgentStatistics, MeshStatistics
+from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.resources import Resources
@@ -67,6 +68,7 @@ class Interior:
         self.is_stopping = False
         self.was_interrupted = False
         self.on_interrupt: Callable[[], None] | None = None
+        self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
@@ -109,8 +111,17 @@ class Interior:
         self.dispatcher.close()
         self.timers.close()
         self.gateway.close(why)
+        self.driver.close()
+        self._check_law()
         for cell in list(self.router.cells.values()):
             cell.agent.leave_home()
+
+    def _check_law(self) -> None:
+        """Say which agents have lost count of an envelope; that would be an error of ours."""
+        statistics = self.statistics()
+        if not statistics.is_balanced:
+            broken = [agent for agent in statistics.agents.values() if not agent.is_balanced]
+            logger().error("law_broken", mesh=self.name, agents=broken, stopped=statistics.stopped_agents)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -118,14 +129,30 @@ class Interior:
         """Return the agents by address, also before the mesh is opened and after."""
         return self.router.cells if self.was_opened else self.early
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was opened and is not open any more; agents may leave it then."""
+        return self.was_opened and not self.is_open
+
     def add(self, agent: "AgentLike", address: str) -> str:
         """Take *agent* in under *address*, from any thread; return the address."""
-        if self.was_opened and not self.gateway.is_inside():
-            place = functools.partial(attempt, lambda: self._place(agent, address))
-            self.gateway.block("add", lambda sink: sink.set_result(place()), may_warn=False).get()
+        if self.was_opened and threading.get_ident() != self.thread:
+            self.gateway.block("add", functools.partial(self.add_for, agent, address), may_warn=False).get()
         else:
             self._place(agent, address)
         return address
+
+    def add_for(self, agent: "AgentLike", address: str, sink: "Sink") -> None:
+        """Take *agent* in under *address*, on the loop; *sink* hears of it."""
+        sink.set_result(attempt(lambda: self._place(agent, address)))
+
+    def resize(self, address: str, slots: int) -> None:
+        """Let the agent at *address* handle *slots* messages at a time from now on; on the loop."""
+        cell = self.cells().get(address)
+        if cell is not None:
+            cell.slots = slots + len(cell.loans or ())
+            if cell.mail and self.was_opened:
+                self.dispatcher.offer(cell)
 
     def _place(self, agent: "AgentLike", address: str) -> None:
         """Make a cell for *agent*; on the loop, or before there is one."""
@@ -136,16 +163,15 @@ class Interior:
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.claim(self)
-        capacity = self.settings.mailbox_capacity if agent.mailbox_capacity is None else agent.mailbox_capacity
-        cell = Cell(address, agent, behaviour, capacity, agent.concurrency)
+        cell = Cell(address, agent, behaviour, agent.options(), self.settings.mailbox_capacity)
         if self.was_opened:
             self.admit(cell)
         else:
             self.early[address] = cell
             agent.move_in(self, address)
 
-    def stop_agent(self, address: str, sink: "Sink") -> None:
-        """End one agent; *sink* hears when it is gone."""
+    def stop_agent(self, address: str, sink: "Sink", *, waits: bool = True) -> None:
+        """End one agent; *sink* hears when it is gone, or at once if it does not wait."""
         cell = self.router.cells.get(address)
         if cell is None:
             sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
@@ -153,9 +179,12 @@ class Interior:
 
         async def stop(_: "Task") -> None:
             await self.lifecycle.stop(cell)
-            sink.set_result(Outcome())
+            if waits:
+                sink.set_result(Outcome())
 
         self.driver.spawn(stop, f"ceylon {address} stop")
+        if not waits:
+            sink.set_result(Outcome())
 
     def when_quiet(self, sink: "Sink") -> None:
         """Let *sink* hear when nothing is in any mailbox or handler."""
@@ -190,7 +219,7 @@ class Interior:
         self.lifecycle.start(cell)
 
     def adopt(self, cell: Cell) -> None:
-        """A new instance has taken an agent's place."""
+        """Let the new instance in an agent's place know where it is."""
         cell.agent.move_in(self, cell.address)
 
     def remove(self, cell: Cell) -> None:
@@ -226,15 +255,21 @@ class Interior:
         return AgentStoppedError(cell.address)
 
     def interrupt(self) -> None:
-        """A handler was hit by Ctrl-C: stop the mesh in order, and let whoever runs it know."""
+        """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
         self.was_interrupted = True
         if self.on_interrupt is not None:
             self.on_interrupt()
 
     # -- statistics ----------------------------------------------------------------------------------------------------
 
+    def tell_statistics(self, sink: "Sink") -> None:
+        """Let *sink* have every counter as it is now."""
+        sink.set_result(attempt(self.statistics))
+
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; on the loop."""
+        if not self.was_opened:
+            return self._statistics_before_opening()
         router = self.router
         return MeshStatistics(
             mesh=self.name,
@@ -248,6 +283,22 @@ class Interior:
             timers=len(self.timers),
             workers=self.dispatcher.worker_count,
             threads=self.threads.statistics(),
+        )
+
+    def _statistics_before_opening(self) -> MeshStatistics:
+        """Return the counters of a mesh that has not begun."""
+        return MeshStatistics(
+            mesh=self.name,
+            agents={address: cell.statistics() for address, cell in self.early.items()},
+            stopped_agents=self._gone.statistics(),
+            refused=0,
+            dead_letters={},
+            late_replies=0,
+            unheard=0,
+            pending_asks=0,
+            timers=0,
+            workers=0,
+            threads=ThreadStatistics(running=0, blocked=0, idle=0, abandoned=0),
         )
 
 

@@ -1,77 +1,55 @@
-"""Run one handler to its outcome, wherever it runs; the same words for a worker task and a worker thread."""
+"""Run one handler to its result, and say how its failure looks from outside."""
 
-import inspect
 import types
-from collections.abc import AsyncIterator, Generator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
+from ceylon.core.current import current
+from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.errors import AskTimeoutError, DeadlockError, HandlerError, MeshClosedError
-from ceylon.messages import ASK, STREAM, type_name
+from ceylon.messages import type_name
 
 if TYPE_CHECKING:
-    from ceylon.core.context import Context
-    from ceylon.core.streams import Channel, StreamCall
+    from collections.abc import Callable
+
+    from ceylon.core.context import BlockingContext, Context
     from ceylon.core.threads import ThreadPool
     from ceylon.messages import Envelope
 
-__all__ = ["LAZY", "as_asker_sees", "invoke", "settle_lazy"]
+__all__ = ["LAZY", "as_asker_sees", "call_as", "invoke"]
 
-LAZY: Final = frozenset({types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType})
-"""Results that are not yet results: the dispatcher runs them before it replies."""
+LAZY: Final[frozenset[type]] = frozenset({types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType})
+"""Results that are not yet results: they are run before the reply."""
 
 _PASS_THROUGH: Final = (AskTimeoutError, DeadlockError, MeshClosedError)
 
 
 async def invoke(handler: Handler, context: "Context", threads: "ThreadPool") -> Any:
-    """Run *handler*, whatever its kind, on the loop, and return what it returns; parts go to the asker's channel."""
-    envelope = context.envelope
-    arguments = (context.cell.agent, envelope.message)
-    if handler.takes_context:
-        arguments = (*arguments, threads.context_for(context) if handler.threaded else context)
-    result = handler.function(*arguments)
-    if handler.direct:
-        result = await result
-    if type(result) in LAZY:
-        return await settle_lazy(result, context, threads, threaded=handler.threaded)
+    """Run *handler*, whatever its kind, from the loop, and return what it returns; parts go to the asker's channel."""
+    given: Context | BlockingContext = context if handler.is_async else threads.context_for(context)
+    message = context.envelope.message
+    arguments = (context.cell.agent, message, given) if handler.takes_context else (context.cell.agent, message)
+    try:
+        if handler.threaded and not handler.yields:
+            result = await threads.run(lambda: call_as(given, handler.function, *arguments))
+        else:
+            result = handler.function(*arguments)
+            if handler.direct:
+                result = await result
+        if type(result) in LAZY:
+            return await settle_lazy(result, context, threads, threaded=handler.threaded)
+    finally:
+        context.has_replied = context.has_replied or given.has_replied
     return result
 
 
-async def settle_lazy(result: Any, context: "Context", threads: "ThreadPool", *, threaded: bool) -> Any:
-    """Run a generator or coroutine that a handler returned; return the list of parts if they were not streamed."""
-    if inspect.iscoroutine(result):
-        return await result
-    if isinstance(result, Generator):
-        parts = threads.iterate(result, context) if threaded else _iterate(result)
-    else:
-        parts = result
-    channel = _channel_of(context)
-    kept: list[Any] = []
-    async with aclosing(parts) as source:
-        async for part in source:
-            if channel is not None:
-                await channel.put(part)
-            elif context.envelope.kind == ASK:
-                kept.append(part)
-    return None if channel is not None else kept
-
-
-def _channel_of(context: "Context") -> "Channel | None":
-    """Return where the parts go, if the envelope is a stream."""
-    if context.envelope.kind != STREAM:
-        return None
-    call: StreamCall | None = context.interior.router.calls.get(context.envelope.id)  # type: ignore[assignment]
-    return call.channel if call is not None else None
-
-
-async def _iterate(generator: "Generator[Any, None, Any]") -> AsyncIterator[Any]:
-    """Give the parts of an inline generator, which never blocks."""
+def call_as(context: "Context | BlockingContext", function: "Callable[..., Any]", *arguments: Any) -> Any:
+    """Call *function* here as part of what *context* stands for."""
+    token = current.set(context)
     try:
-        for part in generator:
-            yield part
+        return function(*arguments)
     finally:
-        generator.close()
+        current.reset(token)
 
 
 def as_asker_sees(error: BaseException, envelope: "Envelope", address: str) -> BaseException:

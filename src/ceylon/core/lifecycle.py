@@ -95,7 +95,7 @@ class Lifecycle:
         if cell.state is not State.RUNNING:
             return
         try:
-            directive = self._interior.supervisor.decide(cell.agent, envelope, error)
+            directive = self._interior.supervisor.decide(cell.options, envelope, error)
         except Exception as refused:  # noqa: BLE001 – a user's callable; the agent must not hang between two states
             logger().error("supervision_failed", agent=cell.address, exc_info=refused)
             directive = "stop"
@@ -103,6 +103,7 @@ class Lifecycle:
             cell.state = State.RESTARTING
             self._interior.belongings.spawn(cell, lambda it: self._restart(it, error), "restart")
         elif directive == "stop":
+            self.halt(cell)  # at once: what is behind the failing message is not handled any more
             logger().error("agent_stopped_by_failure", agent=cell.address, error=describe(error))
             self._interior.belongings.spawn(cell, lambda it: self.stop(it, reason=Reason.AGENT_FAILED), "stop")
 
@@ -178,7 +179,7 @@ class Lifecycle:
             call.refused(reason, self._why_stopped(cell))
         cell.parked = None
         while cell.mail:
-            router.bounce(cell.mail.popleft(), cell, reason, self._why_stopped(cell))  # type: ignore[union-attr]
+            router.bounce(cell.mail.popleft(), cell, reason, self._why_stopped(cell))
 
     def _why_stopped(self, cell: Cell) -> CeylonError:
         """Return what the askers of a stopped agent are told."""
@@ -223,7 +224,7 @@ class Lifecycle:
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     def settled(self, cell: Cell) -> None:
-        """A handler of an agent that is to stop or restart has ended."""
+        """Take note that a handler of an agent has ended which is to stop or restart."""
         self._interior.one_settled()
         if not cell.running:
             self.changed(cell)

@@ -6,6 +6,7 @@ last-resort handler prints them.
 
 import functools
 import logging
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def logger() -> "structlog.stdlib.BoundLogger":
     return logged
 
 
-def _render(_: object, __: str, event: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _render(_: object, __: str, event: MutableMapping[str, Any]) -> tuple[Any, ...]:
     """Write ``event key=value …`` and leave tracebacks to the standard library."""
     words = [str(event.pop("event"))]
     options = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}

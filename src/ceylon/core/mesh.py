@@ -14,15 +14,15 @@ from ceylon.core.names import check_name
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.verbs import source_in
-from ceylon.errors import MeshClosedError, UnknownAgentError
+from ceylon.errors import DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.blocking import BlockingMesh
-    from ceylon.core.context import BlockingContext, Context
     from ceylon.core.ledger import DeadLetter
+    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
 
 __all__ = ["Mesh"]
@@ -53,7 +53,7 @@ class Mesh(AsyncVerbs):
         if max_hops is not None:
             settings = msgspec.structs.replace(settings, max_hops=max_hops)
         self.name = check_name(name)
-        self._inside = Interior(self.name, settings, random.Random() if random_source is None else random_source)
+        self._inside = Interior(self.name, settings, random_source or random.Random())  # noqa: S311 – jitter
         self._shutdown: Shutdown | None = None
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class Mesh(AsyncVerbs):
     def _interior(self) -> Interior:
         return self._inside
 
-    def _source(self) -> "Context | BlockingContext | None":
+    def _source(self) -> "Origin | None":
         return source_in(self._inside)
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -90,6 +90,8 @@ class Mesh(AsyncVerbs):
         A mesh takes nothing new, finishes what it has within 10 s, cancels the rest and gives it 5 s, then gives up
         threads that still run. *at_once* leaves out the first of these. Whoever still waits gets `MeshClosedError`.
 
+        Called by a handler that would itself have to end first, this begins the stop and returns without waiting.
+
         Raises:
             UnknownAgentError: there is no such agent.
         """
@@ -100,7 +102,8 @@ class Mesh(AsyncVerbs):
             return
         if self._inside.gateway.is_inside():
             self.begin_stop(at_once=at_once)
-            await self._shutdown.wait()
+            if self._source() is None:
+                await self._shutdown.wait()
         else:
             await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
 
@@ -110,7 +113,9 @@ class Mesh(AsyncVerbs):
             self._shutdown.begin(at_once=at_once)
 
     async def _stop_agent(self, address: str) -> None:
-        outcome = await self._inside.gateway.perform(lambda sink: self._inside.stop_agent(address, sink))
+        source = self._source()
+        waits = source is None or source.address != address
+        outcome = await self._inside.gateway.perform(lambda sink: self._inside.stop_agent(address, sink, waits=waits))
         outcome.get()
 
     def stop_for(self, sink: "Sink", *, at_once: bool) -> None:
@@ -151,10 +156,12 @@ class Mesh(AsyncVerbs):
         From another thread this blocks for the moment it takes.
 
         Raises:
+            DefinitionError: it is no agent.
             DuplicateNameError: there is an agent of this name.
             AgentInUseError: another mesh has it.
             MeshClosedError: the mesh is closed.
         """
+        check_agent(agent)
         return Ref(self._inside, self._inside.add(agent, agent.name))
 
     def ref(self, address: "str | Ref") -> Ref:
@@ -170,7 +177,7 @@ class Mesh(AsyncVerbs):
         cell = self._inside.cells().get(name)
         if cell is None:
             raise UnknownAgentError(name, self._inside.cells())
-        return cell.agent
+        return cell.agent.itself
 
     @property
     def interior(self) -> Interior:
@@ -203,3 +210,13 @@ class Mesh(AsyncVerbs):
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""
         return self._inside.router.dead_letters.letters() if self._inside.was_opened else []
+
+
+def check_agent(agent: object) -> None:
+    """Raise `DefinitionError` unless *agent* is an agent."""
+    if isinstance(agent, type):
+        message = f"{agent.__name__} is a class; add an instance: {agent.__name__}('name')"
+        raise DefinitionError(message)
+    if not hasattr(agent, "__ceylon_behaviour__"):
+        message = f"{agent!r} is no agent; agents are instances of subclasses of ceylon.Agent"
+        raise DefinitionError(message)

@@ -36,11 +36,12 @@ def check_address(address: object) -> str:
     """Return *address* if the router could know it: a name, perhaps with ``/`` and a key of up to 256 characters."""
     if not isinstance(address, str):
         raise InvalidNameError(address, _RULE)
-    name, slash, key = address.partition("/")
+    whole, (name, slash, key) = address, address.partition("/")
     if slash and not 1 <= len(key) <= DEFAULTS.conversation_key:
         raise InvalidNameError(address, f"a key has 1 to {DEFAULTS.conversation_key} characters")
     base, dollar, number = name.partition("$")
     if dollar and number.isdigit():  # a private address in the default mesh
         name = base
-    check_name(name)
+    if _NAME.fullmatch(name) is None:
+        raise InvalidNameError(whole, _RULE)
     return address

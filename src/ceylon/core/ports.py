@@ -1,7 +1,9 @@
 """What the core asks of the outside: the shape of an agent. Agents themselves live a layer above."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["AgentLike", "Directive", "OnFailure"]
+__all__ = ["AgentLike", "AgentOptions", "Directive", "OnFailure"]
 
 Directive: TypeAlias = Literal["resume", "restart", "stop"]
 """What a supervisor decides after a failure."""
@@ -18,19 +20,39 @@ Directive: TypeAlias = Literal["resume", "restart", "stop"]
 OnFailure: TypeAlias = "Directive | Callable[[BaseException, Envelope], Directive]"
 
 
-class AgentLike(Protocol):
-    """An agent, as the mesh sees it; `ceylon.Agent` is the one that users subclass."""
+class AgentOptions(msgspec.Struct, frozen=True):
+    """What an agent's class, or the agent, says about how it is to be run; `None` leaves it to the mesh.
 
-    __ceylon_behaviour__: ClassVar["Behaviour"]
+    `takes_keys`: addresses with a key behind the name are the agent's own affair.
+    """
+
     concurrency: int
     mailbox_capacity: int | None
     ask_timeout: float | None
-    on_failure: "OnFailure"
-    takes_keys: ClassVar[bool]
+    on_failure: Any  # OnFailure, which is no type msgspec could check
+    takes_keys: bool
+
+
+class AgentLike(Protocol):
+    """An agent, as the mesh sees it; `ceylon.Agent` is the one that users subclass."""
 
     @property
     def name(self) -> str:
         """The agent's name."""
+        ...
+
+    @property
+    def __ceylon_behaviour__(self) -> "Behaviour":
+        """What its class does."""
+        ...
+
+    @property
+    def itself(self) -> "AgentLike":
+        """The agent; behind a weak reference, a real one."""
+        ...
+
+    def options(self) -> "AgentOptions":
+        """Return what it is set to."""
         ...
 
     def claim(self, interior: "Interior") -> None:

@@ -6,18 +6,19 @@
 
 import abc
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
 
 from ceylon.core import verbs
 from ceylon.core.names import check_address
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.errors import NotAnAddressError
 from ceylon.messages import ActionCall, Message
 
 if TYPE_CHECKING:
-    from ceylon.core.context import _Context
     from ceylon.core.interior import Interior
+    from ceylon.core.origin import Origin
 
 __all__ = ["AsyncVerbs", "BlockingRef", "BlockingVerbs", "Options", "Ref", "address_of"]
 
@@ -30,6 +31,9 @@ class Options(msgspec.Struct, frozen=True):
     timeout: float | None = None
 
 
+NO_OPTIONS: Final = Options()
+
+
 class AsyncVerbs(abc.ABC):
     """tell, ask, stream, call, publish and broadcast, to be awaited on any loop."""
 
@@ -39,7 +43,7 @@ class AsyncVerbs(abc.ABC):
     def _interior(self) -> "Interior": ...
 
     @abc.abstractmethod
-    def _source(self) -> "_Context | None": ...
+    def _source(self) -> "Origin | None": ...
 
     async def tell(self, recipient: "str | Ref", message: Any) -> None:
         """Put *message* into the mailbox of *recipient*; returns when it is there, and waits for no reply.
@@ -125,7 +129,7 @@ class BlockingVerbs(abc.ABC):
     def _interior(self) -> "Interior": ...
 
     @abc.abstractmethod
-    def _source(self) -> "_Context | None": ...
+    def _source(self) -> "Origin | None": ...
 
     def tell(self, recipient: "str | BlockingRef | Ref", message: Any) -> None:
         """Put *message* into the mailbox of *recipient*; see `AsyncVerbs.tell`."""
@@ -172,7 +176,7 @@ class _Handle:
 
     __slots__ = ("_mesh", "_options", "address")
 
-    def __init__(self, interior: "Interior", address: str, options: Options = Options()) -> None:
+    def __init__(self, interior: "Interior", address: str, options: Options = NO_OPTIONS) -> None:
         self._mesh = interior
         self._options = options
         self.address = check_address(address)
@@ -276,5 +280,13 @@ class BlockingRef(_Handle):
 
 
 def address_of(recipient: "str | Ref | BlockingRef") -> str:
-    """Return the address that *recipient* names."""
-    return recipient if isinstance(recipient, str) else recipient.address
+    """Return the address that *recipient* names.
+
+    Raises:
+        TypeError: it names none.
+    """
+    if isinstance(recipient, str):
+        return recipient
+    if isinstance(recipient, _Handle):
+        return recipient.address
+    raise NotAnAddressError(recipient)

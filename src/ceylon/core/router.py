@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from ceylon.core.calls import AskCall, Call, PublishCall, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Reason
@@ -22,14 +22,12 @@ from ceylon.messages import TELL, Envelope, Kind, Outcome
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink
     from ceylon.core.cell import Cell
-    from ceylon.core.context import Context
     from ceylon.core.dispatcher import Dispatcher
+    from ceylon.core.origin import Origin
     from ceylon.core.timers import Timers
     from ceylon.settings import Settings
 
 __all__ = ["Router"]
-
-C = TypeVar("C", bound=AskCall)
 
 
 class Router:
@@ -57,7 +55,7 @@ class Router:
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def envelope(
-        self, kind: Kind, source: "Context | None", recipient: str, message: Any, topic: str | None = None
+        self, kind: Kind, source: "Origin | None", recipient: str, message: Any, topic: str | None = None
     ) -> Envelope:
         """Return *message* on its way, as part of what *source* is doing."""
         if source is None:
@@ -111,7 +109,7 @@ class Router:
         if cell is None:
             name, key = split_key(address)
             cell = self.cells.get(name) if key else None
-            if cell is not None and not cell.agent.takes_keys:
+            if cell is not None and not cell.options.takes_keys:
                 return None
         return cell
 
@@ -154,12 +152,12 @@ class Router:
         self,
         envelope: Envelope,
         future: "Sink",
-        source: "Context | None",
+        source: "Origin | None",
         timeout: float | None,
         *,
         clock: bool = True,
-        kind: type[C] = AskCall,  # type: ignore[assignment]
-    ) -> C | None:
+        kind: type[AskCall] = AskCall,
+    ) -> AskCall | None:
         """Deliver *envelope* and let *future* have its reply. `None`: it has an error already.
 
         Args:
@@ -172,8 +170,7 @@ class Router:
         """
         try:
             cell = self.cells.get(envelope.recipient) or self._examine(envelope)
-            if envelope.chain and cell.address in envelope.chain:
-                self._refuse_cycle(envelope, cell)
+            lender = self._lender(envelope, cell) if envelope.chain and cell.address in envelope.chain else 0
             call = kind(self, future, envelope, cell)
             self._set_deadline(call, source, timeout, clock=clock)
             full = self.deliver(envelope)
@@ -185,15 +182,17 @@ class Router:
             self.timers.add(envelope.deadline, call)
         if full is not None:
             full.park(call)
+        if lender:
+            self._lend(call, lender, source)
         return call
 
-    def _set_deadline(self, call: AskCall, source: "Context | None", timeout: float | None, *, clock: bool) -> None:
+    def _set_deadline(self, call: AskCall, source: "Origin | None", timeout: float | None, *, clock: bool) -> None:
         """Take the nearer of what was asked for and what is left of the asker's own time."""
         inherited = source.envelope.deadline if source is not None else None
         if timeout is None and inherited is None:
             if not clock:
                 return
-            timeout = call.cell.agent.ask_timeout
+            timeout = call.cell.options.ask_timeout
             if timeout is None:
                 timeout = self.settings.ask_timeout
         now = self.driver.now()
@@ -203,29 +202,52 @@ class Router:
         call.envelope.deadline = deadline
         call.timeout = round(max(deadline - now, 0.0), 3) if deadline is not None else 0.0
 
-    def _refuse_cycle(self, envelope: Envelope, cell: "Cell") -> None:
-        """Refuse an ask that would wait for its own asker.
+    def _lender(self, envelope: Envelope, cell: "Cell") -> int:
+        """Refuse an ask that would wait for its own asker, or return the id of the envelope whose handler lends a slot.
 
         "The address is among the askers" alone would be a false alarm for an asker with a free slot, or one that has
         given up waiting. So the chain is walked back: every ask in it must still be open, and the handler that sent
-        the outermost one must still hold the agent's only slot.
+        the outermost one must still hold the agent's only slot. An agent that keeps conversations apart lends instead:
+        its slots bound how many are under way, they do not keep handlers from each other.
         """
-        if cell.slots > 1:
-            return
+        lends = cell.options.takes_keys
+        if cell.slots > 1 and not lends:
+            return 0
         sent = envelope
         while sent.sender != cell.address:
             asked = self.calls.get(sent.parent)
             if asked is None:
-                return
+                return 0
             sent = asked.envelope
+        if lends:
+            return sent.parent
         if self.dispatcher.is_handling(cell, sent.parent):
             at = envelope.chain.index(cell.address)
             raise DeadlockError((*envelope.chain[at:], cell.address))
+        return 0
+
+    def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
+        """Lend *call* the slot of the handler that waits for it, and its conversation if it is the same."""
+        cell, key = call.cell, None
+        if source is not None and source.envelope.id == lender:
+            key = cell.agent.serial_key(call.envelope)
+            key = key if key == cell.agent.serial_key(source.envelope) else None
+        call.loan = (lender, key)
+        cell.lend(lender, key)
+        self.dispatcher.offer(cell)
+
+    def take_back(self, call: AskCall) -> None:
+        """End the loan of *call*; the conversation is the lender's again, if that is still under way."""
+        if call.loan is not None:
+            (lender, key), cell = call.loan, call.cell
+            cell.take_back(lender)
+            if key is not None and cell.busy_keys is not None and self.dispatcher.is_handling(cell, lender):
+                cell.busy_keys.add(key)
 
     # -- topics --------------------------------------------------------------------------------------------------------
 
     def publish(
-        self, topic: str | None, message: Any, source: "Context | None", future: "Sink", exclude: Iterable[str] = ()
+        self, topic: str | None, message: Any, source: "Origin | None", future: "Sink", exclude: Iterable[str] = ()
     ) -> Call:
         """Tell *message* to the subscribers of *topic* (`None`: to every agent) but *exclude*."""
         left_out = set(exclude)
@@ -259,7 +281,7 @@ class Router:
     # -- ending --------------------------------------------------------------------------------------------------------
 
     def accepted(self, cell: "Cell") -> None:
-        """An envelope that waited for room is in the mailbox of *cell* now."""
+        """Take note that an envelope is in the mailbox of *cell* now which had waited for room."""
         self.open_envelopes += 1
         self.dispatcher.offer(cell)
 

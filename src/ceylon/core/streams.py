@@ -52,15 +52,23 @@ class Channel:
         return self._credit - len(self._parts)
 
     def put_nowait(self, part: Any) -> None:
-        """Send *part*; the caller has asked for room."""
-        self._parts.append(part)
-        self._push()
+        """Send *part*; the caller has asked for room. What is sent after the end goes nowhere."""
+        if self._end is None:
+            self._parts.append(part)
+            self._push()
 
     async def wait_for_room(self) -> None:
         """Wait until the consumer has taken something, if it must."""
         while self.room() <= 0 and self._end is None:
             self._room = self._router.driver.future()
             await self._room
+
+    async def wait_for_pull(self) -> bool:
+        """Wait until the consumer has taken everything and asks for more; say no if it has left."""
+        while self._pull is None and self._end is None:
+            self._room = self._router.driver.future()
+            await self._room
+        return self._end is None
 
     async def put(self, part: Any) -> None:
         """Send *part*, waiting for room first."""
@@ -79,6 +87,7 @@ class Channel:
         """Give *call* what is there, now or as soon as there is something."""
         self._pull = call
         self._push()
+        self._wake_producer()
 
     def forget(self) -> None:
         """Nobody pulls any more."""
@@ -132,6 +141,8 @@ class StreamCall(AskCall):
         self.is_settled = True
         self._router.calls.pop(self.envelope.id, None)
         self._router.timers.cancel(self)
+        if self.loan is not None:
+            self._router.take_back(self)
         if outcome.error is None and outcome.value is not None:
             self.channel.put_nowait(outcome.value)
         self.channel.end(outcome)
@@ -176,13 +187,14 @@ class PullCall(Call):
         return super().settle(outcome)
 
     def fire(self) -> None:
-        """The producer has stalled: end the whole stream."""
+        """End the whole stream, because its producer has stalled."""
         if not self.is_settled:
-            self._source.cancel()
+            self._source.channel.forget()  # or the end of the stream would look like this pull's good end
             self.fail(StreamTimeoutError(self._source.address, self._timeout))
+            self._source.cancel()
 
     def cancel(self) -> None:
-        """The consumer waits no more; the stream itself goes on until it is closed."""
+        """Let go, because the consumer waits no more; the stream itself goes on until it is closed."""
         self.is_settled = True
         self._router.timers.cancel(self)
         self._source.channel.forget()
@@ -258,7 +270,12 @@ class Stream(_Consumer):
             if self._is_over:
                 self._finish()
                 raise StopAsyncIteration
-            self._keep(await self._gateway.perform(self._pull))
+            try:
+                outcome = await self._gateway.perform(self._pull)
+            except BaseException:  # cancelled while it waited: the consumer has left, as from an async generator
+                self._leave()
+                raise
+            self._keep(outcome)
         return self._parts.popleft()
 
     async def result(self) -> Any:
@@ -292,7 +309,12 @@ class BlockingStream(_Consumer):
             if self._is_over:
                 self._finish()
                 raise StopIteration
-            self._keep(self._gateway.block("stream", self._pull))
+            try:
+                outcome = self._gateway.block("stream", self._pull)
+            except BaseException:  # as above; here it is Ctrl-C
+                self._leave()
+                raise
+            self._keep(outcome)
         return self._parts.popleft()
 
     def result(self) -> Any:

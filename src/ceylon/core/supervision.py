@@ -7,13 +7,13 @@ Jitter", AWS Architecture Blog, 2015).
 
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final, cast, get_args
 
 from ceylon.core.ports import Directive
 from ceylon.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentOptions
     from ceylon.messages import Envelope
     from ceylon.settings import Settings
 
@@ -29,19 +29,19 @@ class Supervisor:
         self._settings = settings
         self._random = random_source
 
-    def decide(self, agent: "AgentLike", envelope: "Envelope", error: BaseException) -> Directive:
-        """Return what to do with *agent*: its class's `on_failure`, or what that function says.
+    def decide(self, options: "AgentOptions", envelope: "Envelope", error: BaseException) -> Directive:
+        """Return what to do after *error*: what the agent's `on_failure` is, or what that function says.
 
         Raises:
             DefinitionError: it says something that is none of the directives.
         """
-        said = agent.on_failure
+        said: object = options.on_failure
         if callable(said):
             said = said(error, envelope)
         if said not in DIRECTIVES:
-            message = f"on_failure of {agent.name!r} says {said!r}; it can be one of {', '.join(DIRECTIVES)}"
+            message = f"on_failure says {said!r}; it can be one of {', '.join(DIRECTIVES)}"
             raise DefinitionError(message)
-        return said
+        return cast("Directive", said)
 
     def may_restart(self, failures: deque[float], now: float) -> bool:
         """Note a failure at *now* and say whether there were not too many within the period."""

@@ -13,8 +13,8 @@ from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink, Task
-    from ceylon.core.context import BlockingContext, Context
     from ceylon.core.interior import Interior
+    from ceylon.core.origin import Origin
 
 __all__ = ["TaskCall", "TaskStream", "run", "run_stream"]
 
@@ -56,17 +56,19 @@ class TaskStream(TaskCall):
         return PullCall.begin(self._router, future, self, idle_timeout)
 
 
-def run(interior: "Interior", function: Callable[[], Awaitable[Any]], sink: "Sink") -> TaskCall:
-    """Run the async *function* on the mesh's loop, and let *sink* have its outcome."""
+def run(
+    interior: "Interior", function: Callable[[], Awaitable[Any]], source: "Origin | None", sink: "Sink"
+) -> TaskCall:
+    """Run the async *function* on the mesh's loop as part of *source*, and let *sink* have its outcome."""
     call = TaskCall(interior.router, sink)
-    return _spawn(interior, call, function, None)
+    return _spawn(interior, call, function, source)
 
 
 def run_stream(
     interior: "Interior",
     sink: "Sink",
     function: Callable[[Channel], Awaitable[None]],
-    source: "Context | BlockingContext | None",
+    source: "Origin | None",
 ) -> TaskStream:
     """Run ``function(channel)`` on the mesh's loop; what it puts into the channel are the parts."""
     call = TaskStream(interior.router, sink)
@@ -79,7 +81,7 @@ def _spawn(
     interior: "Interior",
     call: C,
     function: Callable[[], Awaitable[Any]],
-    source: "Context | BlockingContext | None",
+    source: "Origin | None",
 ) -> C:
     async def work(task: "Task") -> None:
         current.set(source)

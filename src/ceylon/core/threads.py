@@ -11,12 +11,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
 from ceylon.core.handlers import Handler, Refusal
+from ceylon.core.invocation import LAZY
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.errors import DeadlockError
 from ceylon.messages import STREAM, Outcome, attempt
@@ -37,13 +38,14 @@ EXPIRED = Outcome()
 class Lease:
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
-    __slots__ = ("_lock", "_reported", "_taken", "cell", "envelope", "first", "is_abandoned")
+    __slots__ = ("_lock", "_reported", "_taken", "cell", "envelope", "first", "is_abandoned", "is_blocked")
 
     def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
         self.cell = cell
         self.first = handler
         self.envelope: Envelope | None = envelope  # under way in the thread
         self.is_abandoned = False
+        self.is_blocked = False  # its thread waits in a blocking verb
         self._lock = threading.Lock()
         self._taken = 1
         self._reported = 0
@@ -55,12 +57,12 @@ class Lease:
             if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
                 return None
             try:
-                envelope = cell.mail.popleft()  # type: ignore[union-attr]
+                envelope = cell.mail.popleft()
             except IndexError:  # the loop was faster
                 return None
             handler = _threaded_handler(cell, envelope)
             if handler is None:
-                cell.mail.appendleft(envelope)  # type: ignore[union-attr]
+                cell.mail.appendleft(envelope)
                 return None
             self._taken += 1
             self.envelope = envelope
@@ -101,7 +103,7 @@ class ThreadPool:
         self._alive = 0
         self._abandoned = 0
         self._is_closed = False
-        self._done: deque[tuple[Lease, Envelope | None, Outcome | None]] = deque()
+        self._done: deque[tuple[Lease, Envelope | None, Outcome, bool]] = deque()
         self._is_armed = False
         self._names = 0
         self._here = threading.local()
@@ -116,7 +118,7 @@ class ThreadPool:
         if cell.leases is None:
             cell.leases = []
         cell.leases.append(lease)
-        self._submit(lambda: self._run_lease(lease))
+        self.submit(lambda: self._run_lease(lease))
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """Run *function* in a thread and return what it returns; a cancelled caller leaves it running."""
@@ -126,36 +128,13 @@ class ThreadPool:
             outcome = attempt(function)
             self._interior.gateway.post_quietly(lambda: None if future.done() else future.set_result(outcome))
 
-        self._submit(work)
+        self.submit(work)
         outcome: Outcome = await future
         return outcome.get()
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
         return BlockingContext(context.interior, context.cell, context.envelope)
-
-    async def iterate(self, generator: "Generator[Any, None, Any]", context: "Context") -> AsyncIterator[Any]:
-        """Give the parts of a generator that may block; no thread is held while the consumer takes its time."""
-        blocking = self.context_for(context)
-        batch = self._settings.stream_credit
-        is_stream = context.envelope.kind == STREAM
-
-        def advance() -> tuple[list[Any], bool]:
-            token = current.set(blocking)
-            try:
-                return _take_some(generator, batch if not is_stream else 1)
-            finally:
-                current.reset(token)
-
-        try:
-            is_over = False
-            while not is_over:
-                parts, is_over = await self.run(advance)
-                for part in parts:
-                    yield part
-        finally:
-            if not generator.gi_running:
-                generator.close()
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -176,7 +155,7 @@ class ThreadPool:
 
     # -- jobs and threads ----------------------------------------------------------------------------------------------
 
-    def _submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], None]) -> None:
         """Run *job* on a thread as soon as one may."""
         with self._lock:
             if self._running >= self._settings.threads:
@@ -223,7 +202,7 @@ class ThreadPool:
             return None
 
     @contextlib.contextmanager
-    def giving_back(self) -> Iterator[None]:
+    def giving_back(self) -> Generator[None]:
         """Let another handler run while this thread waits in a blocking verb.
 
         Raises:
@@ -241,15 +220,22 @@ class ThreadPool:
                 )
             self._blocked += 1
             self._running -= 1
+            lease: Lease | None = getattr(self._here, "lease", None)
             job = self._waiting.popleft() if self._waiting else None
+            needs_thread = False
             if job is not None:
                 self._running += 1
                 needs_thread = self._claim()
         if job is not None:
             self._dispatch(job, needs_thread=needs_thread)
+        if lease is not None:
+            lease.is_blocked = True
+            self._interior.gateway.post_quietly(lambda: self._interior.dispatcher.offer(lease.cell))
         try:
             yield
         finally:
+            if lease is not None:
+                lease.is_blocked = False
             with self._lock:
                 self._blocked -= 1
                 self._running += 1
@@ -258,34 +244,37 @@ class ThreadPool:
 
     def _run_lease(self, lease: Lease) -> None:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
+        self._here.lease = lease
         limit = time.monotonic() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
         left = self._settings.lease_messages
         while taken is not None:
             handler, envelope = taken
-            outcome = self._handle(lease.cell, handler, envelope)
-            self._report(lease, envelope, outcome)
+            outcome, has_replied = self._handle(lease.cell, handler, envelope)
+            self._done.append((lease, envelope, outcome, has_replied))
+            self._wake()
             left -= 1
-            must_end = outcome.error is not None and lease.cell.agent.on_failure != "resume"
+            must_end = type(outcome.value) in LAZY or (
+                outcome.error is not None and lease.cell.options.on_failure != "resume"
+            )
             taken = None if must_end or not left or time.monotonic() >= limit else lease.take()
-        self._report(lease, None, None)
+        self._here.lease = None
+        self._done.append((lease, None, EXPIRED, False))
+        self._wake()
 
-    def _handle(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> Outcome:
-        """Run one handler; its deadline is looked at first."""
+    def _handle(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> tuple[Outcome, bool]:
+        """Run one handler, if its deadline has not passed; return its outcome, and whether it has replied already."""
         if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:
-            return EXPIRED
+            return EXPIRED, False
         context = BlockingContext(self._interior, cell, envelope)
         arguments = (cell.agent, envelope.message, context) if handler.takes_context else (cell.agent, envelope.message)
         variables = self._variables.copy()
         variables.run(current.set, context)
         outcome = attempt(lambda: variables.run(handler.function, *arguments))
-        if context.has_replied and outcome.error is None:
-            return Outcome()
-        return outcome
+        return outcome, context.has_replied
 
-    def _report(self, lease: Lease, envelope: "Envelope | None", outcome: Outcome | None) -> None:
-        """Tell the loop that an envelope has ended, or (`None`) that the lease has."""
-        self._done.append((lease, envelope, outcome))
+    def _wake(self) -> None:
+        """Let the loop look at what is done; one wake-up serves many."""
         if not self._is_armed:
             self._is_armed = True
             self._interior.gateway.post_quietly(self.flush)
@@ -295,18 +284,8 @@ class ThreadPool:
         self._is_armed = False
         dispatcher = self._interior.dispatcher
         while self._done:
-            lease, envelope, outcome = self._done.popleft()
-            if envelope is None or outcome is None:
+            lease, envelope, outcome, has_replied = self._done.popleft()
+            if envelope is None:
                 dispatcher.lease_ended(lease)
             else:
-                dispatcher.lease_reported(lease, envelope, outcome)
-
-
-def _take_some(generator: "Generator[Any, None, Any]", most: int) -> tuple[list[Any], bool]:
-    """Return the next parts of *generator*, and whether it is exhausted."""
-    parts: list[Any] = []
-    for part in generator:
-        parts.append(part)
-        if len(parts) >= most:
-            return parts, False
-    return parts, True
+                dispatcher.lease_reported(lease, envelope, outcome, has_replied=has_replied)

@@ -6,28 +6,29 @@ to the gateway as an operation.
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ceylon.core.current import current
 from ceylon.core.streams import BlockingStream, Channel, Stream, StreamCall
-from ceylon.errors import BlockingCallError, MailboxFullError
+from ceylon.errors import BlockingCallError
 from ceylon.messages import ASK, STREAM, TELL, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.calls import Call
-    from ceylon.core.context import _Context
     from ceylon.core.gateway import Operation
     from ceylon.core.interior import Interior
+    from ceylon.core.origin import Origin
 
 __all__ = ["ask", "block_ask", "block_publish", "block_tell", "publish", "source_in", "stream", "tell", "tell_nowait"]
 
 S = TypeVar("S", Stream, BlockingStream)
 
 _get_ident = threading.get_ident
+_NOWAIT: Final = "`tell_nowait` away from the mesh's loop"
 
 
-def source_in(interior: "Interior") -> "_Context | None":
+def source_in(interior: "Interior") -> "Origin | None":
     """Return the context of the handler that runs here, if that belongs to this mesh."""
     source = current.get()
     return source if source is not None and source.interior is interior else None
@@ -36,7 +37,7 @@ def source_in(interior: "Interior") -> "_Context | None":
 # -- tell --------------------------------------------------------------------------------------------------------------
 
 
-async def tell(interior: "Interior", source: "_Context | None", address: str, message: Any) -> None:
+async def tell(interior: "Interior", source: "Origin | None", address: str, message: Any) -> None:
     """Deliver *message*, waiting for room."""
     if _get_ident() != interior.thread:
         (await interior.gateway.perform(_tell_operation(interior, source, address, message))).get()
@@ -49,38 +50,34 @@ async def tell(interior: "Interior", source: "_Context | None", address: str, me
         (await interior.gateway.perform(operation)).get()
 
 
-def tell_nowait(interior: "Interior", source: "_Context | None", address: str, message: Any) -> None:
+def tell_nowait(interior: "Interior", source: "Origin | None", address: str, message: Any) -> None:
     """Deliver *message* now; on the mesh's loop."""
     if not interior.gateway.is_inside():
         interior.gateway.check_open()
-        raise BlockingCallError("tell_nowait from another thread", "`await tell(...)`, or `mesh.blocking`")
+        raise BlockingCallError(_NOWAIT, "`await tell(...)`, or `mesh.blocking`")
     interior.router.tell_nowait(interior.router.envelope(TELL, source, address, message))
 
 
 def block_tell(
-    interior: "Interior", source: "_Context | None", address: str, message: Any, *, nowait: bool = False
+    interior: "Interior", source: "Origin | None", address: str, message: Any, *, nowait: bool = False
 ) -> None:
     """Deliver *message* from a thread, waiting for room or, with *nowait*, not."""
     operation = _tell_nowait_operation if nowait else _tell_operation
     interior.gateway.block("tell", operation(interior, source, address, message)).get()
 
 
-def _tell_operation(interior: "Interior", source: "_Context | None", address: str, message: Any) -> "Operation":
+def _tell_operation(interior: "Interior", source: "Origin | None", address: str, message: Any) -> "Operation":
     def operation(sink: "Sink") -> "Call | None":
         return interior.router.tell(interior.router.envelope(TELL, source, address, message), sink)
 
     return operation
 
 
-def _tell_nowait_operation(interior: "Interior", source: "_Context | None", address: str, message: Any) -> "Operation":
-    def operation(sink: "Sink") -> "Call | None":
+def _tell_nowait_operation(interior: "Interior", source: "Origin | None", address: str, message: Any) -> "Operation":
+    def operation(sink: "Sink") -> None:
         router = interior.router
-        call = router.tell(router.envelope(TELL, source, address, message), sink)
-        if call is not None:
-            cell = router.cells[address]
-            call.cancel()
-            sink.set_result(Outcome(error=MailboxFullError(address, cell.capacity)))
-        return None
+        router.tell_nowait(router.envelope(TELL, source, address, message))
+        sink.set_result(Outcome())
 
     return operation
 
@@ -90,7 +87,7 @@ def _tell_nowait_operation(interior: "Interior", source: "_Context | None", addr
 
 async def ask(
     interior: "Interior",
-    source: "_Context | None",
+    source: "Origin | None",
     address: str,
     message: Any,
     timeout: float | None,
@@ -118,7 +115,7 @@ async def ask(
 
 def block_ask(
     interior: "Interior",
-    source: "_Context | None",
+    source: "Origin | None",
     address: str,
     message: Any,
     timeout: float | None,
@@ -131,7 +128,7 @@ def block_ask(
 
 def _ask_operation(
     interior: "Interior",
-    source: "_Context | None",
+    source: "Origin | None",
     address: str,
     message: Any,
     timeout: float | None,
@@ -147,10 +144,10 @@ def _ask_operation(
 # -- stream and publish ------------------------------------------------------------------------------------------------
 
 
-def stream(
+def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two callers name them
     kind: type[S],
     interior: "Interior",
-    find_source: "Callable[[], _Context | None]",
+    find_source: "Callable[[], Origin | None]",
     address: str,
     message: Any,
     timeout: float | None,
@@ -166,7 +163,7 @@ def stream(
         router = interior.router
         envelope = router.envelope(STREAM, source, address, message)
         call = router.ask(envelope, sink, source, timeout, clock=False, kind=StreamCall)
-        if call is None:
+        if not isinstance(call, StreamCall):
             return None
         call.channel = Channel(router, settings.stream_credit)
         return call
@@ -175,7 +172,7 @@ def stream(
 
 
 async def publish(
-    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
 ) -> int:
     """Tell *message* to all who subscribe."""
     outcome = await interior.gateway.perform(_publish_operation(interior, source, topic, message, exclude))
@@ -183,7 +180,7 @@ async def publish(
 
 
 def block_publish(
-    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
 ) -> int:
     """Tell *message* to all who subscribe, from a thread."""
     outcome = interior.gateway.block("publish", _publish_operation(interior, source, topic, message, exclude))
@@ -191,6 +188,6 @@ def block_publish(
 
 
 def _publish_operation(
-    interior: "Interior", source: "_Context | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
 ) -> "Operation":
     return lambda sink: interior.router.publish(topic, message, source, sink, exclude)

@@ -1,6 +1,7 @@
 """An answer on its way in: its items as they come, under one deadline, and what it means when it breaks."""
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Final, Generic, Protocol, Self, TypeVar
 
@@ -119,10 +120,14 @@ def speaking(endpoint: Endpoint, timeout: float) -> Generator[None]:
         raise ModelTimeoutError(endpoint.model, timeout) from None
 
 
-def _advice(endpoint: Endpoint, error: httpx.TransportError) -> str:
+def _advice(endpoint: Endpoint, error: BaseException) -> str:
     """Return what helps: a refused certificate is no server that has to be started."""
-    words = str(error)
-    return f"Its certificate was refused: {words}" if "certificate" in words.lower() else endpoint.advice
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"Its certificate was refused: {cause.verify_message}."
+        cause = cause.__cause__ or cause.__context__
+    return endpoint.advice
 
 
 def _broken(endpoint: Endpoint, error: httpx.TransportError) -> ModelProtocolError | ModelUnavailableError:

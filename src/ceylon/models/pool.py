@@ -18,7 +18,7 @@ __all__ = ["Pool"]
 
 _MOST_CONNECTIONS: Final = 1_000  # far above any sensible concurrency: a bound, not a limit to tune
 _MOST_IDLE: Final = 100  # for each origin
-_IDLE_SECONDS: Final = 15.0  # servers close theirs after 5 to 75
+_IDLE_SECONDS: Final = 4.0  # below the 5 s after which llama.cpp, uvicorn and Node hang up: no race with their close
 _CLOSE_SECONDS: Final = 1.0  # a close that takes longer is abandoned
 
 _Origin = tuple[bytes, bytes, int]

@@ -26,7 +26,9 @@ class _Event(Protocol):
 Gate: TypeAlias = _Event | Callable[[], Awaitable[Any]]
 """What an answer waits for before it is given: an event, or a function to await."""
 
-Answer: TypeAlias = str | Reply | Exception | Sequence[str | Part] | Callable[[Request], Any]
+Answer: TypeAlias = (
+    str | Reply | Exception | Sequence[str] | Sequence[Part] | Sequence[str | Part] | Callable[[Request], Any]
+)
 """Text, a whole reply, an error to raise, the parts of a stream, or a function of the request that returns one."""
 
 

@@ -27,6 +27,7 @@ from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, se
 __all__ = ["Fault", "ModelServer", "Recorded"]
 
 _JSON: Final = {"content-type": "application/json"}
+_NO_FAULT: Final = Fault()
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _WAIT_SECONDS: Final = 30.0
@@ -152,58 +153,53 @@ class ModelServer:
         question = _questions.decode(request.body)
         if self._records:
             self.requests.append(Recorded(request.path, request.headers, request.body, question.prompt))
-        self._count(in_flight=1)
-        is_whole = False
+        visit = _Visit(self._count)
         try:
             if self._gate is not None and not await self._hold(connection):
                 return False
-            goes_on = await self._answer(connection, request, question, dialect)
-            is_whole = True
+            goes_on = await self._answer(connection, request, question, dialect, visit)
+            visit.end(is_answered=True)
         finally:
-            self._count(in_flight=-1, answered=is_whole, clients_left=not is_whole)
+            visit.end(is_answered=False)
         return goes_on
 
-    async def _answer(self, connection: Connection, request: HttpRequest, question: Question, dialect: str) -> bool:
+    async def _answer(
+        self, connection: Connection, request: HttpRequest, question: Question, dialect: str, visit: "_Visit"
+    ) -> bool:
         fault = self._fault(question.prompt)
         if fault is None and (refusal := self._refusal(request, question)) is not None:
             status, words = refusal
-            await connection.reply(status, failure(dialect, status, words), _JSON)
-            return True
+            fault = Fault(status=status, body=failure(dialect, status, words))
         payload = answer(dialect, question, self._reply(question.prompt))
-        if fault is not None:
-            return await self._break(connection, fault, replaced(payload, fault, dialect))
-        headers = {"content-type": payload.content_type}
-        if payload.is_stream:
-            await connection.begin(200, headers)
-            await connection.send(*payload.pieces)
-            await connection.end()
+        if fault is None:
+            fault = _NO_FAULT
         else:
-            await connection.reply(200, payload.pieces[0], headers)
-        return True
-
-    async def _break(self, connection: Connection, fault: Fault, payload: Payload) -> bool:
-        """Send *payload* the way *fault* says; return whether the connection goes on."""
+            payload = replaced(payload, fault, dialect)
         if fault.is_broken:
             await send_broken(connection, fault, payload, self._note_bytes)
             return fault.ends_cleanly
-        headers = {"content-type": payload.content_type, **fault.headers}
-        if payload.is_stream:
-            return await self._send(connection, fault, payload, headers)
-        await connection.reply(fault.status, b"".join(payload.pieces), headers)
+        await self._send(connection, fault, payload, visit)
         return True
 
-    async def _send(self, connection: Connection, fault: Fault, payload: Payload, headers: dict[str, str]) -> bool:
+    async def _send(self, connection: Connection, fault: Fault, payload: Payload, visit: "_Visit") -> None:
+        """Send *payload* as HTTP wants it, held in the middle if *fault* says so."""
+        headers = {"content-type": payload.content_type, **fault.headers}
+        if not payload.is_stream:
+            visit.end(is_answered=True)
+            await connection.reply(fault.status, payload.pieces[0], headers)
+            return
+        pieces = payload.pieces
         await connection.begin(fault.status, headers)
-        held = len(payload.pieces) if fault.hold_after is None else fault.hold_after
-        await connection.send(*payload.pieces[:held])
         if fault.hold_after is not None:
+            await connection.send(*pieces[: fault.hold_after])
+            pieces = pieces[fault.hold_after :]
             self._close_gate()
             self._count()
             if not await self._hold(connection):
                 raise anyio.EndOfStream
-        await connection.send(*payload.pieces[held:])
+        visit.end(is_answered=True)
+        await connection.send(*pieces)
         await connection.end()
-        return True
 
     async def _hold(self, connection: Connection) -> bool:
         """Wait for the gate; return whether the client did."""
@@ -258,6 +254,20 @@ class ModelServer:
         if self._gate is not None:
             self._gate.set()
             self._gate = None
+
+
+class _Visit:
+    """One question being answered; it ends before the last bytes leave: when they arrive, the next may come."""
+
+    def __init__(self, count: Callable[..., None]) -> None:
+        self._count, self._is_over = count, False
+        count(in_flight=1)
+
+    def end(self, *, is_answered: bool) -> None:
+        """Count how it ended; only the first time counts."""
+        if not self._is_over:
+            self._is_over = True
+            self._count(in_flight=-1, answered=is_answered, clients_left=not is_answered)
 
 
 async def _run(port: int) -> None:

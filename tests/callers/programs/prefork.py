@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import ceylon
 from support.callers_agents import Shop
@@ -54,7 +55,7 @@ def work(tutor: ceylon.LlmAgent, url: str) -> None:
     with blocking_stage(url) as here:
         mine = Stage(here.mesh, tutor)
         for verb, use in BLOCKING.items():
-            report(f"blocking.{verb}", lambda use=use: use(mine))
+            report(f"blocking.{verb}", partial(use, mine))
     asyncio.run(work_async(tutor, url))
 
 

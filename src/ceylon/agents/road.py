@@ -1,0 +1,130 @@
+"""The way to an `LlmAgent`, wherever it lives: every verb goes along it, from every caller.
+
+Whoever has a road holds the agent, so that it does not leave the default mesh in the middle.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ceylon.agents.answering import AnsweringAgent, check_query
+from ceylon.agents.guest import join, join_blocking
+from ceylon.agents.llm_settings import check_timeout
+from ceylon.agents.prompts import Prompt
+from ceylon.core import tasks, verbs
+from ceylon.core.streams import BlockingStream, Stream
+from ceylon.errors import HandlerError, MeshClosedError
+from ceylon.messages import Message
+from ceylon.models.turns import Reply
+
+if TYPE_CHECKING:
+    from ceylon.agents.batch import Batch
+    from ceylon.agents.seat import Seat
+    from ceylon.core.interior import Interior
+
+__all__ = ["Road"]
+
+S = TypeVar("S", Stream, BlockingStream)
+
+_NO_LIMIT: Final = float("inf")
+
+
+class Road:
+    """Leads to one agent; errors come as the model raised them, where the result is awaited."""
+
+    def __init__(self, agent: AnsweringAgent) -> None:
+        self.agent = agent
+
+    # -- for tasks of any loop -----------------------------------------------------------------------------------------
+
+    async def query(self, text: str, *, key: str = "", timeout: float | None = None) -> Reply:
+        """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock."""
+        prompt = Prompt(check_query(text))
+        await self.agent.llm_setup.load()
+        reply: Reply = await self.put(prompt, key=key, timeout=timeout)
+        return reply
+
+    async def put(self, message: Message[Any], *, key: str = "", timeout: float | None = None) -> Any:
+        """Send *message* to the agent and return the reply."""
+        if timeout is not None:
+            check_timeout(timeout)
+        interior, address = await self._find_home()
+        source = verbs.source_in(interior)
+        recipient = f"{address}/{key}" if key else address
+        try:
+            return await verbs.ask(interior, source, recipient, message, timeout, clock=False)
+        except HandlerError as error:
+            root = error.root
+        raise root from root.__cause__
+
+    async def stream(self, text: str, *, key: str = "", timeout: float | None = None) -> Stream:
+        """Open the stream of the parts that answer *text*."""
+        prompt = self._checked(text, timeout)
+        await self.agent.llm_setup.load()
+        return _stream(Stream, await self._find_home(), prompt, key, timeout)
+
+    async def batch(self, batch: "Batch") -> Stream:
+        """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
+        await self.agent.llm_setup.load()
+        interior, _ = await self._find_home()
+        return self._batch(Stream, interior, batch)
+
+    async def _find_home(self) -> "tuple[Interior, str]":
+        """Return the mesh the agent is in and its address there; without another, the default one."""
+        while (home := self.agent.home) is None:
+            await join(self.agent)
+        return home
+
+    # -- for threads ---------------------------------------------------------------------------------------------------
+
+    def block(self, verb: str, function: Callable[[], Awaitable[Any]], instead: str) -> Any:
+        """Run the async *function* on the mesh's loop and wait for what it returns."""
+        interior, _ = self._find_home_blocking()
+        operation = functools.partial(tasks.run, interior, function, verbs.source_in(interior))
+        return interior.gateway.block(verb, operation, instead).get()
+
+    def blocking_stream(self, text: str, *, key: str = "", timeout: float | None = None) -> BlockingStream:
+        """Open the stream of the parts that answer *text*."""
+        prompt = self._checked(text, timeout)
+        self.agent.llm_setup.model()
+        return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout)
+
+    def blocking_batch(self, batch: "Batch") -> BlockingStream:
+        """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
+        self.agent.llm_setup.model()
+        interior, _ = self._find_home_blocking()
+        return self._batch(BlockingStream, interior, batch)
+
+    def _find_home_blocking(self) -> "tuple[Interior, str]":
+        while (home := self.agent.home) is None:
+            join_blocking(self.agent)
+        return home
+
+    # -- for both ------------------------------------------------------------------------------------------------------
+
+    def _checked(self, text: str, timeout: float | None) -> Prompt:
+        if timeout is not None:
+            check_timeout(timeout)
+        return Prompt(check_query(text))
+
+    def _seat(self) -> "Seat":
+        seat = self.agent.seat
+        if seat is None:
+            nowhere = "no mesh"
+            raise MeshClosedError(nowhere, f"agent {self.agent.name!r} has left it")
+        return seat
+
+    def _batch(self, kind: type[S], interior: "Interior", batch: "Batch") -> S:
+        batch.check()
+        run = functools.partial(batch.run, interior, self._seat(), self.query)
+        source = verbs.source_in(interior)
+        return kind(interior.gateway, lambda sink: tasks.run_stream(interior, sink, run, source), _NO_LIMIT, _NO_LIMIT)
+
+
+def _stream(kind: type[S], home: "tuple[Interior, str]", message: Prompt, key: str, timeout: float | None) -> S:
+    """Return a stream of the parts that answer *message*; the wait in line has no clock."""
+    interior, address = home
+    source = verbs.source_in(interior)
+    recipient = f"{address}/{key}" if key else address
+    patience = interior.settings.model_first_part_timeout  # for a model that does not watch its own time
+    return verbs.stream(kind, interior, lambda: source, recipient, message, timeout, patience, _NO_LIMIT)

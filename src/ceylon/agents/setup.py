@@ -1,0 +1,54 @@
+"""The settings an agent works by, and the model they name: checked once, shared by the instances restarts make."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio.to_thread
+
+from ceylon.agents.llm_settings import LlmSettings
+
+if TYPE_CHECKING:
+    from ceylon.models.port import Model
+
+__all__ = ["Setup"]
+
+_ADAPTERS: Final = ("ceylon.agents.sessions", "ceylon.models.resolve")
+
+
+class Setup:
+    """What an `LlmAgent` is set to now; a change takes effect with the next query."""
+
+    def __init__(self, settings: LlmSettings) -> None:
+        self.settings = settings
+        self._resolved: tuple[LlmSettings, Model] | None = None
+
+    def change(self, **changes: Any) -> None:
+        """Replace some settings; from any thread."""
+        self.settings = self.settings.changed(**changes)
+
+    def model(self) -> "Model":
+        """Return the model the settings name, both checked; the same one for as long as they name the same.
+
+        Raises:
+            ArgumentError: a setting is out of its range.
+            ModelConfigError: the model string means nothing, an option is unknown, or a key is missing.
+        """
+        settings, resolved = self.settings, self._resolved
+        if resolved is not None and resolved[0] is settings:
+            return resolved[1]
+        settings.check()
+        if resolved is not None and resolved[0].names_same_model(settings):
+            model = resolved[1]
+        else:
+            model = settings.resolve()
+            model.check()
+        self._resolved = (settings, model)
+        return model
+
+    async def load(self) -> "Model":
+        """Return the same; the adapters, and the HTTP client under them, are imported without holding up the loop."""
+        for module in _ADAPTERS:
+            if module not in sys.modules:
+                await anyio.to_thread.run_sync(importlib.import_module, module)
+        return self.model()

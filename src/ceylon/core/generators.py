@@ -1,0 +1,141 @@
+"""Run what a handler returned unfinished, a generator or a coroutine, to its end.
+
+A plain generator may block, so it advances in a worker thread: as far as the consumer has given credit, sending each
+part the moment it is there. While the consumer takes its time, no thread is held.
+"""
+
+import contextlib
+import functools
+import inspect
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING, Any, cast
+
+from ceylon.core.current import current
+from ceylon.messages import ASK, STREAM
+
+if TYPE_CHECKING:
+    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.streams import Channel, StreamCall
+    from ceylon.core.threads import ThreadPool
+
+__all__ = ["settle_lazy"]
+
+
+async def settle_lazy(result: Any, context: "Context", threads: "ThreadPool", *, threaded: bool) -> Any:
+    """Run *result* to its end; its parts go to the asker's channel, or are returned as a list.
+
+    *threaded* says that a plain generator may block.
+    """
+    if inspect.iscoroutine(result):
+        return await result
+    channel = _channel_of(context)
+    if not isinstance(result, Generator):
+        return await _exhaust(result, context, channel)
+    generator = cast("Generator[Any, None, Any]", result)
+    if threaded:
+        return await _Advance(generator, context, threads).run(channel)
+    return await _exhaust(_stepwise(generator), context, channel)
+
+
+def _channel_of(context: "Context") -> "Channel | None":
+    """Return where the parts go, if the envelope is a stream."""
+    if context.envelope.kind is not STREAM:
+        return None
+    call: StreamCall | None = context.interior.router.calls.get(context.envelope.id)  # type: ignore[assignment]
+    return call.channel if call is not None else None
+
+
+async def _exhaust(parts: AsyncGenerator[Any, None], context: "Context", channel: "Channel | None") -> Any:
+    """Send or keep the parts of an async generator."""
+    kept: list[Any] = []
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            if channel is not None:
+                await channel.put(part)
+            elif context.envelope.kind is ASK:
+                kept.append(part)
+    return None if channel is not None else kept
+
+
+async def _stepwise(generator: "Generator[Any, None, Any]") -> AsyncGenerator[Any, None]:
+    """Give the parts of an inline generator, which never blocks."""
+    with contextlib.closing(generator):
+        for part in generator:
+            yield part
+
+
+class _Advance:
+    """One plain generator, advanced in threads."""
+
+    def __init__(self, generator: "Generator[Any, None, Any]", context: "Context", threads: "ThreadPool") -> None:
+        self._generator = generator
+        self._threads = threads
+        self._post = context.interior.gateway.post_quietly
+        self._keeps = context.envelope.kind is ASK
+        self._batch = context.interior.settings.stream_credit
+        self._context: BlockingContext = threads.context_for(context)
+        self._arrived: deque[Any] = deque()
+        self._is_armed = False
+        self._is_left = False
+        self._turn = threading.Lock()  # one thread at a time advances it, or closes it
+
+    async def run(self, channel: "Channel | None") -> Any:
+        """Advance the generator to its end; return its parts if they are not sent."""
+        try:
+            if channel is None:
+                return await self._collect()
+            is_over = False
+            while not is_over:
+                await channel.wait_for_room()
+                is_over = await self._threads.run(functools.partial(self._advance, channel.room(), channel))
+        finally:
+            self._is_left = True
+            self._threads.submit(self._close)
+        return None
+
+    async def _collect(self) -> list[Any]:
+        kept: list[Any] = []
+        is_over = False
+        while not is_over:
+            is_over = await self._threads.run(lambda: self._advance(self._batch, None))
+            if self._keeps:
+                kept.extend(self._arrived)
+            self._arrived.clear()
+        return kept
+
+    def _advance(self, most: int, channel: "Channel | None") -> bool:
+        """Take up to *most* parts; say whether the generator is at its end. On a thread."""
+        with self._turn:
+            token = current.set(self._context)
+            try:
+                for _ in range(most):
+                    if self._is_left:
+                        return True
+                    try:
+                        part = next(self._generator)
+                    except StopIteration:
+                        return True
+                    self._arrived.append(part)
+                    if channel is not None and not self._is_armed:
+                        self._is_armed = True
+                        self._post(lambda: self._send(channel))
+            finally:
+                current.reset(token)
+        return False
+
+    def _send(self, channel: "Channel") -> None:
+        """Pass on what the thread has put down; on the loop."""
+        self._is_armed = False
+        while self._arrived:
+            channel.put_nowait(self._arrived.popleft())
+
+    def _close(self) -> None:
+        """Run the generator's `finally`, on a thread; it may block."""
+        with self._turn:
+            token = current.set(self._context)
+            try:
+                self._generator.close()
+            finally:
+                current.reset(token)

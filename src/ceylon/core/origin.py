@@ -1,0 +1,81 @@
+"""What a handler knows of the message it handles: from whom, for whom, until when, and as part of what."""
+
+from typing import TYPE_CHECKING, Any
+
+from ceylon.core.log import logger
+from ceylon.messages import Outcome
+
+if TYPE_CHECKING:
+    import structlog
+
+    from ceylon.core.cell import Cell
+    from ceylon.core.interior import Interior
+    from ceylon.messages import Envelope
+
+__all__ = ["Origin"]
+
+
+class Origin:
+    """The facts about one message in its handler; code on the loop and code in threads has them alike."""
+
+    __slots__ = ("cell", "envelope", "has_replied", "interior")
+
+    def __init__(self, interior: "Interior", cell: "Cell", envelope: "Envelope") -> None:
+        self.interior = interior
+        self.cell = cell
+        self.envelope = envelope
+        self.has_replied = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.address!r} for message {self.message_id}>"
+
+    @property
+    def address(self) -> str:
+        """The agent's own address."""
+        return self.cell.address
+
+    @property
+    def sender(self) -> str:
+        """The address of the agent that sent the message; empty when no agent did."""
+        return self.envelope.sender
+
+    @property
+    def recipient(self) -> str:
+        """The address the message was sent to: the agent's own, perhaps with a key."""
+        return self.envelope.recipient
+
+    @property
+    def message_id(self) -> str:
+        """An id that no other message has, in this mesh or another."""
+        return f"{self.interior.id}-{self.envelope.id:x}"
+
+    @property
+    def deadline(self) -> float | None:
+        """When the asker stops waiting, in seconds on the mesh's clock; `None`: nobody waits."""
+        return self.envelope.deadline
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline."""
+        return None if self.envelope.deadline is None else self.envelope.deadline - self.interior.driver_now()
+
+    @property
+    def budget(self) -> Any:
+        """What the whole chain of messages may still spend, if anybody set a limit."""
+        return self.envelope.budget
+
+    @property
+    def log(self) -> "structlog.stdlib.BoundLogger":
+        """A logger that knows the agent and the message."""
+        return logger().bind(agent=self.address, message_id=self.message_id)
+
+    def _source(self) -> "Origin":
+        return self
+
+    def _interior(self) -> "Interior":
+        return self.interior
+
+    def _give_reply(self, value: Any) -> None:
+        """Answer the asker; on the mesh's loop."""
+        self.has_replied = True
+        self.interior.router.reply(self.envelope, Outcome(value))

@@ -1,0 +1,118 @@
+"""The documents show code that runs: every block of Python in them is a file in `examples/`, or a section of one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import ceylon
+from ceylon import errors
+from support.callers_status import public_verbs
+from support.examples import DEMOS, EXAMPLES, ROOT, SNIPPETS, run_example
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")]
+BLOCK = re.compile(r"^( *)```python[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+INCLUDED = re.compile(r'--8<-- "(examples/[\w/]+\.py)(?::(\w+))?"')
+SECTION = r"^ *# --8<-- \[start:{0}\]\n(.*?)^ *# --8<-- \[end:{0}\]$"
+
+
+def blocks(page: Path) -> list[str]:
+    """Return the blocks of Python in *page*."""
+    return [block for _, block in BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def section(path: str, name: str) -> str:
+    """Return the section *name* of an example, or all of it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if not name:
+        return text
+    (found,) = re.findall(SECTION.format(name), text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_is_taken_from_an_example(page: Path) -> None:
+    for block in blocks(page):
+        found = INCLUDED.fullmatch(block.strip())
+        assert found is not None, f"this code is in no example:\n{block}"
+        assert section(found[1], found[2] or "").strip()
+
+
+def test_the_blocks_of_the_readme_are_an_example_word_by_word() -> None:
+    (shown,) = blocks(ROOT / "README.md")
+
+    assert shown == section("examples/snippets/hello.py", "hello")
+
+
+def test_every_section_of_a_snippet_is_shown_somewhere() -> None:
+    shown = {found for page in PAGES for found in INCLUDED.findall(page.read_text(encoding="utf-8"))}
+    shown.add(("examples/snippets/hello.py", "hello"))
+    marked = {
+        (f"examples/snippets/{name}", found)
+        for name in SNIPPETS
+        for found in re.findall(r"\[start:(\w+)\]", (EXAMPLES / "snippets" / name).read_text(encoding="utf-8"))
+    }
+    assert marked - shown == set()
+
+
+@pytest.mark.parametrize("page", [*PAGES, *FRONT], ids=lambda page: page.stem)
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:scripts|examples|docs|tests|benchmarks)/[\w./-]*\w", text))
+    linked = {target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target}
+
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    assert [target for target in sorted(linked) if target and not (page.parent / target).exists()] == []
+
+
+def test_the_examples_are_listed() -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+    assert [name for name in [*DEMOS, "demo_notebook.ipynb", "snippets"] if f"]({name})" not in text] == []
+
+
+def test_troubleshooting_has_the_headings_people_search_for() -> None:
+    text = (ROOT / "docs/guides/troubleshooting.md").read_text(encoding="utf-8")
+
+    for words in ("no running event loop", "Connection refused", "Slow with concurrent queries"):
+        assert f"\n## {words}\n" in text
+
+
+def reference() -> dict[str, list[str]]:
+    """Return what the reference has of each public thing: the members it lists, or nothing where it has all."""
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]
+    entry = re.compile(r"^::: ceylon\.(\S+)\n((?: {4}.*\n)*)", re.MULTILINE)
+    entries = [found for page in pages for found in entry.findall(f"{page}\n")]
+    return {
+        path.rpartition(".")[2]: re.findall(r"\w+", "".join(re.findall(r"members: \[(.*)\]", options)))
+        for path, options in entries
+    }
+
+
+def test_the_reference_has_every_public_name() -> None:
+    names = set(ceylon.__all__) - set(errors.__all__)
+
+    assert "errors" in reference()
+    assert names - set(reference()) == set()
+
+
+def test_the_reference_has_every_public_verb() -> None:
+    shown = reference()
+
+    for verb in public_verbs() - {"default_mesh"}:
+        owner, _, name = verb.partition(".")
+        assert owner in shown, f"{owner} is not in the reference"
+        assert not shown[owner] or name in shown[owner], f"{verb} is not in the reference"
+
+
+@pytest.mark.model
+@pytest.mark.process
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_the_snippets_of_a_page_run(name: str) -> None:
+    done = run_example(f"snippets/{name}")
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.strip()

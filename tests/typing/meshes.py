@@ -1,0 +1,73 @@
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+"""What the type checkers know of meshes: adding, opening, looking in; never run."""
+
+from typing import assert_type
+
+import ceylon
+from ceylon import Agent, BlockingMesh, BlockingRef, DeadLetter, Mesh, Ref
+from ceylon.core.ledger import AgentStatistics, MeshStatistics, Reason
+
+
+class Shop(Agent):
+    """Sells tea."""
+
+
+async def a_mesh_is_an_async_context_manager() -> None:
+    async with Mesh("market", max_hops=8) as mesh:
+        assert_type(mesh, Mesh)
+        assert_type(mesh.add(Shop("shop")), Ref)
+        assert_type(mesh.ref("shop"), Ref)
+        assert_type(mesh.blocking, BlockingMesh)
+        assert_type(mesh.add(Shop("kiosk")).blocking, BlockingRef)
+        assert_type(mesh.agent("shop").name, str)
+
+
+async def a_mesh_is_started_and_stopped_by_hand(mesh: Mesh, ref: Ref) -> None:
+    assert_type(await mesh.start(), Mesh)
+    await mesh.wait()
+    await mesh.drain()
+    await mesh.stop("shop")
+    await mesh.stop(ref, at_once=True)
+    await mesh.stop()
+
+
+def a_blocking_mesh_is_a_context_manager() -> None:
+    with BlockingMesh("market", backend="trio") as mesh:
+        assert_type(mesh, BlockingMesh)
+        assert_type(mesh.add(Shop("shop")), BlockingRef)
+        assert_type(mesh.ref("shop"), BlockingRef)
+        mesh.drain()
+        mesh.stop("shop")
+
+
+def a_blocking_mesh_is_started_by_hand(mesh: BlockingMesh) -> None:
+    assert_type(mesh.start(), BlockingMesh)
+    mesh.stop(at_once=True)
+
+
+def both_are_looked_into(mesh: Mesh, blocking: BlockingMesh) -> None:
+    assert_type(mesh.statistics(), MeshStatistics)
+    assert_type(blocking.statistics(), MeshStatistics)
+    assert_type(mesh.statistics().is_balanced, bool)
+    assert_type(mesh.statistics().agents["shop"], AgentStatistics)
+    assert_type(mesh.statistics().agents["shop"].completed, int)
+    assert_type(mesh.dead_letters(), list[DeadLetter])
+    assert_type(blocking.dead_letters(), list[DeadLetter])
+    assert_type(mesh.dead_letters()[0].reason, Reason)
+    assert_type(mesh.agents, list[str])
+    assert_type(blocking.agents, list[str])
+    assert_type(mesh.is_open, bool)
+    assert_type(blocking.is_open, bool)
+    assert_type(mesh.name, str)
+    assert_type(blocking.name, str)
+
+
+def the_process_has_a_mesh() -> None:
+    assert_type(ceylon.default_mesh(), BlockingMesh)
+    assert_type(ceylon.__version__, str)
+
+
+def only_agents_are_added(mesh: Mesh) -> None:
+    mesh.add("shop")  # type: ignore[arg-type]
+    mesh.add(Shop)  # type: ignore[arg-type]
+    BlockingMesh("market", backend="twisted")  # type: ignore[arg-type]
