@@ -186,9 +186,7 @@ async def test_one_conversation_is_serial_and_different_ones_are_not(server: Mod
     assert server.answered == 9
 
 
-async def test_every_answer_of_a_conversation_follows_its_question(
-    server: ModelServer, anyio_backend: str
-) -> None:
+async def test_every_answer_of_a_conversation_follows_its_question(server: ModelServer, anyio_backend: str) -> None:
     agent = llm(server)
     async with Mesh() as mesh:
         mesh.add(agent)

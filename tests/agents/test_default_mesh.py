@@ -328,7 +328,7 @@ def test_at_exit_it_is_too_late_for_a_query(server: ModelServer) -> None:
 def run(program: str, *arguments: str) -> str:
     """Run *program* in an interpreter of its own; return what it says, and fail if it complains."""
     done = subprocess.run(  # noqa: S603 – our own
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), *arguments],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -363,5 +363,5 @@ def test_threads_may_use_it_all_at_once(server: ModelServer) -> None:
 
 
 def test_an_agent_in_no_mesh_has_no_ref_yet() -> None:
-    with pytest.raises(MeshClosedError, match="it is in none"):
+    with pytest.raises(MeshClosedError, match="is in none; add it to one first"):
         _ = plays(name="nowhere").ref

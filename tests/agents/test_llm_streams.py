@@ -119,9 +119,7 @@ async def test_a_stream_that_was_left_has_no_whole_reply(server: ModelServer, an
         await story.result()
 
 
-async def test_a_stream_waits_in_line_without_a_clock_and_takes_a_slot(
-    server: ModelServer, anyio_backend: str
-) -> None:
+async def test_a_stream_waits_in_line_without_a_clock_and_takes_a_slot(server: ModelServer, anyio_backend: str) -> None:
     agent = llm(server, concurrency=1)
     server.hold()
     async with Mesh() as mesh, anyio.create_task_group() as tasks:
@@ -143,9 +141,7 @@ async def test_a_deadline_bounds_the_whole_stream(anyio_backend: str) -> None:
             await agent.stream("a story", timeout=0.05).result()
 
 
-async def test_a_stream_may_be_made_of_an_agent_that_nobody_else_holds(
-    server: ModelServer, anyio_backend: str
-) -> None:
+async def test_a_stream_may_be_made_of_an_agent_that_nobody_else_holds(server: ModelServer, anyio_backend: str) -> None:
     deltas = [delta async for delta in LlmAgent("brief", "ollama::test-model", base_url=server.base_url).stream("hi")]
 
     assert "".join(deltas) == "echo: hi"

@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,6 +62,10 @@ class Task(Protocol):
 
     def is_clean(self) -> bool:
         """Say whether the code that ran in it left neither a cancellation nor a scope behind."""
+        ...
+
+    async def tidy(self) -> None:
+        """Close what the code that ran in it left open, in the task itself."""
         ...
 
     def life(self) -> contextlib.AbstractContextManager[None]:
@@ -169,7 +174,8 @@ class AsyncioDriver:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.thread = threading.get_ident()
-        self.now: Callable[[], float] = loop.time
+        is_plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time  # no uvloop, no virtual clock
+        self.now: Callable[[], float] = time.monotonic if is_plain else loop.time  # the same time, a call less
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
@@ -246,11 +252,12 @@ class AsyncioTask:
         """See `Task`. The scope is there to be compared with: a handler's own, left open, hides it."""
         with anyio.CancelScope() as scope:
             self._state, self._scope = _scope_state(self.task, scope), scope
-            try:
-                yield
-            finally:
-                while self._state.cancel_scope not in {scope, None}:
-                    self._state.cancel_scope.__exit__(None, None, None)
+            yield
+
+    async def tidy(self) -> None:
+        """See `Task`."""
+        while self._state.cancel_scope not in {self._scope, None}:
+            self._state.cancel_scope.__exit__(None, None, None)
 
 
 class _NoState:
@@ -424,8 +431,15 @@ class TrioTask:
         self.task = task
         with sys.modules["trio"].CancelScope() as scope:
             self._scope, self._status = scope, task._cancel_status  # noqa: SLF001 – nothing public tells
-            try:
-                yield
-            finally:
-                while task._cancel_status is not self._status and not task.child_nurseries:  # noqa: SLF001
-                    task._cancel_status._scope.__exit__(None, None, None)  # noqa: SLF001
+            yield
+
+    async def tidy(self) -> None:
+        """See `Task`. A nursery left open is closed as its `async with` would have: children cancelled and awaited."""
+        task: Any = self.task
+        while task._cancel_status is not self._status:  # noqa: SLF001 – nothing public tells
+            scope = task._cancel_status._scope  # noqa: SLF001 – likewise
+            for nursery in task.child_nurseries:
+                if nursery.cancel_scope is scope:
+                    scope.cancel()
+                    await nursery._nested_child_finished(None)  # noqa: SLF001 – likewise
+            scope.__exit__(None, None, None)

@@ -70,7 +70,7 @@ class ParkedCall(Call):
 class AskCall(ParkedCall):
     """An ask, from its first attempt at the mailbox to its reply. It fires when its deadline passes."""
 
-    __slots__ = ("loan", "timeout")
+    __slots__ = ("began", "loan")
 
     def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell") -> None:
         # Written out, not through super(): every ask pays for it.
@@ -82,7 +82,7 @@ class AskCall(ParkedCall):
         self.is_settled = False
         self.envelope = envelope
         self.cell = cell
-        self.timeout = 0.0
+        self.began = 0.0
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the deadline is taken back."""
@@ -103,7 +103,8 @@ class AskCall(ParkedCall):
         """End by the deadline: what still waits expires, what runs is cancelled."""
         if not self.is_settled:
             self._router.withdraw(self.envelope, self.cell, "expired")
-            self.fail(AskTimeoutError(self.envelope.recipient, self.timeout))
+            given = (self.envelope.deadline or self.began) - self.began
+            self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3)))
 
     def cancel(self) -> None:
         """Let go, because the asker has left."""

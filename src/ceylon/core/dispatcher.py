@@ -56,6 +56,7 @@ class Dispatcher:
     def __init__(self, interior: "Interior", driver: "Driver") -> None:
         self._interior = interior
         self._driver = driver
+        self._now = driver.now
         self._router = interior.router
         self._threads = interior.threads
         self._batch = interior.settings.batch_messages
@@ -111,6 +112,7 @@ class Dispatcher:
         try:
             with task.life():
                 await self._serve_all(worker)
+                await task.tidy()
         except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; another worker takes over
             pass
         finally:
@@ -171,7 +173,7 @@ class Dispatcher:
             if envelope is None:
                 return served
             deadline = envelope.deadline
-            if deadline is not None and deadline <= self._driver.now():
+            if deadline is not None and deadline <= self._now():
                 self._expire(cell)
                 continue
             try:
@@ -191,7 +193,7 @@ class Dispatcher:
             self.offer(cell)
         return self._batch
 
-    async def _handle(  # noqa: C901 – as above
+    async def _handle(  # noqa: C901, PLR0912 – as above
         self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
     ) -> bool:
         """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
@@ -223,7 +225,10 @@ class Dispatcher:
             worker.context = None
             if worker.is_given_up:
                 return False
-            self._leave(cell, key)
+            if key is None and cell.slots == 1 and cell.state.handles_mail:
+                cell.running -= 1
+            else:
+                self._leave(cell, key)
             cell.completed += 1
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))

@@ -146,11 +146,13 @@ class Behaviour:
         """Return the same behaviour with every handler changed."""
         self.read(final=True)
         made = copy.copy(self)
-        made.actions = {name: change(handler) for name, handler in self.actions.items()}
-        made._by_type = {accepted: change(handler) for accepted, handler in self._by_type.items()}
-        made._topics = [(pattern, change(handler), accepted) for pattern, handler, accepted in self._topics]
-        made._catch_all = None if self._catch_all is None else change(self._catch_all)
-        made._found = {}
+        vars(made).update(
+            actions={name: change(handler) for name, handler in self.actions.items()},
+            _by_type={accepted: change(handler) for accepted, handler in self._by_type.items()},
+            _topics=[(pattern, change(handler), accepted) for pattern, handler, accepted in self._topics],
+            _catch_all=None if self._catch_all is None else change(self._catch_all),
+            _found={},
+        )
         return made
 
     def find(self, envelope: Envelope) -> Handler:
@@ -159,6 +161,14 @@ class Behaviour:
         Raises:
             Refusal: there is none.
         """
+        if envelope.topic is None:
+            message_type: type[Any] = type(envelope.message)
+            known = self._found.get(message_type)  # an `ActionCall` never is
+            if known is not None:
+                return known
+        return self._search(envelope)
+
+    def _search(self, envelope: Envelope) -> Handler:
         message = envelope.message
         message_type: type[Any] = type(message)
         if message_type is ActionCall:

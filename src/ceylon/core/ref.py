@@ -45,7 +45,7 @@ class AsyncVerbs(abc.ABC):
     @abc.abstractmethod
     def _source(self) -> "Origin | None": ...
 
-    async def tell(self, recipient: "str | Ref", message: Any) -> None:
+    def tell(self, recipient: "str | Ref", message: Any) -> Coroutine[Any, Any, None]:
         """Put *message* into the mailbox of *recipient*; returns when it is there, and waits for no reply.
 
         Raises:
@@ -53,7 +53,7 @@ class AsyncVerbs(abc.ABC):
             UnknownAgentError: nobody has that address.
             MeshClosedError: the mesh is not running.
         """
-        await verbs.tell(self._interior(), self._source(), address_of(recipient), message)
+        return verbs.tell(self._interior(), self._source(), address_of(recipient), message)
 
     def tell_nowait(self, recipient: "str | Ref", message: Any) -> None:
         """Put *message* into the mailbox of *recipient* now; only on the mesh's own loop.
@@ -200,9 +200,10 @@ class Ref(_Handle):
         """Return a ref whose asks, calls and streams take *timeout* seconds unless they say otherwise."""
         return Ref(self._mesh, self.address, Options(timeout=timeout))
 
-    async def tell(self, message: Any) -> None:
+    def tell(self, message: Any) -> Coroutine[Any, Any, None]:
         """Put *message* into the agent's mailbox; see `AsyncVerbs.tell`."""
-        await verbs.tell(self._mesh, verbs.source_in(self._mesh), self.address, message)
+        mesh = self._mesh
+        return verbs.tell(mesh, verbs.source_in(mesh), self.address, message)
 
     def tell_nowait(self, message: Any) -> None:
         """Put *message* into the agent's mailbox now; see `AsyncVerbs.tell_nowait`."""

@@ -51,6 +51,9 @@ class Router:
         self.is_closed = False
         self.on_quiet: Callable[[], None] | None = None
         self._ids = itertools.count(1)
+        self._now = driver.now
+        self._ask_timeout = settings.ask_timeout
+        self._max_hops = settings.max_hops
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -77,11 +80,16 @@ class Router:
             MeshClosedError: likewise, because the mesh is stopping.
         """
         cell = self.cells.get(envelope.recipient)
-        if cell is None or self.is_refusing or envelope.hops > self.settings.max_hops or not cell.state.takes_mail:
+        if cell is None or self.is_refusing or envelope.hops > self._max_hops or not cell.state.takes_mail:
             cell = self._examine(envelope)
-        if len(cell.mail) >= cell.capacity or cell.parked:
+        mail = cell.mail
+        if len(mail) >= cell.capacity or cell.parked:
             return cell
-        cell.put(envelope)
+        if mail:  # `Cell.put`, a call less
+            mail.append(envelope)
+            cell.accepted += 1
+        else:
+            cell.put(envelope)
         self.open_envelopes += 1
         if not cell.is_listed:
             self.dispatcher.offer(cell)
@@ -194,13 +202,12 @@ class Router:
                 return
             timeout = call.cell.options.ask_timeout
             if timeout is None:
-                timeout = self.settings.ask_timeout
-        now = self.driver.now()
-        deadline = inherited if timeout is None else now + timeout
-        if inherited is not None and deadline is not None:
-            deadline = min(deadline, inherited)
+                timeout = self._ask_timeout
+        call.began = self._now()
+        deadline = inherited if timeout is None else call.began + timeout
+        if deadline is not None and inherited is not None and deadline > inherited:
+            deadline = inherited
         call.envelope.deadline = deadline
-        call.timeout = round(max(deadline - now, 0.0), 3) if deadline is not None else 0.0
 
     def _lender(self, envelope: Envelope, cell: "Cell") -> int:
         """Refuse an ask that would wait for its own asker, or return the id of the envelope whose handler lends a slot.

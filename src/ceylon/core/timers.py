@@ -1,4 +1,4 @@
-"""One heap of timers for a whole mesh: a deadline costs a push, not a task, a scope or a loop handle."""
+"""One heap of timers for a whole mesh: a deadline costs a dictionary entry, not a task, a scope or a loop handle."""
 
 import heapq
 import itertools
@@ -9,7 +9,7 @@ from ceylon.core.backend import Driver
 
 __all__ = ["Timer", "Timers"]
 
-_SWEEP_FROM: Final = 1_024  # fewer dead entries than this are not worth sweeping
+_SWEEP_FROM: Final = 64  # fewer dead entries than this are not worth sweeping; each keeps an ask and its message alive
 
 
 class Timer:
@@ -28,15 +28,17 @@ class Timer:
 
 
 class Timers:
-    """The heap. Cancelled timers stay until their time or until they are the majority, then they are swept.
+    """New timers stand in a dictionary, from which a cancelled one just goes: most asks are answered long before.
 
-    The loop itself holds one handle, for the earliest entry.
+    When the first of them would be due, those still there move to the heap. Timers cancelled in the heap stay until
+    their time or until they are the majority, then they are swept. The loop itself holds one handle.
     """
 
-    __slots__ = ("_armed", "_armed_at", "_driver", "_heap", "_sequence", "_stale")
+    __slots__ = ("_armed", "_armed_at", "_driver", "_heap", "_new", "_sequence", "_stale")
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._new: dict[Timer, float] = {}
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = itertools.count()
         self._stale = 0
@@ -45,12 +47,12 @@ class Timers:
 
     def __len__(self) -> int:
         """Count the timers that will fire."""
-        return len(self._heap) - self._stale
+        return len(self._new) + len(self._heap) - self._stale
 
     def add(self, when: float, timer: Timer) -> None:
         """Fire *timer* at *when* on the loop's clock."""
         timer.is_armed = True
-        heapq.heappush(self._heap, (when, next(self._sequence), timer))
+        self._new[timer] = when
         if when < self._armed_at:
             self._arm(when)
 
@@ -59,17 +61,22 @@ class Timers:
         if not timer.is_armed:
             return
         timer.is_armed = False
-        self._stale += 1
-        if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].is_armed]
-            heapq.heapify(self._heap)
-            self._stale = 0
+        if self._new.pop(timer, None) is None:
+            self._stale += 1
+            if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
+                self._sweep()
+
+    def _sweep(self) -> None:
+        self._heap = [entry for entry in self._heap if entry[2].is_armed]
+        heapq.heapify(self._heap)
+        self._stale = 0
 
     def close(self) -> None:
         """Fire nothing any more."""
         if self._armed is not None:
             self._armed()
         self._armed, self._armed_at = None, float("-inf")
+        self._new.clear()
         self._heap.clear()
         self._stale = 0
 
@@ -82,6 +89,7 @@ class Timers:
         """Fire what is due, then arm for what is next."""
         self._armed, self._armed_at = None, float("inf")
         now = self._driver.now()
+        self._settle()
         while self._heap:
             when, _, timer = self._heap[0]
             if not timer.is_armed:
@@ -95,3 +103,9 @@ class Timers:
                 break
         if self._heap and self._heap[0][0] < self._armed_at:
             self._arm(self._heap[0][0])
+
+    def _settle(self) -> None:
+        """Move the new timers to the heap."""
+        for timer, when in self._new.items():
+            heapq.heappush(self._heap, (when, next(self._sequence), timer))
+        self._new.clear()
