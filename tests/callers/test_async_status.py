@@ -50,6 +50,13 @@ def test_every_cell_names_a_test(status: Status) -> None:
     assert status.bare == []
 
 
+def test_every_example_has_a_row(status: Status) -> None:
+    rows = " ".join(proof.row for proof in status.proofs)
+    examples = [path.name for path in (ROOT / "examples").iterdir() if path.suffix in {".ipynb", ".py"}]
+
+    assert [name for name in examples if f"(examples/{name})" not in rows] == []
+
+
 @pytest.mark.process
 def test_every_named_test_exists(status: Status) -> None:
     paths = sorted({proof.path for proof in status.proofs})

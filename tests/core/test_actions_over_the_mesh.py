@@ -235,7 +235,7 @@ async def test_an_action_that_raises_is_a_handler_error_that_names_it(mesh: Mesh
 
 async def test_a_call_ends_at_the_deadline_of_its_ref(mesh: Mesh, shop: Shop) -> None:
     with pytest.raises(AskTimeoutError):
-        await shop.ref.using(timeout=0.05).call("wait")
+        await shop.ref.using(timeout=0.2).call("wait")
     await mesh.drain()
 
     assert mesh.statistics().agents["shop"].cancelled == 1
@@ -248,7 +248,7 @@ async def test_a_call_inherits_the_deadline_of_its_caller(mesh: Mesh, shop: Shop
             return await context.call("shop", "wait")
 
     with pytest.raises(AskTimeoutError):
-        await mesh.add(Caller("caller")).ask("go", timeout=0.05)
+        await mesh.add(Caller("caller")).ask("go", timeout=0.2)
     await mesh.drain()
 
     assert mesh.statistics().agents["shop"].cancelled == 1

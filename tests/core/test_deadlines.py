@@ -160,7 +160,7 @@ async def test_an_async_handler_is_cancelled_at_the_deadline_and_counted_so(mesh
     ref = mesh.add(held)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.05)
+        await ref.ask("tea", timeout=0.2)
     await until(lambda: held.cancelled == ["tea"])
     await mesh.drain()
 
@@ -173,7 +173,7 @@ async def test_the_next_message_is_handled_after_one_was_cancelled(mesh: Mesh) -
     ref = mesh.add(held)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.02)
+        await ref.ask("tea", timeout=0.2)
     held.gate.set()
 
     assert await ref.ask("coffee", timeout=5) == "coffee"
@@ -186,7 +186,7 @@ async def test_what_expires_in_the_mailbox_is_never_handled(mesh: Mesh) -> None:
     await ref.tell("first")
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("late", timeout=0.05)
+        await ref.ask("late", timeout=0.2)
     held.gate.set()
     await mesh.drain()
 
@@ -201,7 +201,7 @@ async def test_what_expires_before_a_busy_thread_is_never_handled(mesh: Mesh) ->
     await until(lambda: held.begun)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("late", timeout=0.05)
+        await ref.ask("late", timeout=0.2)
     held.gate.set()
     await mesh.drain()
 
@@ -217,7 +217,7 @@ async def test_messages_behind_an_expired_one_are_handled_in_order(mesh: Mesh) -
 
         async def ask() -> None:
             with pytest.raises(AskTimeoutError):
-                await ref.ask(2, timeout=0.05)
+                await ref.ask(2, timeout=0.2)
 
         tasks.start_soon(ask)
         await until(lambda: mesh.statistics().agents["held"].pending == 2)
@@ -252,7 +252,7 @@ async def test_a_shielded_handler_runs_to_its_end(mesh: Mesh) -> None:
     ref = mesh.add(careful)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.05)
+        await ref.ask("tea", timeout=0.2)
     assert careful.cancelled == []
     careful.gate.set()
     await mesh.drain()
@@ -268,7 +268,7 @@ async def test_a_plain_handler_runs_to_its_end_in_its_thread(mesh: Mesh) -> None
     ref = mesh.add(held)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.05)
+        await ref.ask("tea", timeout=0.2)
     held.gate.set()
     await mesh.drain()
 
@@ -281,7 +281,7 @@ async def test_a_late_reply_is_dropped_and_counted(mesh: Mesh) -> None:
     ref = mesh.add(held)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.05)
+        await ref.ask("tea", timeout=0.2)
     held.gate.set()
     await mesh.drain()
 
@@ -293,7 +293,7 @@ async def test_a_timeout_further_in_passes_through_unwrapped(mesh: Mesh) -> None
     mesh.add(Relay("second"))
 
     with pytest.raises(AskTimeoutError) as caught:
-        await mesh.add(Relay("first")).ask(Ask(("second", "held"), "tea", timeout=0.05))
+        await mesh.add(Relay("first")).ask(Ask(("second", "held"), "tea", timeout=0.2))
 
     assert caught.value.address in {"second", "held"}
 
@@ -304,7 +304,7 @@ async def test_every_handler_of_a_chain_is_cancelled_when_the_outermost_asker_gi
     mesh.add(Relay("second"))
 
     with pytest.raises(AskTimeoutError):
-        await mesh.add(Relay("first")).ask(Ask(("second", "held"), "tea"), timeout=0.05)
+        await mesh.add(Relay("first")).ask(Ask(("second", "held"), "tea"), timeout=0.2)
     await mesh.drain()
 
     agents = mesh.statistics().agents
@@ -317,7 +317,7 @@ async def test_a_handler_may_take_another_way_when_an_ask_of_its_own_times_out(m
     class Patient(Agent):
         async def on_message(self, message: Any, context: Context) -> Any:
             try:
-                return await context.ask("held", message, timeout=0.02)
+                return await context.ask("held", message, timeout=0.2)
             except AskTimeoutError:
                 return await context.ask("echo", "instead")
 
@@ -331,7 +331,7 @@ async def test_a_blocking_ask_times_out_too(mesh: Mesh) -> None:
     class Patient(Agent):
         def on_message(self, message: Any, context: BlockingContext) -> Any:
             try:
-                return context.ask("held", message, timeout=0.02)
+                return context.ask("held", message, timeout=0.2)
             except AskTimeoutError:
                 return "gave up"
 
@@ -354,7 +354,7 @@ async def test_a_given_timeout_ends_a_stream_that_still_flows(mesh: Mesh) -> Non
     taken = []
 
     with pytest.raises(AskTimeoutError):
-        async for part in ref.stream("tea", timeout=0.1):
+        async for part in ref.stream("tea", timeout=0.2):
             taken.append(part)  # noqa: PERF401 – the parts before the error are the point
 
     assert taken
@@ -383,7 +383,7 @@ async def test_a_handler_that_answers_its_cancellation_with_a_value_is_late(mesh
     ref = mesh.add(stubborn)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask(Nap(), timeout=0.02)
+        await ref.ask(Nap(), timeout=0.2)
     await mesh.drain()
 
     statistics = mesh.statistics()
@@ -400,7 +400,7 @@ async def test_a_handlers_error_after_the_deadline_is_counted_and_does_not_reach
     ref = mesh.add(clumsy)
 
     with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.02)
+        await ref.ask("tea", timeout=0.2)
     clumsy.gate.set()
     await mesh.drain()
 

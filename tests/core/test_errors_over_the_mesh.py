@@ -448,7 +448,7 @@ async def test_an_ask_back_of_one_who_has_given_up_is_no_circle(mesh: Mesh) -> N
         @on
         async def go(self, message: str, context: Context) -> str:
             try:
-                await context.ask("b", message, timeout=0.02)
+                await context.ask("b", message, timeout=0.2)
             except AskTimeoutError:
                 self.gave_up.set()
             return "gave up"

@@ -111,10 +111,11 @@ async def test_sync_hooks_run_in_a_thread_and_async_ones_on_the_loop(mesh: Mesh)
     diary: list[Any] = []
     ref = mesh.add(Placed("agent", diary))
 
+    await ref.ask("hello")
     await mesh.stop(ref)
 
     assert diary[0] is threading.current_thread()
-    assert diary[1].startswith("ceylon test ")
+    assert diary[2].startswith("ceylon test ")
 
 
 async def test_agents_stop_in_the_reverse_order_of_their_coming() -> None:
@@ -439,6 +440,17 @@ async def test_an_agent_stopped_while_it_starts_tells_its_askers(mesh: Mesh) -> 
 
     assert len(errors) == 1
     assert mesh.statistics().dead_letters == {"stopped": 1}
+
+
+@pytest.mark.parametrize("kind", [BareAsyncHooks, BareSyncHooks, Noting])
+async def test_an_agent_may_be_stopped_as_soon_as_it_is_added(kind: type[Noting], mesh: Mesh) -> None:
+    ref = mesh.add(kind("agent", []))
+
+    with anyio.fail_after(DEADLINE):
+        await mesh.stop(ref)
+
+    assert mesh.agents == []
+    assert await mesh.add(Noting("agent", [])).ask("a namesake") == "a namesake"
 
 
 class StuckStart(Noting):

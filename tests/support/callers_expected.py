@@ -2,21 +2,10 @@
 
 from typing import Any, Final
 
-__all__ = ["EXPECTED", "MATRIX"]
+__all__ = ["EXPECTED"]
 
 STORY: Final = ["one", "two", "three"]
 ECHOES: Final = ["echo: one", "echo: two"]
-
-MATRIX: Final = (
-    "agent.send_message",
-    "agent.send_message_async",
-    "agent.stream",
-    "mesh.ask_of_a_sync_handler",
-    "mesh.ask",
-    "mesh.call",
-    "mesh.publish",
-)
-"""The verbs that every caller there is has to be able to use."""
 
 EXPECTED: Final[dict[str, Any]] = {
     "mesh.add": 0,

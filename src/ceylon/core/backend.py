@@ -72,6 +72,14 @@ class Task(Protocol):
         """Return what the task lives in from its first step to its last; leaving it closes scopes left open."""
         ...
 
+    def is_ended_by_loop(self) -> bool:
+        """Say whether the loop is ending; only of a task that runs no users' code and that nobody else cancels."""
+        ...
+
+    def disown(self) -> None:
+        """Let the loop end without waiting for the task, where that can be: it ignores its cancellation."""
+        ...
+
 
 class Driver(Protocol):
     """One event loop, as the mesh uses it."""
@@ -93,6 +101,10 @@ class Driver(Protocol):
 
     def now_anywhere(self) -> float:
         """Return the same time from any thread."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Say whether the loop will never run anything again; from any thread."""
         ...
 
     @property
@@ -185,6 +197,10 @@ class AsyncioDriver:
         """See `Driver`."""
         return self.now()
 
+    def has_ended(self) -> bool:
+        """See `Driver`."""
+        return self._loop.is_closed()
+
     def call_threadsafe(self, callback: Callable[[], None]) -> None:
         """See `Driver`."""
         self._loop.call_soon_threadsafe(callback)
@@ -230,16 +246,29 @@ class AsyncioDriver:
 class AsyncioTask:
     """A task of the mesh on asyncio."""
 
-    __slots__ = ("_scope", "_state", "task")
+    __slots__ = ("_is_doomed", "_scope", "_state", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None]
+        self._is_doomed = False  # cancelled before its first step
         self._state: Any = None
         self._scope: Any = None
 
     def cancel(self) -> None:
-        """See `Task`."""
-        self.task.cancel()
+        """See `Task`. asyncio would drop a task without a first step, and everything in its `finally`."""
+        if self._state is None:
+            self._is_doomed = True
+        else:
+            self.task.cancel()
+
+    def is_ended_by_loop(self) -> bool:
+        """See `Task`. Whoever ends a loop cancels all of its tasks before any of them runs again."""
+        return bool(self.task.cancelling()) or self.task.done()
+
+    def disown(self) -> None:
+        """See `Task`: `asyncio.run` waits for every task it knows."""
+        asyncio._unregister_task(self.task)  # noqa: SLF001 – documented under "Extending asyncio"
+        self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 – as `asyncio.gather` does
 
     def is_clean(self) -> bool:
         """See `Task`."""
@@ -252,6 +281,8 @@ class AsyncioTask:
         """See `Task`. The scope is there to be compared with: a handler's own, left open, hides it."""
         with anyio.CancelScope() as scope:
             self._state, self._scope = _scope_state(self.task, scope), scope
+            if self._is_doomed:
+                self.task.cancel()
             yield
 
     async def tidy(self) -> None:
@@ -343,6 +374,14 @@ class TrioDriver:
         """See `Driver`. trio's clock is an object that any thread may ask, once the run has started it."""
         return self._clock.current_time()
 
+    def has_ended(self) -> bool:
+        """See `Driver`. Asking is harmless: the loop does nothing when it hears of it."""
+        try:
+            self._token.run_sync_soon(_do_nothing, idempotent=True)
+        except RuntimeError:  # trio's RunFinishedError is one
+            return True
+        return False
+
     def call_soon(self, callback: Callable[[], None]) -> None:
         """See `Driver`. A task runs the callbacks, so each runs in a later step of the loop than this one."""
         self._soon.append(callback)
@@ -417,7 +456,16 @@ class TrioTask:
 
     def cancel(self) -> None:
         """See `Task`. trio's cancellations are for good, so the task ends soon after."""
+        if self._scope is None:  # it has not made its first step
+            self._scope = sys.modules["trio"].CancelScope()
         self._scope.cancel()
+
+    def is_ended_by_loop(self) -> bool:
+        """See `Task`."""
+        return self._status is not None and bool(self._status.effectively_cancelled)
+
+    def disown(self) -> None:
+        """See `Task`: trio ends with its last task, and there is no way round."""
 
     def is_clean(self) -> bool:
         """See `Task`."""
@@ -429,8 +477,10 @@ class TrioTask:
         """See `Task`."""
         task: Any = self.task if hasattr(self, "task") else sys.modules["trio"].lowlevel.current_task()
         self.task = task
-        with sys.modules["trio"].CancelScope() as scope:
-            self._scope, self._status = scope, task._cancel_status  # noqa: SLF001 – nothing public tells
+        if self._scope is None:
+            self._scope = sys.modules["trio"].CancelScope()
+        with self._scope:
+            self._status = task._cancel_status  # noqa: SLF001 – nothing public tells
             yield
 
     async def tidy(self) -> None:
@@ -443,3 +493,7 @@ class TrioTask:
                     scope.cancel()
                     await nursery._nested_child_finished(None)  # noqa: SLF001 – likewise
             scope.__exit__(None, None, None)
+
+
+def _do_nothing() -> None:
+    """Serve as a question whether the loop still runs."""

@@ -1,8 +1,10 @@
 """What an agent owns besides its mailbox: hooks under way, a lifespan, timers, background tasks."""
 
+import contextlib
 import contextvars
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import Context
@@ -11,7 +13,7 @@ from ceylon.core.invocation import call_as
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
-from ceylon.errors import CeylonError, DefinitionError
+from ceylon.errors import ArgumentError, CeylonError, DefinitionError, StrayCancellationError
 from ceylon.messages import TELL
 
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
-__all__ = ["Belongings", "TimerHandle"]
+__all__ = ["Belongings", "OwnTask", "TimerHandle"]
 
-_own_task: contextvars.ContextVar["Task | None"] = contextvars.ContextVar("ceylon_own_task", default=None)
+_own_task: contextvars.ContextVar["OwnTask | None"] = contextvars.ContextVar("ceylon_own_task", default=None)
 
 
 class Repeated(Timer):
@@ -58,55 +60,66 @@ class TimerHandle:
             self._interior.gateway.post_quietly(lambda: self._interior.belongings.cancel_timer(self._cell, self._timer))
 
 
+class OwnTask:
+    """A task of an agent's: `ended` is raised when it is over, and `error` is then what it ended by."""
+
+    __slots__ = ("ended", "error", "is_cancelling", "task")
+
+    task: "Task"
+
+    def __init__(self, ended: Signal) -> None:
+        self.ended = ended
+        self.error: BaseException | None = None
+        self.is_cancelling = False  # by the mesh: a cancellation from elsewhere is a failure
+
+    def cancel(self) -> None:
+        """End it."""
+        if not self.ended.is_raised:
+            self.is_cancelling = True
+            self.task.cancel()
+
+
 class Lifespan:
     """An agent's `lifespan` in a task of its own, because scopes must be left by the task that entered them."""
 
-    def __init__(self, interior: "Interior", cell: "Cell", context: Context) -> None:
-        self._interior = interior
+    def __init__(self, belongings: "Belongings", interior: "Interior", cell: "Cell") -> None:
+        self._belongings = belongings
         self._cell = cell
-        self._context = context
         self._is_entered = Signal(interior.driver)
         self._may_leave = Signal(interior.driver)
-        self._is_left = Signal(interior.driver)
-        self._error: BaseException | None = None
-        self._task: Task | None = None
+        self._has_yielded = False
+        self.task: OwnTask | None = None
 
-    async def enter(self) -> None:
-        """Run the lifespan up to its `yield`; raise what it raises."""
-        self._task = self._interior.driver.spawn(self._run, f"ceylon {self._cell.address} lifespan")
+    async def enter(self) -> BaseException | None:
+        """Run the lifespan up to its `yield`; return what it raises."""
+        self.task = self._belongings.spawn(self._cell, self._run, "lifespan")
+        self.task.ended.also(self._ended)
         await self._is_entered.wait()
-        if self._error is not None:
-            raise self._error
+        return self.task.error
 
-    async def leave(self) -> None:
-        """Run the rest of it, within the grace given to agents that stop."""
+    async def leave(self, patience: float) -> None:
+        """Run the rest of it."""
         self._may_leave.set()
-        timer = Timer(lambda: self._task.cancel() if self._task is not None else None)
-        self._interior.timers.add(self._interior.driver.now() + self._interior.settings.stop_grace, timer)
-        await self._is_left.wait()
-        self._interior.timers.cancel(timer)
+        if self.task is not None:
+            await self._belongings.wait_or_end(self._cell, self.task, "lifespan", patience)
 
-    async def _run(self, task: "Task") -> None:
-        hook = self._cell.agent.hook("lifespan")
-        try:
-            with task.life():
-                current.set(self._context)
-                steps = hook(self._context) if hook is not None else None
-                if not inspect.isasyncgen(steps):
-                    message = f"{type(self._cell.agent).__name__}.lifespan must be `async def` with one `yield`"
-                    raise DefinitionError(message)  # noqa: TRY301 – carried to whoever starts the agent
-                await anext(steps, None)
-                self._is_entered.set()
-                await self._may_leave.wait()
-                await anext(steps, None)
-                await steps.aclose()
-        except BaseException as error:  # noqa: BLE001 – told to whoever starts the agent, or logged
-            self._error = error
-            if self._is_entered.is_raised:
-                logger().error("lifespan_failed", agent=self._cell.address, exc_info=error)
-        finally:
+    def _ended(self) -> None:
+        self._is_entered.set()
+        if self._has_yielded and self.task is not None and self.task.error is not None:
+            logger().error("lifespan_failed", agent=self._cell.address, exc_info=self.task.error)
+
+    async def _run(self, cell: "Cell") -> None:
+        hook = cell.agent.hook("lifespan")
+        context = self._belongings.context_for(cell)
+        current.set(context)
+        steps = hook(context) if hook is not None else None
+        if not inspect.isasyncgen(steps):
+            message = f"{type(cell.agent).__name__}.lifespan must be `async def` with one `yield`"
+            raise DefinitionError(message)
+        async with contextlib.asynccontextmanager(lambda: steps)():
+            self._has_yielded = True
             self._is_entered.set()
-            self._is_left.set()
+            await self._may_leave.wait()
 
 
 class Belongings:
@@ -115,48 +128,69 @@ class Belongings:
     def __init__(self, interior: "Interior") -> None:
         self._interior = interior
 
-    # -- hooks ---------------------------------------------------------------------------------------------------------
-
-    async def call_hook(self, cell: "Cell", name: str, *arguments: Any) -> None:
-        """Run a hook, on the loop if it is async, else in a thread."""
-        hook = cell.agent.hook(name)
-        if hook is None:
-            return
-        context = self._context(cell)
-        takes = len(inspect.signature(hook).parameters)
-        if inspect.iscoroutinefunction(hook):
-            token = current.set(context)
-            try:
-                await hook(*(*arguments, context)[:takes])
-            finally:
-                current.reset(token)
-        else:
-            blocking = self._interior.threads.context_for(context)
-            given = (*arguments, blocking)[:takes]
-            await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
-
-    def _context(self, cell: "Cell") -> Context:
+    def context_for(self, cell: "Cell") -> Context:
         """Return a context for code that handles no message; what it sends is nobody's ask."""
         envelope = self._interior.router.envelope(TELL, None, cell.address, None)
         return Context(self._interior, cell, envelope)
 
-    async def enter_lifespan(self, cell: "Cell") -> None:
-        """Start the agent's lifespan and wait until it has yielded."""
-        lifespan = Lifespan(self._interior, cell, self._context(cell))
-        await lifespan.enter()
-        cell.have_life().lifespan = lifespan
+    # -- hooks ---------------------------------------------------------------------------------------------------------
 
-    async def leave_lifespan(self, cell: "Cell") -> None:
+    async def run_hook(
+        self, cell: "Cell", name: str, *arguments: Any, patience: float | None = None
+    ) -> BaseException | None:
+        """Run a hook if the agent has it, on the loop if it is async, else in a thread; return what it raises.
+
+        It runs in a task of its own, so that one which hangs, or cancels itself, or leaves a scope open, spoils nothing
+        but itself; after *patience* seconds it is cancelled.
+        """
+        hook = cell.agent.hook(name)
+        if hook is None:
+            return None
+        takes = len(inspect.signature(hook).parameters)
+
+        async def run(_: "Cell") -> None:
+            context = self.context_for(cell)
+            current.set(context)
+            if inspect.iscoroutinefunction(hook):
+                await hook(*(*arguments, context)[:takes])
+            else:
+                blocking = self._interior.threads.context_for(context)
+                given = (*arguments, blocking)[:takes]
+                await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
+
+        own = self.spawn(cell, run, name)
+        await self.wait_or_end(cell, own, name, patience)
+        if isinstance(own.error, KeyboardInterrupt):
+            self._interior.interrupt()
+        return own.error
+
+    async def enter_lifespan(self, cell: "Cell") -> BaseException | None:
+        """Start the agent's lifespan, if it has one, and wait until it has yielded; return what it raises."""
+        if cell.agent.hook("lifespan") is None:
+            return None
+        lifespan = Lifespan(self, self._interior, cell)
+        cell.have_life().lifespan = lifespan
+        error = await lifespan.enter()
+        if error is not None:
+            cell.have_life().lifespan = None
+        return error
+
+    async def leave_lifespan(self, cell: "Cell", patience: float) -> None:
         """End the agent's lifespan, if it has one."""
         life = cell.life
         if life is not None and life.lifespan is not None:
             lifespan, life.lifespan = life.lifespan, None
-            await lifespan.leave()
+            await lifespan.leave(patience)
 
     # -- timers --------------------------------------------------------------------------------------------------------
 
     def after(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
-        """Tell *cell* *message* in *seconds*."""
+        """Tell *cell* *message* in *seconds*.
+
+        Raises:
+            ArgumentError: no such time: negative, infinite, or not a number.
+        """
+        _check_time(seconds, again=False)
         timers = cell.have_life().timers
 
         def fire() -> None:
@@ -169,7 +203,12 @@ class Belongings:
         return TimerHandle(self._interior, cell, timer)
 
     def every(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
-        """Tell *cell* *message* every *seconds*; a tick that finds no room is a dead letter."""
+        """Tell *cell* *message* every *seconds*; a tick that finds no room is a dead letter.
+
+        Raises:
+            ArgumentError: as for `after`, and 0.
+        """
+        _check_time(seconds, again=True)
         timer = Repeated(cell, seconds, message, self._tick)
         cell.have_life().timers.add(timer)
         self._interior.timers.add(self._interior.driver.now() + seconds, timer)
@@ -209,37 +248,101 @@ class Belongings:
         if not inspect.iscoroutinefunction(function):
             message = f"start_soon takes an async function, not {function!r}; a plain one belongs in a handler"
             raise DefinitionError(message)
-        context = self._context(cell)
 
         async def run(_: "Cell") -> None:
-            current.set(context)
-            try:
-                await function(*arguments)
-            except Exception as error:  # noqa: BLE001 – nobody awaits it
-                logger().error("background_failed", agent=cell.address, exc_info=error)
+            current.set(self.context_for(cell))
+            await function(*arguments)
 
-        self.spawn(cell, run, "background")
+        own = self.spawn(cell, run, "background")
+        own.ended.also(lambda: self._background_ended(cell, own))
 
-    def spawn(self, cell: "Cell", function: Callable[["Cell"], Any], name: str) -> None:
+    def _background_ended(self, cell: "Cell", own: OwnTask) -> None:
+        if isinstance(own.error, KeyboardInterrupt):
+            self._interior.interrupt()
+        elif own.error is not None:  # nobody awaits it
+            logger().error("background_failed", agent=cell.address, exc_info=own.error)
+
+    def spawn(self, cell: "Cell", function: Callable[["Cell"], Awaitable[None]], name: str) -> OwnTask:
         """Run ``function(cell)`` in a task that the agent owns."""
-        life = cell.have_life()
+        own = OwnTask(Signal(self._interior.driver))
+        tasks = cell.have_life().tasks
 
         async def run(task: "Task") -> None:
-            _own_task.set(task)
+            _own_task.set(own)
             try:
                 with task.life():
-                    await function(cell)
-            except BaseException:  # noqa: BLE001, S110 – cancelled by its agent's end, or it has logged its error
+                    try:
+                        await function(cell)
+                    except BaseException as error:  # noqa: BLE001 – kept for whoever waits; it must not reach the loop
+                        own.error = self._judge(cell, own, error)
+                    await task.tidy()
+            except BaseException:  # noqa: BLE001, S110 – a scope was left in disorder; the task ends here anyway
                 pass
             finally:
-                life.tasks.discard(task)
+                tasks.discard(own)
+                own.ended.set()
                 self._interior.lifecycle.changed(cell)
 
-        life.tasks.add(self._interior.driver.spawn(run, f"ceylon {cell.address} {name}"))
+        tasks.add(own)
+        own.task = self._interior.driver.spawn(run, f"ceylon {cell.address} {name}")
+        return own
 
-    def cancel_tasks(self, cell: "Cell") -> None:
-        """Cancel the agent's tasks, but for the one that runs here."""
-        mine = _own_task.get()
-        for task in list(cell.life.tasks) if cell.life is not None else ():
-            if task is not mine:
-                task.cancel()
+    def _judge(self, cell: "Cell", own: OwnTask, error: BaseException) -> BaseException | None:
+        """Return what *error* means: a cancellation is the mesh's only if the mesh, or its loop's end, asked for it."""
+        if not isinstance(error, self._interior.driver.cancellation):
+            return error
+        self._interior.close_if_loop_ends()
+        if own.is_cancelling or not self._interior.is_open:
+            return None
+        stray = StrayCancellationError(cell.address)
+        stray.__cause__ = error
+        return stray
+
+    async def wait_or_end(self, cell: "Cell", own: OwnTask, name: str, patience: float | None) -> None:
+        """Wait for *own*; after *patience* seconds cancel it, and after as many again leave it alone."""
+        try:
+            await self._wait(own, patience)
+        except BaseException:  # whoever waits is cancelled, and so is what he waits for
+            own.cancel()
+            raise
+        if not own.ended.is_raised:
+            own.cancel()
+            await self._wait_or_disown(cell, own, name, patience)
+
+    async def end_tasks(self, cell: "Cell", patience: float) -> None:
+        """Cancel the agent's tasks, but for the one that runs here and the lifespan's, and wait for their ends."""
+        life = cell.life
+        if life is None:
+            return
+        spared = {_own_task.get(), life.lifespan.task if life.lifespan is not None else None}
+        others = [own for own in life.tasks if own not in spared]
+        for own in others:
+            own.cancel()
+        for own in others:
+            await self._wait_or_disown(cell, own, "background", patience)
+
+    async def _wait_or_disown(self, cell: "Cell", own: OwnTask, name: str, patience: float | None) -> None:
+        await self._wait(own, patience)
+        if not own.ended.is_raised:
+            own.task.disown()
+            logger().error("task_abandoned", agent=cell.address, task=name)
+
+    async def _wait(self, own: OwnTask, patience: float | None) -> None:
+        if patience is None:
+            await own.ended.wait()
+            return
+        is_over = Signal(self._interior.driver)
+        own.ended.also(is_over.set)
+        timer = Timer(is_over.set)
+        self._interior.timers.add(self._interior.driver.now() + patience, timer)
+        try:
+            await is_over.wait()
+        finally:
+            self._interior.timers.cancel(timer)
+
+
+def _check_time(seconds: float, *, again: bool) -> None:
+    """Raise `ArgumentError` unless one can wait so long, *again* and again."""
+    if not 0 <= seconds < math.inf or (again and not seconds):
+        message = f"{seconds!r} is no time to wait; give seconds: a finite number, and more than 0 for `every`"
+        raise ArgumentError(message)

@@ -3,6 +3,7 @@
 The dispatcher and the thread pool move envelopes through it; the agent itself knows nothing of it.
 """
 
+import contextlib
 import enum
 from collections import deque
 from typing import TYPE_CHECKING
@@ -13,8 +14,7 @@ from ceylon.messages import Envelope
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from ceylon.core.backend import Task
-    from ceylon.core.belongings import Lifespan
+    from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
     from ceylon.core.handlers import Behaviour
     from ceylon.core.ports import AgentLike, AgentOptions
@@ -195,8 +195,11 @@ class Cell:
         """Count the envelopes in the mailbox and in running handlers."""
         if not self.leases:
             return len(self.mail) + self.running
-        held = sum(lease.count_held() for lease in self.leases)
-        return len(self.mail) + self.running - len(self.leases) + held
+        with contextlib.ExitStack() as still:  # no thread takes an envelope between the two counts
+            for lease in self.leases:
+                still.enter_context(lease.lock)
+            held = sum(lease.held for lease in self.leases)
+            return len(self.mail) + self.running - len(self.leases) + held
 
     def statistics(self) -> AgentStatistics:
         """Return the counters as they are now."""
@@ -220,7 +223,7 @@ class Life:
     __slots__ = ("changed", "failures", "lifespan", "start_error", "tasks", "timers")
 
     def __init__(self) -> None:
-        self.tasks: set[Task] = set()
+        self.tasks: set[OwnTask] = set()
         self.timers: set[Timer] = set()
         self.failures: deque[float] = deque()
         self.lifespan: Lifespan | None = None

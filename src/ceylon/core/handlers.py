@@ -162,7 +162,7 @@ class Behaviour:
             Refusal: there is none.
         """
         if envelope.topic is None:
-            message_type: type[Any] = type(envelope.message)
+            message_type: type[Any] = envelope.message.__class__
             known = self._found.get(message_type)  # an `ActionCall` never is
             if known is not None:
                 return known
@@ -170,7 +170,7 @@ class Behaviour:
 
     def _search(self, envelope: Envelope) -> Handler:
         message = envelope.message
-        message_type: type[Any] = type(message)
+        message_type: type[Any] = message.__class__
         if message_type is ActionCall:
             return self._find_action(envelope.recipient, message.action)
         if envelope.topic is not None:

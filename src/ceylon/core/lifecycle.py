@@ -3,6 +3,7 @@
 What takes time runs in a task of its own for as long as it takes; an agent that is merely there has none.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Lifecycle"]
 
 _HOOKS = ("on_start", "lifespan")
+_BETWEEN = frozenset({State.STARTING, State.RESTARTING})
 
 
 class Lifecycle:
@@ -35,7 +37,7 @@ class Lifecycle:
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
         if any(cell.agent.hook(name) is not None for name in _HOOKS):
-            self._interior.belongings.spawn(cell, self._start, "start")
+            self._undertake(cell, lambda it: self._begin(it, None), "start")
         else:
             self._run(cell)
 
@@ -45,38 +47,60 @@ class Lifecycle:
         if cell.mail:
             self._interior.dispatcher.offer(cell)
 
-    async def _start(self, cell: Cell) -> None:
-        """Run the start hooks; a failing one is tried again by the rule for restarts."""
-        while True:
-            try:
-                await self._enter(cell)
-            except Exception as error:  # noqa: BLE001 – a hook's failure is the supervisor's affair
-                cell.have_life().start_error = error
-                logger().error("agent_start_failed", agent=cell.address, exc_info=error)
-                if not await self._pause(cell, error):
-                    return
-                if not self._renew(cell):
-                    return
-            else:
-                cell.have_life().start_error = None
-                self._run(cell)
+    def _undertake(self, cell: Cell, function: Callable[[Cell], Awaitable[None]], name: str) -> None:
+        """Start, restart or stop *cell* in a task of its own. If that fails by a mistake of ours, the agent stops."""
+        own = self._interior.belongings.spawn(cell, function, name)
+
+        def ended() -> None:
+            if own.error is not None:
+                logger().critical("lifecycle_failed", agent=cell.address, task=name, exc_info=own.error)
+                if name != "stop":
+                    self._undertake(cell, self._stop_failed, "stop")
+
+        own.ended.also(ended)
+
+    async def _begin(self, cell: Cell, cause: BaseException | None) -> None:
+        """Run the start hooks; failing ones are tried again by the rule for restarts. *cause*: of a restart."""
+        while (error := await self._enter(cell, cause)) is not None:
+            if cell.state not in _BETWEEN:
                 return
+            cell.have_life().start_error = error
+            logger().error("agent_start_failed", agent=cell.address, exc_info=error)
+            await self._clear_out(cell)
+            if not await self._may_try_again(cell, error):
+                return
+        if cell.state in _BETWEEN:
+            cell.have_life().start_error = None
+            self._run(cell)
 
-    async def _enter(self, cell: Cell) -> None:
-        if cell.agent.hook("lifespan") is not None:
-            await self._interior.belongings.enter_lifespan(cell)
-        await self._interior.belongings.call_hook(cell, "on_start")
+    async def _enter(self, cell: Cell, cause: BaseException | None) -> BaseException | None:
+        """Run what comes before the first message; return what it raises."""
+        belongings = self._interior.belongings
+        error = await belongings.enter_lifespan(cell) or await belongings.run_hook(cell, "on_start")
+        if error is None and cause is not None:
+            error = await belongings.run_hook(cell, "on_restart", cause)
+        return error
 
-    async def _pause(self, cell: Cell, error: BaseException) -> bool:
-        """Wait before the next attempt; say no, and stop the agent for good, if there were too many."""
-        supervisor, now = self._interior.supervisor, self._driver.now()
+    async def _may_try_again(self, cell: Cell, error: BaseException) -> bool:
+        """Wait, and put a new instance in the agent's place; say no, having stopped it for good, if that is no use."""
+        supervisor = self._interior.supervisor
         failures = cell.have_life().failures
-        if not supervisor.may_restart(failures, now):
+        if not supervisor.may_restart(failures, self._driver.now()):
             logger().error("agent_failed_for_good", agent=cell.address, error=describe(error))
-            await self._leave(cell, Reason.AGENT_FAILED)
+            self._take_out(cell, Reason.AGENT_FAILED)
             return False
         await self.sleep(supervisor.pause(failures))
-        return cell.state in {State.STARTING, State.RESTARTING}
+        if cell.state not in _BETWEEN:
+            return False
+        try:
+            cell.agent = cell.agent.rebuild()
+        except Exception as refused:  # noqa: BLE001 – a user's __init__
+            logger().error("agent_rebuild_failed", agent=cell.address, exc_info=refused)
+            cell.have_life().start_error = refused
+            self._take_out(cell, Reason.AGENT_FAILED)
+            return False
+        self._interior.adopt(cell)
+        return True
 
     async def sleep(self, seconds: float) -> None:
         """Wait for *seconds*, on the mesh's own timers."""
@@ -101,44 +125,24 @@ class Lifecycle:
             directive = "stop"
         if directive == "restart":
             cell.state = State.RESTARTING
-            self._interior.belongings.spawn(cell, lambda it: self._restart(it, error), "restart")
+            self._undertake(cell, lambda it: self._restart(it, error), "restart")
         elif directive == "stop":
             self.halt(cell)  # at once: what is behind the failing message is not handled any more
             logger().error("agent_stopped_by_failure", agent=cell.address, error=describe(error))
-            self._interior.belongings.spawn(cell, lambda it: self.stop(it, reason=Reason.AGENT_FAILED), "stop")
+            self._undertake(cell, self._stop_failed, "stop")
+
+    async def _stop_failed(self, cell: Cell) -> None:
+        await self.stop(cell, reason=Reason.AGENT_FAILED)
 
     async def _restart(self, cell: Cell, error: BaseException) -> None:
         """Leave the old instance, make a new one, and let it go on with the same mailbox."""
         await self._wait_until_settled(cell)
         await self._close_hooks(cell)
-        if not await self._pause(cell, error) or not self._renew(cell):
-            return
-        cell.restarts += 1
-        while True:
-            try:
-                await self._enter(cell)
-                await self._interior.belongings.call_hook(cell, "on_restart", error)
-            except Exception as again:  # noqa: BLE001 – as in _start
-                logger().error("agent_restart_failed", agent=cell.address, exc_info=again)
-                await self._close_hooks(cell)
-                if not await self._pause(cell, again) or not self._renew(cell):
-                    return
-            else:
+        if await self._may_try_again(cell, error):
+            cell.restarts += 1
+            await self._begin(cell, error)
+            if cell.state is State.RUNNING:
                 logger().warning("agent_restarted", agent=cell.address, restarts=cell.restarts, error=describe(error))
-                self._run(cell)
-                return
-
-    def _renew(self, cell: Cell) -> bool:
-        """Put a new instance in the agent's place; say no if it cannot be made."""
-        try:
-            cell.agent = cell.agent.rebuild()
-        except Exception as error:  # noqa: BLE001 – a user's __init__
-            logger().error("agent_rebuild_failed", agent=cell.address, exc_info=error)
-            cell.have_life().start_error = error
-            self._interior.belongings.spawn(cell, lambda it: self._leave(it, Reason.AGENT_FAILED), "stop")
-            return False
-        self._interior.adopt(cell)
-        return True
 
     # -- stop ----------------------------------------------------------------------------------------------------------
 
@@ -153,22 +157,29 @@ class Lifecycle:
             while cell.state is not State.STOPPED:
                 await self._wait_for_change(cell)
             return
-        starting = cell.state not in {State.RUNNING, State.HALTED}
-        cell.state = State.STOPPING
-        if starting:
-            self._interior.belongings.cancel_tasks(cell)
+        is_between, cell.state = cell.state in _BETWEEN, State.STOPPING
+        if is_between:
+            await self._interior.belongings.end_tasks(cell, self._interior.settings.stop_grace)
         patience = self._interior.settings.drain_timeout if grace is None else grace
         if patience and not await self._wait_until_settled(cell, patience):
             self._interior.dispatcher.cancel_handlers(cell)
             await self._wait_until_settled(cell, self._interior.settings.stop_grace)
         self._give_up(cell)
-        await self._leave(cell, reason)
-
-    async def _leave(self, cell: Cell, reason: Reason) -> None:
-        """Run the stop hooks, empty the mailbox and take the agent out of the mesh."""
-        cell.state = State.STOPPING
         self._bounce_mail(cell, reason)
         await self._close_hooks(cell)
+        self._take_out(cell, reason)
+
+    def drop(self, cell: Cell) -> None:
+        """End *cell* here and now: its loop is not going to run any more."""
+        cell.state = State.STOPPING
+        self._give_up(cell)
+        self._interior.belongings.cancel_timers(cell)
+        self._take_out(cell, Reason.STOPPED)
+
+    def _take_out(self, cell: Cell, reason: Reason) -> None:
+        """Empty the mailbox and take the agent out of the mesh; its hooks have run."""
+        cell.state = State.STOPPING
+        self._bounce_mail(cell, reason)
         self._interior.remove(cell)
         cell.state = State.STOPPED
         self.changed(cell)
@@ -200,7 +211,8 @@ class Lifecycle:
             lease.is_abandoned = True
             cell.running -= 1
             held += [lease.envelope] * lease.count_held()
-            logger().warning("thread_abandoned", agent=cell.address)
+            if self._interior.is_open:
+                logger().warning("thread_abandoned", agent=cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1
@@ -209,17 +221,25 @@ class Lifecycle:
             router.ended()
 
     async def _close_hooks(self, cell: Cell) -> None:
-        """Run `on_stop`, then end what the agent owns; errors are logged."""
+        """Run `on_stop` if the agent had started, then end what it owns; errors are logged."""
         belongings = self._interior.belongings
         belongings.cancel_timers(cell)
-        try:
-            with anyio.move_on_after(self._interior.settings.stop_grace):
-                await belongings.call_hook(cell, "on_stop")
-        except Exception as error:  # noqa: BLE001 – a hook's failure stops nothing
+        error = await belongings.run_hook(cell, "on_stop", patience=self._interior.settings.stop_grace)
+        if error is not None:
             logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
-        await belongings.leave_lifespan(cell)
-        await cell.agent.vacate()
-        belongings.cancel_tasks(cell)
+        await self._clear_out(cell)
+
+    async def _clear_out(self, cell: Cell) -> None:
+        """End what the agent owns; what its background tasks use is there until they have ended."""
+        belongings, patience = self._interior.belongings, self._interior.settings.stop_grace
+        belongings.cancel_timers(cell)
+        await belongings.end_tasks(cell, patience)
+        await belongings.leave_lifespan(cell, patience)
+        try:
+            with anyio.move_on_after(patience):
+                await cell.agent.vacate()
+        except Exception as error:  # noqa: BLE001 – what is not given back must not keep the agent
+            logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 

@@ -280,7 +280,7 @@ class BlockingRef(_Handle):
         return verbs.block_ask(self._mesh, verbs.source_in(self._mesh), self.address, message, self._options.timeout)
 
 
-def address_of(recipient: "str | Ref | BlockingRef") -> str:
+def address_of(recipient: object) -> str:
     """Return the address that *recipient* names.
 
     Raises:

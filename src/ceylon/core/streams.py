@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import msgspec
 
 from ceylon.core.calls import AskCall, Call
+from ceylon.core.signals import Signal
 from ceylon.errors import StreamTimeoutError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ceylon.core.backend import Future, Sink
+    from ceylon.core.backend import Sink
     from ceylon.core.gateway import Gateway
     from ceylon.core.router import Router
 
@@ -44,7 +45,7 @@ class Channel:
         self._credit = credit
         self._parts: list[Any] = []
         self._pull: PullCall | None = None
-        self._room: Future | None = None
+        self._room: Signal | None = None  # several producers may wait for it
         self._end: Outcome | None = None
 
     def room(self) -> int:
@@ -60,15 +61,18 @@ class Channel:
     async def wait_for_room(self) -> None:
         """Wait until the consumer has taken something, if it must."""
         while self.room() <= 0 and self._end is None:
-            self._room = self._router.driver.future()
-            await self._room
+            await self._wait_for_consumer()
 
     async def wait_for_pull(self) -> bool:
         """Wait until the consumer has taken everything and asks for more; say no if it has left."""
         while self._pull is None and self._end is None:
-            self._room = self._router.driver.future()
-            await self._room
+            await self._wait_for_consumer()
         return self._end is None
+
+    async def _wait_for_consumer(self) -> None:
+        if self._room is None:
+            self._room = Signal(self._router.driver)
+        await self._room.wait()
 
     async def put(self, part: Any) -> None:
         """Send *part*, waiting for room first."""
@@ -104,8 +108,8 @@ class Channel:
 
     def _wake_producer(self) -> None:
         room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+        if room is not None:
+            room.set()
 
 
 class Source(Protocol):

@@ -38,7 +38,7 @@ EXPIRED = Outcome()
 class Lease:
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
-    __slots__ = ("_lock", "_reported", "_taken", "cell", "envelope", "first", "is_abandoned", "is_blocked")
+    __slots__ = ("_reported", "_taken", "cell", "envelope", "first", "is_abandoned", "is_blocked", "lock")
 
     def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
         self.cell = cell
@@ -46,14 +46,14 @@ class Lease:
         self.envelope: Envelope | None = envelope  # under way in the thread
         self.is_abandoned = False
         self.is_blocked = False  # its thread waits in a blocking verb
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()  # held while an envelope changes hands
         self._taken = 1
         self._reported = 0
 
     def take(self) -> "tuple[Handler, Envelope] | None":
         """Take the next envelope if its handler runs in a thread too; on the thread."""
         cell = self.cell
-        with self._lock:
+        with self.lock:
             if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
                 return None
             try:
@@ -72,10 +72,15 @@ class Lease:
         """Count one as ended; on the loop, which has put it under another counter."""
         self._reported += 1
 
+    @property
+    def held(self) -> int:
+        """How many envelopes it has taken that have not ended; exact under the lock."""
+        return self._taken - self._reported
+
     def count_held(self) -> int:
-        """Count the envelopes taken and not ended; on the loop, exact also while the thread takes one."""
-        with self._lock:
-            return self._taken - self._reported
+        """Count the same; on the loop, exact also while the thread takes one."""
+        with self.lock:
+            return self.held
 
 
 def _threaded_handler(cell: "Cell", envelope: "Envelope") -> Handler | None:

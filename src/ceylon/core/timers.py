@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ceylon.core.backend import Driver
+from ceylon.core.log import logger
 
 __all__ = ["Timer", "Timers"]
 
@@ -98,7 +99,10 @@ class Timers:
             elif when <= now:
                 heapq.heappop(self._heap)
                 timer.is_armed = False
-                timer.fire()
+                try:
+                    timer.fire()
+                except Exception as error:  # noqa: BLE001 – one that fails must not keep the others from firing
+                    logger().critical("timer_failed", exc_info=error)
             else:
                 break
         if self._heap and self._heap[0][0] < self._armed_at:
