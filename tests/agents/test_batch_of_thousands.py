@@ -8,12 +8,13 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import pytest
-from support.llm import llm
 
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
+from support.llm import llm
 
 MANY = 5_000
 QUERIES = [f"query {number}" for number in range(MANY)]
@@ -43,10 +44,10 @@ async def test_a_batch_that_was_killed_half_way_asks_only_what_is_missing(tmp_pa
     with ModelServer(fail_once=fails_once) as server:
         command = [sys.executable, "-c", PROGRAM, server.openai_url, str(MANY), str(file)]
         with subprocess.Popen(command) as killed:  # noqa: ASYNC220, S603 – our own
-            await server.until(lambda: len(server.requests) >= MANY // 2, timeout=60)
+            await server.until(lambda: len(server.requests) >= MANY // 2, timeout=100)
             killed.kill()
         await server.until(lambda: not server.in_flight)
-        *whole, torn = file.read_bytes().split(b"\n")
+        *whole, torn = (await anyio.Path(file).read_bytes()).split(b"\n")
         known = {json.loads(line)["index"] for line in whole}
         first = Counter(request.prompt for request in server.requests)
         server.requests.clear()

@@ -3,7 +3,6 @@
 import anyio
 import anyio.lowlevel
 import pytest
-from support.llm import impatient, llm, plays
 
 from ceylon import Mesh, ModelError
 from ceylon.agents.conversation import Histories
@@ -12,6 +11,7 @@ from ceylon.models.turns import Turn
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
+from support.llm import impatient, llm, plays
 
 
 def exchange(question: str, answer: str) -> tuple[Turn, Turn]:

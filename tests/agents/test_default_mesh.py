@@ -14,11 +14,11 @@ from typing import Any
 import anyio
 import pytest
 import trio
-from support.leftovers import eventually, wait_until
-from support.llm import CountingModel, llm, plays
 
 from ceylon import AgentInUseError, AgentStoppedError, LlmAgent, Mesh, MeshClosedError, default_mesh
 from ceylon.testing.model_server import ModelServer
+from support.leftovers import eventually, wait_until
+from support.llm import CountingModel, llm, plays
 
 
 def addresses(name: str) -> list[str]:
@@ -350,7 +350,7 @@ def test_a_default_mesh_that_was_stopped_is_followed_by_another() -> None:
 def test_threads_may_use_it_all_at_once(server: ModelServer) -> None:
     agent, answers = llm(server, "shared"), list[str]()
     threads = [
-        threading.Thread(target=lambda number=number: answers.append(agent.send_message(f"{number}")))  # type: ignore[misc]
+        threading.Thread(target=lambda number=number: answers.append(agent.send_message(f"{number}")))
         for number in range(20)
     ]
     for thread in threads:

@@ -6,8 +6,6 @@ from typing import Any
 
 import anyio
 import pytest
-from support.leftovers import eventually
-from support.llm import CountingModel, impatient, llm, plays
 
 from ceylon import (
     Agent,
@@ -25,9 +23,12 @@ from ceylon import (
     Usage,
     on,
 )
+from ceylon.core.ports import OnFailure
 from ceylon.models.scripted import Step
 from ceylon.models.turns import ReplyPart, TextPart
 from ceylon.testing.model_server import ModelServer
+from support.leftovers import eventually
+from support.llm import CountingModel, impatient, llm, llm_of, plays
 
 
 class Weather(Message):
@@ -100,7 +101,7 @@ async def test_a_class_may_say_what_a_message_is_as_a_prompt(server: ModelServer
             return f"Report: {message.town} has {message.degrees} °C"
 
     async with Mesh() as mesh:
-        reporter = mesh.add(llm(server, kind=Reporter))
+        reporter = mesh.add(llm_of(Reporter, server))
 
         assert await reporter.ask(Weather("Galle", 31)) == "echo: Report: Galle has 31 °C"
 
@@ -242,7 +243,7 @@ async def test_a_class_may_set_the_concurrency(server: ModelServer, anyio_backen
     class Narrow(LlmAgent):
         concurrency = 2
 
-    agent = llm(server, kind=Narrow)
+    agent = llm_of(Narrow, server)
     server.hold()
     async with Mesh() as mesh, anyio.create_task_group() as tasks:
         mesh.add(agent)
@@ -271,7 +272,7 @@ def test_its_options_show_in_its_signature() -> None:
 
 
 class Phoenix(LlmAgent):
-    on_failure = "restart"
+    on_failure: OnFailure = "restart"
 
 
 async def test_a_restart_keeps_the_settings_made_since(anyio_backend: str) -> None:
@@ -315,9 +316,9 @@ async def test_a_query_may_have_a_deadline_of_its_own(server: ModelServer, anyio
 
 async def test_a_query_in_line_waits_without_a_clock(server: ModelServer, anyio_backend: str) -> None:
     class Hurried(LlmAgent):
-        ask_timeout = 0.05  # what an ask has; a query has none
+        ask_timeout: float | None = 0.05  # what an ask has; a query has none
 
-    agent, answers = llm(server, kind=Hurried, concurrency=1), list[str]()
+    agent, answers = llm_of(Hurried, server, concurrency=1), list[str]()
 
     async def query(text: str) -> None:
         answers.append(await agent.send_message_async(text))

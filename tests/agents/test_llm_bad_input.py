@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from support.llm import llm, plays
 
 import ceylon
 from ceylon import (
@@ -28,6 +27,7 @@ from ceylon import (
 )
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
+from support.llm import llm, plays
 
 
 @pytest.fixture

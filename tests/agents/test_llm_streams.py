@@ -2,7 +2,6 @@
 
 import anyio
 import pytest
-from support.llm import llm, plays
 
 from ceylon import IncompleteStreamError, LlmAgent, Mesh, ModelError, Reply, TextPart, Usage
 from ceylon.errors import ModelProtocolError
@@ -10,6 +9,7 @@ from ceylon.models.scripted import Step
 from ceylon.models.turns import ReplyPart, ThinkingPart
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
+from support.llm import llm, plays
 
 
 async def test_a_stream_gives_text_as_it_comes(anyio_backend: str) -> None:

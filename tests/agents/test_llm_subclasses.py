@@ -2,17 +2,18 @@
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 import pytest
-from support.leftovers import eventually, wait_until
-from support.llm import llm
 
 from ceylon import BlockingContext, Context, LlmAgent, Mesh, Message, Ref, action, default_mesh, on
+from ceylon.core.ports import OnFailure
 from ceylon.models.scripted import ScriptedModel
 from ceylon.testing.model_server import ModelServer
+from support.leftovers import eventually, wait_until
+from support.llm import llm_of
 
 
 class Translate(Message[str]):
@@ -58,9 +59,9 @@ class Translator(LlmAgent):
 
 
 @contextlib.asynccontextmanager
-async def _in_a_mesh(agent: LlmAgent, *, is_default: bool) -> AsyncIterator[Ref]:
+async def _in_a_mesh(agent: LlmAgent, where: str) -> AsyncIterator[Ref]:
     """Give a ref to *agent*, in a mesh of its own or in the default one."""
-    if is_default:
+    if where == "the default mesh":
         await agent.conversation("warm up").history()
         yield agent.ref
     else:
@@ -68,16 +69,16 @@ async def _in_a_mesh(agent: LlmAgent, *, is_default: bool) -> AsyncIterator[Ref]
             yield mesh.add(agent)
 
 
-@pytest.fixture(params=[False, True], ids=["a mesh", "the default mesh"])
-def is_default(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
+@pytest.fixture(params=["a mesh", "the default mesh"])
+def where(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def test_handlers_and_actions_work_and_may_ask_the_agent_s_own_model(
-    is_default: bool, server: ModelServer, anyio_backend: str
+    where: str, server: ModelServer, anyio_backend: str
 ) -> None:
     agent = Translator("translator", server.openai_url, language="Tamil")
-    async with _in_a_mesh(agent, is_default=is_default) as translator:
+    async with _in_a_mesh(agent, where) as translator:
         assert await translator.ask(Translate("tea")) == "echo: tea in Tamil"
         assert await translator.ask(TranslateBlocking("tea")) == "echo: tea in Tamil"
         assert await translator.call("count") == 2
@@ -86,20 +87,18 @@ async def test_handlers_and_actions_work_and_may_ask_the_agent_s_own_model(
 
 
 async def test_an_on_message_of_its_own_does_not_take_what_the_verbs_send(
-    is_default: bool, server: ModelServer, anyio_backend: str
+    where: str, server: ModelServer, anyio_backend: str
 ) -> None:
     agent = Translator("translator", server.openai_url)
-    async with _in_a_mesh(agent, is_default=is_default) as translator:
+    async with _in_a_mesh(agent, where) as translator:
         assert await translator.ask("hi") == "echo: hi!"
         assert await agent.send_message_async("hi") == "echo: hi"
         assert len(await agent.conversation("all").history()) == 2
 
 
-async def test_what_a_handler_keeps_of_self_is_the_agent(
-    is_default: bool, server: ModelServer, anyio_backend: str
-) -> None:
+async def test_what_a_handler_keeps_of_self_is_the_agent(where: str, server: ModelServer, anyio_backend: str) -> None:
     agent = Translator("translator", server.openai_url)
-    async with _in_a_mesh(agent, is_default=is_default) as translator:
+    async with _in_a_mesh(agent, where) as translator:
         await translator.ask(Translate("tea"))
 
         assert agent.kept == [agent]
@@ -109,15 +108,15 @@ async def test_what_a_handler_keeps_of_self_is_the_agent(
 
 @pytest.mark.parametrize("message", [Translate("tea"), TranslateBlocking("tea")], ids=["async", "sync"])
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
-async def test_handlers_that_wait_for_their_own_model_do_not_wait_for_each_other(  # noqa: PLR0913 – a matrix
-    concurrency: int, message: Message[str], is_default: bool, server: ModelServer, anyio_backend: str
+async def test_handlers_that_wait_for_their_own_model_do_not_wait_for_each_other(
+    concurrency: int, message: Message[str], where: str, server: ModelServer, anyio_backend: str
 ) -> None:
     agent, answers = Translator("translator", server.openai_url, concurrency=concurrency), list[str]()
 
     async def ask() -> None:
         answers.append(await translator.ask(message, timeout=30))
 
-    async with _in_a_mesh(agent, is_default=is_default) as translator, anyio.create_task_group() as tasks:
+    async with _in_a_mesh(agent, where) as translator, anyio.create_task_group() as tasks:
         for _ in range(30):
             tasks.start_soon(ask)
 
@@ -144,7 +143,7 @@ async def test_handlers_that_stream_their_own_model_do_not_wait_for_each_other(
     server: ModelServer, anyio_backend: str
 ) -> None:
     async with Mesh() as mesh, anyio.create_task_group() as tasks:
-        twofold = mesh.add(llm(server, kind=Twofold, concurrency=2))
+        twofold = mesh.add(llm_of(Twofold, server, concurrency=2))
         for _ in range(10):
             tasks.start_soon(_stream_to_the_end, twofold)
 
@@ -158,7 +157,7 @@ async def _stream_to_the_end(ref: Ref) -> None:
 async def test_a_handler_may_go_on_with_the_conversation_it_was_addressed_in(
     server: ModelServer, anyio_backend: str
 ) -> None:
-    agent = llm(server, kind=Twofold, concurrency=2)
+    agent = llm_of(Twofold, server, concurrency=2)
     async with Mesh() as mesh:
         mesh.add(agent)
         assert await mesh.ask("tutor/alice", TranslateBlocking("tea"), timeout=30) == "echo: and on"
@@ -169,13 +168,14 @@ async def test_a_handler_may_go_on_with_the_conversation_it_was_addressed_in(
 async def test_a_fan_out_inside_a_handler_keeps_to_the_limit(server: ModelServer, anyio_backend: str) -> None:
     class Many(LlmAgent):
         @on
-        async def many(self, wish: Translate, context: Context) -> list[str]:
+        async def many(self, wish: Translate) -> list[str]:
             return await self.send_messages_async([f"{wish.text} {number}" for number in range(20)])
 
     async with Mesh() as mesh:
-        many = mesh.add(llm(server, kind=Many, concurrency=3))
+        many = mesh.add(llm_of(Many, server, concurrency=3))
 
-        assert await many.ask(Translate("tea"), timeout=30) == [f"echo: tea {number}" for number in range(20)]
+        answers: Any = await many.ask(Translate("tea"), timeout=30)
+        assert answers == [f"echo: tea {number}" for number in range(20)]
     assert server.most_in_flight <= 4  # the handler lends its slot meanwhile
 
 
@@ -239,7 +239,7 @@ class Connected(LlmAgent):
 async def test_a_lifespan_is_left_where_it_was_entered_when_the_agent_moves(
     server: ModelServer, anyio_backend: str
 ) -> None:
-    agent = llm(server, kind=Connected)
+    agent = llm_of(Connected, server)
     await agent.send_message_async("hi")
     assert agent.is_connected
     async with Mesh() as mesh:
@@ -251,7 +251,7 @@ async def test_a_lifespan_is_left_where_it_was_entered_when_the_agent_moves(
 
 
 class Fragile(LlmAgent):
-    on_failure = "restart"
+    on_failure: OnFailure = "restart"
     made = 0
 
     def __init__(self, name: str, model: ScriptedModel) -> None:
@@ -276,7 +276,7 @@ def test_a_restart_in_the_default_mesh_keeps_the_handle_working() -> None:
     assert Fragile.made == 2
 
 
-def test_an_agent_that_was_restarted_leaves_with_its_first_handle(names_left: Any) -> None:
+def test_an_agent_that_was_restarted_leaves_with_its_first_handle(names_left: Callable[[str], list[str]]) -> None:
     agent = Fragile("fragile", ScriptedModel([ValueError("oh"), "risen"]))
     with contextlib.suppress(ValueError):
         agent.send_message("burn")
@@ -287,7 +287,7 @@ def test_an_agent_that_was_restarted_leaves_with_its_first_handle(names_left: An
     wait_until(lambda: not names_left("fragile"))
 
 
-def test_a_class_may_decide_by_a_function_of_its_own(names_left: Any) -> None:
+def test_a_class_may_decide_by_a_function_of_its_own() -> None:
     agent = Decided("decided", ScriptedModel([ValueError("oh"), "on we go"]))
     with pytest.raises(ValueError, match="oh"):
         agent.send_message("burn")
@@ -297,6 +297,6 @@ def test_a_class_may_decide_by_a_function_of_its_own(names_left: Any) -> None:
 
 
 @pytest.fixture
-def names_left() -> Iterator[Any]:
+def names_left() -> Callable[[str], list[str]]:
     """A function that says which addresses in the default mesh begin with a name."""
-    yield lambda name: [address for address in default_mesh().agents if address.startswith(f"{name}$")]
+    return lambda name: [address for address in default_mesh().agents if address.startswith(f"{name}$")]

@@ -225,11 +225,10 @@ async def test_a_tick_that_finds_no_room_is_a_dead_letter_and_the_ticking_goes_o
     await until(lambda: mesh.statistics().agents["slow"].completed >= 4)
 
 
-@pytest.mark.parametrize("seconds", [-1.0, 0.0])
-async def test_a_time_that_has_passed_already_is_now(mesh: Mesh, seconds: float) -> None:
+async def test_no_time_at_all_is_now(mesh: Mesh) -> None:
     alarm = Alarm("alarm")
 
-    await mesh.add(alarm).ask(Later(seconds, "tea"))
+    await mesh.add(alarm).ask(Later(0.0, "tea"))
     await until(lambda: alarm.kept)
 
     assert alarm.kept == ["tea"]

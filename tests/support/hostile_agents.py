@@ -336,7 +336,8 @@ class Stubborn(Agent):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.is_waiting, self.may_end, self.has_ended = anyio.Event(), anyio.Event(), anyio.Event()
+        self.has_begun, self.is_waiting = anyio.Event(), anyio.Event()
+        self.may_end, self.has_ended = anyio.Event(), anyio.Event()
 
     @on
     async def wait(self, wait: Wait, context: Context) -> str:

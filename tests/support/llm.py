@@ -13,13 +13,18 @@ from ceylon.models.turns import Part, Request
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing.model_server import ModelServer
 
-__all__ = ["CountingModel", "impatient", "llm", "plays"]
+__all__ = ["CountingModel", "impatient", "llm", "llm_of", "plays"]
 
 A = TypeVar("A", bound=LlmAgent)
 
 
-def llm(server: ModelServer, name: str = "tutor", *, kind: type[A] = LlmAgent, **options: Any) -> A:  # type: ignore[assignment]
+def llm(server: ModelServer, name: str = "tutor", **options: Any) -> LlmAgent:
     """Return an agent whose model is *server*."""
+    return llm_of(LlmAgent, server, name, **options)
+
+
+def llm_of(kind: type[A], server: ModelServer, name: str = "tutor", **options: Any) -> A:
+    """Return an agent of *kind* whose model is *server*."""
     return kind(name, "openai::test-model", base_url=server.openai_url, api_key="sk-none", **options)
 
 

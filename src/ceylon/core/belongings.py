@@ -4,8 +4,8 @@ import contextlib
 import contextvars
 import inspect
 import math
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from ceylon.core.context import Context
 from ceylon.core.current import current
@@ -98,9 +98,11 @@ class Lifespan:
         return self.task.error
 
     async def leave(self, patience: float) -> None:
-        """Run the rest of it."""
+        """Run the rest of it, or end it if it has not come to its `yield`."""
         self._may_leave.set()
         if self.task is not None:
+            if not self._has_yielded:
+                self.task.cancel()
             await self._belongings.wait_or_end(self._cell, self.task, "lifespan", patience)
 
     def _ended(self) -> None:
@@ -114,9 +116,12 @@ class Lifespan:
         current.set(context)
         steps = hook(context) if hook is not None else None
         if not inspect.isasyncgen(steps):
+            if inspect.iscoroutine(steps):
+                steps.close()
             message = f"{type(cell.agent).__name__}.lifespan must be `async def` with one `yield`"
             raise DefinitionError(message)
-        async with contextlib.asynccontextmanager(lambda: steps)():
+        made = cast("AsyncGenerator[None, None]", steps)
+        async with contextlib.asynccontextmanager(lambda: made)():
             self._has_yielded = True
             self._is_entered.set()
             await self._may_leave.wait()
@@ -318,8 +323,9 @@ class Belongings:
         others = [own for own in life.tasks if own not in spared]
         for own in others:
             own.cancel()
+        end = self._interior.driver.now() + patience
         for own in others:
-            await self._wait_or_disown(cell, own, "background", patience)
+            await self._wait_or_disown(cell, own, "background", end - self._interior.driver.now())
 
     async def _wait_or_disown(self, cell: "Cell", own: OwnTask, name: str, patience: float | None) -> None:
         await self._wait(own, patience)
@@ -330,6 +336,7 @@ class Belongings:
     async def _wait(self, own: OwnTask, patience: float | None) -> None:
         if patience is None:
             await own.ended.wait()
+        if patience is None or own.ended.is_raised:
             return
         is_over = Signal(self._interior.driver)
         own.ended.also(is_over.set)

@@ -114,8 +114,8 @@ class BlockingMesh(BlockingVerbs):
             self._block("wait", self._mesh.wait_for)
 
     def drain(self) -> None:
-        """Wait until nothing is in any mailbox or handler; the mesh stays open."""
-        self._block("drain", self._mesh.interior.when_quiet)
+        """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
+        self._block("drain", functools.partial(self._mesh.interior.drain, self._source()))
 
     def __enter__(self) -> Self:
         """Start the mesh."""

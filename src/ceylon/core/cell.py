@@ -220,12 +220,13 @@ class Cell:
 class Life:
     """What only some agents have: hooks under way, timers, background tasks, a lifespan, a history of failures."""
 
-    __slots__ = ("changed", "failures", "lifespan", "start_error", "tasks", "timers")
+    __slots__ = ("changed", "failures", "has_stopped", "lifespan", "start_error", "tasks", "timers")
 
     def __init__(self) -> None:
         self.tasks: set[OwnTask] = set()
         self.timers: set[Timer] = set()
         self.failures: deque[float] = deque()
+        self.has_stopped = False  # `on_stop` of the present instance has run
         self.lifespan: Lifespan | None = None
         self.start_error: BaseException | None = None
         self.changed: Signal | None = None

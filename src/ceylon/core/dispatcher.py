@@ -21,6 +21,7 @@ from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke
 from ceylon.core.ledger import Reason
+from ceylon.core.log import logger
 from ceylon.core.threads import EXPIRED
 from ceylon.errors import StrayCancellationError, UnhandledMessageError
 from ceylon.messages import STREAM, TELL, Outcome
@@ -111,7 +112,10 @@ class Dispatcher:
         self._workers.add(worker)
         try:
             with task.life():
-                await self._serve_all(worker)
+                try:
+                    await self._serve_all(worker)
+                except Exception as error:  # noqa: BLE001 – a mistake of ours
+                    logger().critical("worker_failed", exc_info=error)
                 await task.tidy()
         except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; another worker takes over
             pass
@@ -216,6 +220,8 @@ class Dispatcher:
             else:
                 value = await invoke(handler, context, self._threads)
         except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
+            if isinstance(error, self._driver.cancellation):
+                self._interior.close_if_loop_ends()
             worker.context = None
             if worker.is_given_up:
                 return False
@@ -346,7 +352,10 @@ class Dispatcher:
         try:
             with task.life():
                 cell.running -= 1
-                await self._handle(worker, cell, _finished(value), envelope)
+                try:
+                    await self._handle(worker, cell, _finished(value), envelope)
+                except Exception as error:  # noqa: BLE001 – as in _work
+                    logger().critical("worker_failed", exc_info=error)
         except BaseException:  # noqa: BLE001, S110 – as in _work
             pass
         finally:
@@ -400,6 +409,9 @@ class Dispatcher:
         for worker in self._workers:
             if worker.context is not None and worker.context.cell is cell:
                 worker.is_given_up = True
+                if self._interior.is_open:
+                    worker.task.disown()
+                    logger().warning("handler_abandoned", agent=cell.address)
                 cell.running -= 1
                 given_up.append(worker.context.envelope)
         return given_up

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ceylon.core.backend import Sink, current_driver, in_notebook, running_loop
 from ceylon.errors import BlockingCallError, MeshClosedError
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from ceylon.core.calls import Call
     from ceylon.core.threads import ThreadPool
 
-__all__ = ["Gateway", "Operation"]
+__all__ = ["LOOP_ENDED", "Gateway", "Operation"]
+
+LOOP_ENDED: Final = "its event loop has ended"
+_LOOK_UP: Final = 1.0
+"""Seconds after which a waiting thread looks whether the mesh's loop is still there."""
 
 Operation: TypeAlias = "Callable[[Sink], Call | None]"
 
@@ -72,10 +76,19 @@ class ThreadSink:
         self._result = result
         self._lock.release()
 
-    def wait(self) -> Any:
-        """Wait for the result; Ctrl-C interrupts a main thread here."""
-        with self._lock:
-            return self._result
+    def wait(self, driver: "Driver", mesh: str) -> Any:
+        """Wait for the result; Ctrl-C interrupts a main thread here.
+
+        Raises:
+            MeshClosedError: the loop was closed with the mesh still open, so nobody is left to say anything.
+        """
+        while not self._lock.acquire(timeout=_LOOK_UP):
+            if driver.has_ended():
+                if self._lock.acquire(blocking=False):  # the last thing it did
+                    break
+                raise MeshClosedError(mesh, LOOP_ENDED)
+        self._lock.release()
+        return self._result
 
 
 class Gateway:
@@ -148,7 +161,7 @@ class Gateway:
         self.post(functools.partial(_begin, operation, sink, calls))
         try:
             with self._threads.giving_back():
-                return sink.wait()  # type: ignore[no-any-return]
+                return sink.wait(self._driver, self._mesh)  # type: ignore[no-any-return]
         except BaseException:
             self.post_quietly(functools.partial(_cancel_all, calls))
             raise
@@ -180,7 +193,7 @@ class Gateway:
             try:
                 self._driver.call_threadsafe(self.drain)
             except RuntimeError as error:
-                raise MeshClosedError(self._mesh, "its event loop has ended") from error
+                raise MeshClosedError(self._mesh, LOOP_ENDED) from error
 
     def post_quietly(self, callback: Callable[[], Any]) -> None:
         """Run *callback* on the mesh's loop if that still runs; safe while garbage is collected, so without a lock."""

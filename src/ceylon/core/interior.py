@@ -9,12 +9,12 @@ import random
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
-from ceylon.core.gateway import Gateway
+from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
@@ -27,6 +27,7 @@ from ceylon.core.timers import Timers
 from ceylon.errors import (
     AgentStoppedError,
     CeylonError,
+    DeadlockError,
     DuplicateNameError,
     MeshClosedError,
     UnknownAgentError,
@@ -36,6 +37,7 @@ from ceylon.messages import Outcome, attempt, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
+    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
     from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interior"]
 
+_QUIET: Final = Outcome()
 _live: "weakref.WeakSet[Interior]" = weakref.WeakSet()  # read by the fork hook below and by nothing else
 
 
@@ -67,6 +70,7 @@ class Interior:
         self.is_open = False
         self.is_stopping = False
         self.was_interrupted = False
+        self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
@@ -101,25 +105,33 @@ class Interior:
             self.admit(cell)
 
     def close(self, why: str) -> None:
-        """Take everything apart, now: calls end with `MeshClosedError`, threads that still run are given up."""
+        """Take everything apart, now: calls end with `MeshClosedError`, what still runs is given up."""
+        if not self.is_open:
+            return
         self.is_open, self.is_stopping, self.thread = False, True, -1
         self.router.close(MeshClosedError(self.name, why))
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
             call.task.cancel()
-        self.threads.abandon()
+        self._tell_quiet(Outcome(error=MeshClosedError(self.name, why)))
+        for cell in list(self.router.cells.values()):  # an orderly stop has left none
+            self.lifecycle.drop(cell)
+        self.threads.close(why)
         self.dispatcher.close()
         self.timers.close()
         self.gateway.close(why)
         self.driver.close()
         self._check_law()
-        for cell in list(self.router.cells.values()):
-            cell.agent.leave_home()
+
+    def close_if_loop_ends(self) -> None:
+        """Close the mesh if the loop under it is ending, which shows in the task that does nothing but wait."""
+        if self.is_open and self.watcher is not None and self.watcher.is_ended_by_loop():
+            self.close(LOOP_ENDED)
 
     def _check_law(self) -> None:
         """Say which agents have lost count of an envelope; that would be an error of ours."""
         statistics = self.statistics()
-        if not statistics.is_balanced:
+        if not statistics.is_balanced or self.router.open_envelopes:
             broken = [agent for agent in statistics.agents.values() if not agent.is_balanced]
             logger().error("law_broken", mesh=self.name, agents=broken, stopped=statistics.stopped_agents)
 
@@ -177,10 +189,18 @@ class Interior:
             sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
             return
 
-        async def stop(_: "Task") -> None:
-            await self.lifecycle.stop(cell)
-            if waits:
-                sink.set_result(Outcome())
+        async def stop(task: "Task") -> None:
+            outcome = Outcome(error=MeshClosedError(self.name, LOOP_ENDED))
+            try:
+                with task.life():
+                    await self.lifecycle.stop(cell)
+                    outcome = Outcome()
+            except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
+                logger().critical("stop_failed", agent=address, exc_info=error)
+                outcome = Outcome(error=error)
+            finally:
+                if waits and not sink.done():
+                    sink.set_result(outcome)
 
         self.driver.spawn(stop, f"ceylon {address} stop")
         if not waits:
@@ -189,14 +209,23 @@ class Interior:
     def when_quiet(self, sink: "Sink") -> None:
         """Let *sink* hear when nothing is in any mailbox or handler."""
         self._quiet.append(sink)
-        self._tell_quiet()
-
-    def _tell_quiet(self) -> None:
         if not self.router.open_envelopes:
-            quiet, self._quiet = self._quiet, []
-            for sink in quiet:
-                if not sink.done():
-                    sink.set_result(Outcome())
+            self._tell_quiet()
+
+    def drain(self, source: "Origin | None", sink: "Sink") -> None:
+        """Do the same for *source*, unless that is a handler, for which the wait would wait."""
+        if source is not None and self.dispatcher.is_handling(source.cell, source.envelope.id):
+            address = source.address
+            why = f"a drain would wait for the handler of {address!r} that asks for it; ask from outside of handlers"
+            sink.set_result(Outcome(error=DeadlockError((address, address), why)))
+        else:
+            self.when_quiet(sink)
+
+    def _tell_quiet(self, outcome: Outcome = _QUIET) -> None:
+        quiet, self._quiet = self._quiet, []
+        for sink in quiet:
+            if not sink.done():
+                sink.set_result(outcome)
 
     def when_idle(self, sink: "Sink") -> None:
         """Let *sink* hear when no handler runs any more; every agent has been halted."""

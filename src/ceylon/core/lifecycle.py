@@ -99,6 +99,7 @@ class Lifecycle:
             cell.have_life().start_error = refused
             self._take_out(cell, Reason.AGENT_FAILED)
             return False
+        cell.have_life().has_stopped = False
         self._interior.adopt(cell)
         return True
 
@@ -210,6 +211,7 @@ class Lifecycle:
         for lease in cell.leases or ():
             lease.is_abandoned = True
             cell.running -= 1
+            self._interior.threads.abandon(1)
             held += [lease.envelope] * lease.count_held()
             if self._interior.is_open:
                 logger().warning("thread_abandoned", agent=cell.address)
@@ -224,9 +226,12 @@ class Lifecycle:
         """Run `on_stop` if the agent had started, then end what it owns; errors are logged."""
         belongings = self._interior.belongings
         belongings.cancel_timers(cell)
-        error = await belongings.run_hook(cell, "on_stop", patience=self._interior.settings.stop_grace)
-        if error is not None:
-            logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
+        if cell.life is None or not (cell.life.start_error or cell.life.has_stopped):
+            if cell.life is not None:
+                cell.life.has_stopped = True
+            error = await belongings.run_hook(cell, "on_stop", patience=self._interior.settings.stop_grace)
+            if error is not None:
+                logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
         await self._clear_out(cell)
 
     async def _clear_out(self, cell: Cell) -> None:

@@ -81,7 +81,7 @@ class Mesh(AsyncVerbs):
         self._inside.open(driver)
         self._shutdown = Shutdown(self._inside)
         self._inside.on_interrupt = lambda: self.begin_stop(at_once=True)
-        driver.spawn(self._shutdown.watch_loop, f"ceylon {self.name}")
+        self._inside.watcher = driver.spawn(self._shutdown.watch_loop, f"ceylon {self.name}")
         return self
 
     async def stop(self, name: "str | Ref | None" = None, *, at_once: bool = False) -> None:
@@ -134,8 +134,13 @@ class Mesh(AsyncVerbs):
             await self._shutdown.wait(shielded=False)
 
     async def drain(self) -> None:
-        """Wait until nothing is in any mailbox or handler; the mesh stays open."""
-        (await self._inside.gateway.perform(self._inside.when_quiet)).get()
+        """Wait until nothing is in any mailbox or handler; the mesh stays open.
+
+        Raises:
+            DeadlockError: a handler asks for this; it would wait for itself.
+        """
+        source = self._source()
+        (await self._inside.gateway.perform(lambda sink: self._inside.drain(source, sink))).get()
 
     async def __aenter__(self) -> Self:
         """Open the mesh on the running loop."""

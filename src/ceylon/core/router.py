@@ -1,6 +1,7 @@
 """Find the mailbox behind an address, put envelopes into it, and carry outcomes back to whoever asked."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +10,7 @@ from ceylon.core.ledger import DeadLetter, DeadLetters, Reason
 from ceylon.core.names import check_address, split_key
 from ceylon.core.topics import DEAD_LETTERS
 from ceylon.errors import (
+    ArgumentError,
     CeylonError,
     DeadlockError,
     DeliveryError,
@@ -48,6 +50,7 @@ class Router:
         self.late_replies = 0
         self.unheard = 0
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
+        self.is_halted = False  # the drain is over: what the stop hooks send passes no more
         self.is_closed = False
         self.on_quiet: Callable[[], None] | None = None
         self._ids = itertools.count(1)
@@ -98,7 +101,7 @@ class Router:
     def _examine(self, envelope: Envelope) -> "Cell":
         """Find the cell the long way round, or say why not."""
         error: CeylonError
-        if self.is_closed or (self.is_refusing and not envelope.parent):
+        if self.is_closed or self.is_halted or (self.is_refusing and not envelope.parent):
             self.dead_letters.add(envelope, Reason.CLOSED)
             raise MeshClosedError(self.mesh, "it is closed" if self.is_closed else "it is stopping")
         if envelope.hops > self.settings.max_hops:
@@ -195,7 +198,14 @@ class Router:
         return call
 
     def _set_deadline(self, call: AskCall, source: "Origin | None", timeout: float | None, *, clock: bool) -> None:
-        """Take the nearer of what was asked for and what is left of the asker's own time."""
+        """Take the nearer of what was asked for and what is left of the asker's own time.
+
+        Raises:
+            ArgumentError: no such time: negative, infinite, or not a number.
+        """
+        if timeout is not None and not 0 <= timeout < math.inf:
+            message = f"timeout={timeout!r} is no time to wait; give seconds, a finite number"
+            raise ArgumentError(message)
         inherited = source.envelope.deadline if source is not None else None
         if timeout is None and inherited is None:
             if not clock:

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from ceylon.core.gateway import LOOP_ENDED
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Task
+    from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
 __all__ = ["Shutdown"]
@@ -28,9 +30,7 @@ class Shutdown:
             with task.life():
                 await self.closed.wait()
         finally:
-            if not self.closed.is_raised:
-                self._interior.close("its event loop has ended")
-                self.closed.set()
+            self._close(LOOP_ENDED)
 
     def begin(self, *, at_once: bool) -> None:
         """Start the end, or hurry one that has begun; on the mesh's loop."""
@@ -56,17 +56,50 @@ class Shutdown:
                     await self._drain(interior.settings.drain_timeout)
                 for cell in interior.router.cells.values():
                     interior.lifecycle.halt(cell)
+                interior.router.is_halted = True
                 interior.dispatcher.cancel_handlers()
                 await self._wait_for_handlers(interior.settings.stop_grace)
                 for cell in reversed(list(interior.router.cells.values())):
-                    await interior.lifecycle.stop(cell, grace=0.0)
-                await interior.resources.close()
+                    await self._stop_agent(cell)
+                await self._close_resources()
         except Exception as error:  # noqa: BLE001 – a mesh that cannot close is worse than one that closes badly
-            logger().error("stop_failed", mesh=interior.name, exc_info=error)
+            logger().critical("stop_failed", mesh=interior.name, exc_info=error)
         finally:
-            if not self.closed.is_raised:
-                interior.close("it is closed")
-                self.closed.set()
+            self._close("it is closed")
+
+    def _close(self, why: str) -> None:
+        if not self.closed.is_raised:
+            self._interior.close(why)
+            self.closed.set()
+
+    async def _stop_agent(self, cell: "Cell") -> None:
+        try:
+            await self._interior.lifecycle.stop(cell, grace=0.0)
+        except Exception as error:  # noqa: BLE001 – one that cannot stop must not keep the others running
+            logger().critical("stop_failed", agent=cell.address, exc_info=error)
+
+    async def _close_resources(self) -> None:
+        """Close what the agents shared; what hangs is left behind."""
+        interior = self._interior
+        closed = Signal(interior.driver)
+
+        async def close(task: "Task") -> None:
+            try:
+                with task.life():
+                    await interior.resources.close()
+            finally:
+                closed.set()
+
+        closing = interior.driver.spawn(close, f"ceylon {interior.name} resources")
+        over = Signal(interior.driver)
+        closed.also(over.set)
+        timer = Timer(over.set)
+        interior.timers.add(interior.driver.now() + interior.settings.stop_grace, timer)
+        await over.wait()
+        interior.timers.cancel(timer)
+        if not closed.is_raised:
+            closing.cancel()
+            logger().error("resources_abandoned", mesh=interior.name)
 
     async def _drain(self, patience: float) -> None:
         """Let what was accepted be handled, for *patience* seconds or until somebody is in a hurry."""

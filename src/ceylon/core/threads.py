@@ -19,7 +19,7 @@ from ceylon.core.current import current
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.invocation import LAZY
 from ceylon.core.ledger import ThreadStatistics
-from ceylon.errors import DeadlockError
+from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import STREAM, Outcome, attempt
 
 if TYPE_CHECKING:
@@ -101,13 +101,15 @@ class ThreadPool:
         self._settings = interior.settings
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._waiting: deque[Callable[[], None]] = deque()  # no thread may run them yet
+        self._resuming: deque[threading.Lock] = deque()  # likewise: threads that have waited in a verb
         self._lock = threading.Lock()  # guards the numbers below; all of them change on several threads
         self._idle = 0
         self._running = 0
         self._blocked = 0
         self._alive = 0
         self._abandoned = 0
-        self._is_closed = False
+        self._why_closed = ""
+        self._open: set[Future] = set()  # of jobs that `run` has begun; on the loop only
         self._done: deque[tuple[Lease, Envelope | None, Outcome, bool]] = deque()
         self._is_armed = False
         self._names = 0
@@ -126,13 +128,25 @@ class ThreadPool:
         self.submit(lambda: self._run_lease(lease))
 
     async def run(self, function: Callable[[], Any]) -> Any:
-        """Run *function* in a thread and return what it returns; a cancelled caller leaves it running."""
+        """Run *function* in a thread and return what it returns; a cancelled caller leaves it running.
+
+        Raises:
+            MeshClosedError: the mesh was closed first.
+        """
+        if self._why_closed:
+            raise MeshClosedError(self._interior.name, self._why_closed)
         future: Future = self._driver.future()
 
         def work() -> None:
             outcome = attempt(function)
-            self._interior.gateway.post_quietly(lambda: None if future.done() else future.set_result(outcome))
+            self._interior.gateway.post_quietly(lambda: ended(outcome))
 
+        def ended(outcome: Outcome) -> None:
+            self._open.discard(future)
+            if not future.done():
+                future.set_result(outcome)
+
+        self._open.add(future)
         self.submit(work)
         outcome: Outcome = await future
         return outcome.get()
@@ -148,22 +162,30 @@ class ThreadPool:
                 running=self._running, blocked=self._blocked, idle=self._idle, abandoned=self._abandoned
             )
 
-    def abandon(self) -> int:
-        """Take no jobs any more, let idle threads end, and count those that still run a handler as abandoned."""
+    def abandon(self, number: int) -> None:
+        """Take note of *number* threads that go on with code nobody waits for any more."""
+        self._abandoned += number
+
+    def close(self, why: str) -> None:
+        """Let threads end when they have nothing to run; who waits for one hears that the mesh is closed."""
         with self._lock:
-            self._is_closed = True
-            self._abandoned = self._running + self._blocked
-            idle = self._idle
-        for _ in range(idle):
-            self._jobs.put(None)
-        return self._abandoned
+            self._why_closed = why
+            self._running += len(self._resuming)
+            while self._resuming:
+                self._resuming.popleft().release()
+            for _ in range(self._idle):
+                self._jobs.put(None)
+        self.abandon(len(self._open))
+        for future in self._open:
+            if not future.done():
+                future.set_result(Outcome(error=MeshClosedError(self._interior.name, why)))
 
     # -- jobs and threads ----------------------------------------------------------------------------------------------
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run *job* on a thread as soon as one may."""
         with self._lock:
-            if self._running >= self._settings.threads:
+            if self._running >= self._settings.threads or self._resuming:
                 self._waiting.append(job)
                 return
             self._running += 1
@@ -198,11 +220,14 @@ class ThreadPool:
     def _next_job(self) -> Callable[[], None] | None:
         """Give back the permit to run, or go on with a job that waited for it."""
         with self._lock:
-            if self._waiting and self._running <= self._settings.threads:
+            if self._resuming:
+                self._resuming.popleft().release()
+            elif self._waiting:
                 return self._waiting.popleft()
-            self._running -= 1
+            else:
+                self._running -= 1
             self._idle += 1
-            if self._is_closed:
+            if self._why_closed:
                 self._jobs.put(None)
             return None
 
@@ -224,13 +249,16 @@ class ThreadPool:
                     "would wait for each other; make the handlers that ask `async def`",
                 )
             self._blocked += 1
-            self._running -= 1
             lease: Lease | None = getattr(self._here, "lease", None)
-            job = self._waiting.popleft() if self._waiting else None
+            job = None
             needs_thread = False
-            if job is not None:
-                self._running += 1
+            if self._resuming:
+                self._resuming.popleft().release()
+            elif self._waiting:
+                job = self._waiting.popleft()
                 needs_thread = self._claim()
+            else:
+                self._running -= 1
         if job is not None:
             self._dispatch(job, needs_thread=needs_thread)
         if lease is not None:
@@ -239,11 +267,21 @@ class ThreadPool:
         try:
             yield
         finally:
+            self._resume()
             if lease is not None:
                 lease.is_blocked = False
-            with self._lock:
-                self._blocked -= 1
+
+    def _resume(self) -> None:
+        """Wait until one thread more may run, and go on."""
+        with self._lock:
+            self._blocked -= 1
+            if self._running < self._settings.threads or self._why_closed:
                 self._running += 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._resuming.append(turn)
+        turn.acquire()
 
     # -- on a thread ---------------------------------------------------------------------------------------------------
 
@@ -252,6 +290,8 @@ class ThreadPool:
         self._here.lease = lease
         limit = time.monotonic() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
+        if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
+            taken = None
         left = self._settings.lease_messages
         while taken is not None:
             handler, envelope = taken
