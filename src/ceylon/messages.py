@@ -65,6 +65,11 @@ class Message(msgspec.Struct, Generic[R], metaclass=MessageMeta):
     qualified name; ``class Order(Message, tag="shop.order")`` chooses another.
     """
 
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None:
+            """Take nothing, where there is no field; to type checkers msgspec's own takes anything."""
+
 
 class ActionCall(Message[Any], tag="$action"):
     """Run an action of the recipient; `Ref.call` sends it."""

@@ -258,7 +258,7 @@ async def test_a_class_may_set_the_concurrency(server: ModelServer, anyio_backen
 def test_the_key_is_in_no_repr(server: ModelServer) -> None:
     agent = LlmAgent("tutor", "openai::test-model", base_url=server.openai_url, api_key="sk-canary-4711")
 
-    assert "4711" not in repr(agent) + repr(agent.llm_setup.settings)
+    assert "4711" not in repr(agent) + repr(agent.__ceylon_llm_setup__.settings)
 
 
 def test_its_options_show_in_its_signature() -> None:

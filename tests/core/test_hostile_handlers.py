@@ -22,7 +22,7 @@ from support.hostile_agents import (
     Wait,
     release,
 )
-from support.leftovers import DEADLINE, tidy_mesh
+from support.leftovers import DEADLINE, eventually, tidy_mesh
 
 VILLAINS: dict[str, type[Agent]] = {"async": Villain, "sync": SyncVillain, "inline": InlineVillain}
 CASES = [
@@ -95,11 +95,11 @@ async def test_a_hundred_crimes_in_a_row_leave_a_bounded_pool(kind: str, crime: 
     await villain.ask(Ping(), timeout=DEADLINE)
     await mesh.drain()
 
-    statistics = mesh.statistics()
+    agent = mesh.statistics().agents["villain"]
     fails = ASYNC_CRIMES[crime].verdict == "fails"
-    assert (statistics.agents["villain"].failed, statistics.agents["villain"].pending) == (many * fails, 0)
-    assert statistics.workers <= 4
-    assert statistics.threads.running == 0
+    assert (agent.failed, agent.pending) == (many * fails, 0)
+    await eventually(lambda: mesh.statistics().workers <= 4)
+    await eventually(lambda: not mesh.statistics().threads.running)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ceylon.errors import ModelConfigError
+from ceylon.errors import ModelConfigError, ModelUnavailableError
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.http import HttpClient
 from ceylon.models.resolve import resolve
@@ -42,6 +42,26 @@ async def test_a_connection_the_server_gives_up_is_replaced(caller: Caller) -> N
         assert (await caller.ask()).text == "echo: hi"
 
     assert caller.server.connections == 2
+
+
+async def test_a_kept_connection_that_ends_as_it_is_used_again_costs_no_question(caller: Caller) -> None:
+    await caller.ask()
+    caller.server.fail(
+        Fault(raw=b"")
+    )  # reads the question, and closes without a byte, as a server tired of waiting does
+
+    assert (await caller.ask()).text == "echo: hi"
+
+    assert caller.server.connections == 2
+
+
+async def test_a_new_connection_that_ends_without_an_answer_is_an_error(caller: Caller) -> None:
+    caller.server.fail(Fault(raw=b""))
+
+    with pytest.raises(ModelUnavailableError):
+        await caller.ask()
+
+    assert caller.server.connections == 1
 
 
 async def test_closing_the_client_closes_every_connection(server: ModelServer, anyio_backend: str) -> None:

@@ -63,6 +63,7 @@ def wrong_fields_are_errors() -> None:
     Order()  # type: ignore[call-arg]
     Order(2)  # type: ignore[arg-type]
     Order("assam", amount=2)  # type: ignore[call-arg]
+    Answered(1)  # type: ignore[call-arg]
 
 
 def fields_are_read_only(order: Order, receipt: Receipt, gift: GiftOrder) -> None:

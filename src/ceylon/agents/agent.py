@@ -123,11 +123,11 @@ class Agent(metaclass=AgentMeta):
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
     @property
-    def itself(self) -> "Agent":
+    def __ceylon_itself__(self) -> "Agent":
         """See `AgentLike`."""
         return self
 
-    def options(self) -> AgentOptions:
+    def __ceylon_options__(self) -> AgentOptions:
         """See `AgentLike`.
 
         Raises:
@@ -139,32 +139,32 @@ class Agent(metaclass=AgentMeta):
         shared = _shared_options(self.concurrency, self.mailbox_capacity, self.ask_timeout, kept, self.takes_keys)
         return shared if kept is not None else msgspec.structs.replace(shared, on_failure=on_failure)
 
-    def claim(self, interior: "Interior") -> None:  # noqa: ARG002 – for agents that may leave one mesh for another
+    def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`."""
         if self._home is not None and not self._home[0].has_ended:
             raise AgentInUseError(self._name, self._home[0].name)
 
-    def move_in(self, interior: "Interior", address: str) -> None:
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
         self._home = (interior, address)
 
-    async def vacate(self) -> None:
+    async def __ceylon_vacate__(self) -> None:
         """See `AgentLike`; a plain agent opened nothing."""
 
-    def leave_home(self) -> None:
+    def __ceylon_leave_home__(self) -> None:
         """See `AgentLike`."""
         self._home = None
 
-    def serial_key(self, envelope: Envelope) -> Hashable | None:  # noqa: ARG002 – for agents that keep keys apart
+    def __ceylon_serial_key__(self, envelope: Envelope) -> Hashable | None:
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
         return None
 
-    def rebuild(self) -> Self:
+    def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`."""
         arguments, options = self._made_with
         return type(self)(*arguments, **options)
 
-    def hook(self, name: str) -> Callable[..., Any] | None:
+    def __ceylon_hook__(self, name: str) -> Callable[..., Any] | None:
         """See `AgentLike`."""
         hook: Callable[..., Any] | None = getattr(self, name, None)
         return hook

@@ -124,13 +124,13 @@ class AnsweringAgent(ModelledAgent):
     # -- where it lives ------------------------------------------------------------------------------------------------
 
     @property
-    def home(self) -> "tuple[Interior, str] | None":
+    def __ceylon_home__(self) -> "tuple[Interior, str] | None":
         """The mesh that the agent is in, and its address there; a closed default mesh is none."""
         home = self._home
         return None if home is None or (home[0].is_default and home[0].has_ended) else home
 
     @property
-    def seat(self) -> Seat | None:
+    def __ceylon_seat__(self) -> Seat | None:
         """The agent's place in that mesh."""
         return self._seat
 
@@ -147,33 +147,33 @@ class AnsweringAgent(ModelledAgent):
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
-    def claim(self, interior: "Interior") -> None:
+    def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`; the default mesh lets go of an agent that another wants."""
         check_concurrency(self.concurrency)
         seat = self._seat
         if seat is not None and seat.guest is not None:
             if seat.interior.is_open:
                 seat.guest.let_go(self)
-            self.leave_home()
-        super().claim(interior)
+            self.__ceylon_leave_home__()
+        super().__ceylon_claim__(interior)
 
-    def move_in(self, interior: "Interior", address: str) -> None:
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
-        super().move_in(interior, address)
+        super().__ceylon_move_in__(interior, address)
         if self._seat is None or self._seat.interior is not interior or self._seat.address != address:
             self._seat = Seat(interior, address, self.concurrency)
 
-    def leave_home(self) -> None:
+    def __ceylon_leave_home__(self) -> None:
         """See `AgentLike`."""
-        super().leave_home()
+        super().__ceylon_leave_home__()
         self._seat = None
 
-    async def vacate(self) -> None:
+    async def __ceylon_vacate__(self) -> None:
         """See `AgentLike`: give the model's session back."""
         if self._seat is not None:
             await self._seat.close()
 
-    def serial_key(self, envelope: Envelope) -> Hashable | None:
+    def __ceylon_serial_key__(self, envelope: Envelope) -> Hashable | None:
         """See `AgentLike`: one turn of a conversation at a time."""
         return split_key(envelope.recipient)[1] or None
 

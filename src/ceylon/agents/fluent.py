@@ -122,12 +122,12 @@ class ModelledAgent(Agent):
         return self
 
     @property
-    def llm_setup(self) -> Setup:
+    def __ceylon_llm_setup__(self) -> Setup:
         """The settings in force, for code of this package."""
         return self._setup
 
-    def rebuild(self) -> Self:
+    def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`; the settings are the ones set last, on whichever instance."""
-        made = super().rebuild()
+        made = super().__ceylon_rebuild__()
         made._setup, made.concurrency = self._setup, self.concurrency  # noqa: SLF001 – the same class
         return made

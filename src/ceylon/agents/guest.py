@@ -64,7 +64,7 @@ class Guest:
         self._seat: Seat | None = None
 
     @property
-    def itself(self) -> "AnsweringAgent":
+    def __ceylon_itself__(self) -> "AnsweringAgent":
         """The agent, from now on held by whoever asks.
 
         Raises:
@@ -77,61 +77,64 @@ class Guest:
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
-    def options(self) -> AgentOptions:
+    def __ceylon_options__(self) -> AgentOptions:
         """See `AgentLike`; a function of the agent's is found again when it is needed."""
-        options = self.itself.options()
+        options = self.__ceylon_itself__.__ceylon_options__()
         return msgspec.structs.replace(options, on_failure=self._decide) if callable(options.on_failure) else options
 
     def _decide(self, error: BaseException, envelope: "Envelope") -> Any:
-        said: Any = self.itself.on_failure
+        said: Any = self.__ceylon_itself__.on_failure
         return said(error, envelope)
 
-    def claim(self, interior: "Interior") -> None:
+    def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`; of two that want to bring the agent in, the second is refused."""
-        agent = self.itself
-        if agent.home is not None:
-            raise AgentInUseError(self.name, agent.home[0].name)
-        agent.claim(interior)
+        agent = self.__ceylon_itself__
+        if agent.__ceylon_home__ is not None:
+            raise AgentInUseError(self.name, agent.__ceylon_home__[0].name)
+        agent.__ceylon_claim__(interior)
 
-    def move_in(self, interior: "Interior", address: str) -> None:
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
-        agent = self.itself
-        agent.move_in(interior, address)
-        self._seat = agent.seat
+        agent = self.__ceylon_itself__
+        agent.__ceylon_move_in__(interior, address)
+        self._seat = agent.__ceylon_seat__
         if self._seat is not None:
             self._seat.guest = self
 
-    def leave_home(self) -> None:
+    def __ceylon_leave_home__(self) -> None:
         """See `AgentLike`; an agent that has moved on stays where it is."""
         agent = self._held or self._agent()
-        if agent is not None and agent.seat is self._seat:
-            agent.leave_home()
+        if agent is not None and agent.__ceylon_seat__ is self._seat:
+            agent.__ceylon_leave_home__()
         self._held = None
 
-    async def vacate(self) -> None:
+    async def __ceylon_vacate__(self) -> None:
         """See `AgentLike`."""
         if self._seat is not None:
             await self._seat.close()
 
-    def serial_key(self, envelope: "Envelope") -> Hashable | None:
+    def __ceylon_serial_key__(self, envelope: "Envelope") -> Hashable | None:
         """See `AgentLike`."""
-        return self.itself.serial_key(envelope)
+        return self.__ceylon_itself__.__ceylon_serial_key__(envelope)
 
-    def rebuild(self) -> "Guest":
+    def __ceylon_rebuild__(self) -> "Guest":
         """See `AgentLike`; nobody else holds the new instance, so this one does until the old handle is gone."""
-        return Guest(self.itself.rebuild(), holds=True)
+        return Guest(self.__ceylon_itself__.__ceylon_rebuild__(), holds=True)
 
-    def hook(self, name: str) -> Callable[..., Any] | None:
+    def __ceylon_hook__(self, name: str) -> Callable[..., Any] | None:
         """See `AgentLike`."""
         agent = self._held or self._agent()
-        return None if agent is None else agent.hook(name)
+        return None if agent is None else agent.__ceylon_hook__(name)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 
     def let_go(self, agent: "AnsweringAgent") -> None:
         """Let the agent move to another mesh; if it does something at leaving, that comes first."""
         interior, address = self._place()
-        if any(agent.hook(name) is not None for name in _HOOKS_AT_LEAVING) and not interior.gateway.is_inside():
+        if (
+            any(agent.__ceylon_hook__(name) is not None for name in _HOOKS_AT_LEAVING)
+            and not interior.gateway.is_inside()
+        ):
             interior.gateway.block("add", lambda sink: interior.stop_agent(address, sink), may_warn=False)
         else:
             interior.gateway.post_quietly(lambda: interior.stop_agent(address, _Nobody()))
@@ -157,7 +160,7 @@ def _awake(handler: Handler) -> Handler:
     function = handler.function
 
     def run(guest: Guest, *arguments: Any) -> Any:
-        return function(guest.itself, *arguments)
+        return function(guest.__ceylon_itself__, *arguments)
 
     return msgspec.structs.replace(handler, function=run)
 

@@ -64,21 +64,21 @@ class LlmAgent(AnsweringAgent):
 
     async def complete(self, query: str, *, timeout: float | None = None) -> Reply:
         """Ask the model *query* and return the whole reply: text, usage, finish reason."""
-        return await self.road.query(query, timeout=timeout)
+        return await self.__ceylon_road__.query(query, timeout=timeout)
 
     def stream(self, query: str, *, timeout: float | None = None) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
-        road = self.road
+        road = self.__ceylon_road__
         return LlmStream(lambda: road.stream(query, timeout=timeout), as_text)
 
     def parts(self, query: str, *, timeout: float | None = None) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, and the whole reply last."""
-        road = self.road
+        road = self.__ceylon_road__
         return LlmStream(lambda: road.stream(query, timeout=timeout), as_it_is)
 
     def conversation(self, key: str) -> Conversation:
         """Return the conversation kept under *key*; at the address ``name/key`` in a mesh."""
-        return Conversation(self.road, key)
+        return Conversation(self.__ceylon_road__, key)
 
     @overload
     async def send_messages_async(
@@ -122,8 +122,10 @@ class LlmAgent(AnsweringAgent):
             retries: How often a query is asked again after a fault that may pass.
             resume: A file that keeps each answer as a line of JSON; a run that was killed asks only what is missing.
         """
-        batch = self.batch(queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume)
-        async with Answers(self.road, batch) as answers:
+        batch = self.__ceylon_batch__(
+            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume
+        )
+        async with Answers(self.__ceylon_road__, batch) as answers:
             async for answer in answers:
                 batch.keep(answer, return_exceptions=return_exceptions)
         return batch.results
@@ -181,7 +183,10 @@ class LlmAgent(AnsweringAgent):
             retries: How often a query is asked again after a fault that may pass.
             progress: As in `send_messages_async`.
         """
-        return Answers(self.road, self.batch(queries, concurrency=concurrency, retries=retries, progress=progress))
+        return Answers(
+            self.__ceylon_road__,
+            self.__ceylon_batch__(queries, concurrency=concurrency, retries=retries, progress=progress),
+        )
 
     @property
     def blocking(self) -> BlockingLlm:
@@ -191,11 +196,11 @@ class LlmAgent(AnsweringAgent):
     # -- for conversations and the blocking face -----------------------------------------------------------------------
 
     @property
-    def road(self) -> Road:
+    def __ceylon_road__(self) -> Road:
         """The way to the agent, wherever it lives."""
         return Road(self)
 
-    def batch(
+    def __ceylon_batch__(
         self,
         queries: Iterable[str],
         *,
@@ -206,5 +211,10 @@ class LlmAgent(AnsweringAgent):
     ) -> Batch:
         """Return *queries* as a batch for this agent; nothing is looked at before it runs."""
         return Batch(
-            queries, self.llm_setup, concurrency=concurrency, retries=retries, progress=progress, resume=resume
+            queries,
+            self.__ceylon_llm_setup__,
+            concurrency=concurrency,
+            retries=retries,
+            progress=progress,
+            resume=resume,
         )

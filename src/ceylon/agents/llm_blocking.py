@@ -29,7 +29,7 @@ class BlockingLlm:
     def send_message(self, query: str, *, timeout: float | None = None) -> str:
         """Ask the model *query* and wait for its answer; see `LlmAgent.send_message_async`."""
         agent, instead = self._agent, "`await agent.send_message_async(...)`"
-        answer: str = agent.road.block(
+        answer: str = agent.__ceylon_road__.block(
             "send_message", lambda: agent.send_message_async(query, timeout=timeout), instead
         )
         return answer
@@ -37,22 +37,22 @@ class BlockingLlm:
     def complete(self, query: str, *, timeout: float | None = None) -> Reply:
         """Ask the model *query* and wait for the whole reply; see `LlmAgent.complete`."""
         agent, instead = self._agent, "`await agent.complete(...)`"
-        reply: Reply = agent.road.block("complete", lambda: agent.complete(query, timeout=timeout), instead)
+        reply: Reply = agent.__ceylon_road__.block("complete", lambda: agent.complete(query, timeout=timeout), instead)
         return reply
 
     def stream(self, query: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
-        road = self._agent.road
+        road = self._agent.__ceylon_road__
         return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout), as_text)
 
     def parts(self, query: str, *, timeout: float | None = None) -> BlockingLlmStream[Part]:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
-        road = self._agent.road
+        road = self._agent.__ceylon_road__
         return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout), as_it_is)
 
     def conversation(self, key: str) -> BlockingConversation:
         """Return the conversation kept under *key*."""
-        return BlockingConversation(self._agent.road, key)
+        return BlockingConversation(self._agent.__ceylon_road__, key)
 
     @overload
     def send_messages(
@@ -87,8 +87,10 @@ class BlockingLlm:
         resume: "str | Path | None" = None,
     ) -> Any:
         """Ask the model all *queries* and wait for the answers; see `LlmAgent.send_messages_async`."""
-        batch = self._agent.batch(queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume)
-        with BlockingAnswers(self._agent.road, batch) as answers:
+        batch = self._agent.__ceylon_batch__(
+            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume
+        )
+        with BlockingAnswers(self._agent.__ceylon_road__, batch) as answers:
             for answer in answers:
                 batch.keep(answer, return_exceptions=return_exceptions)
         return batch.results
@@ -97,5 +99,5 @@ class BlockingLlm:
         self, queries: Iterable[str], *, concurrency: int | None = None, retries: int = 2, progress: "Progress" = False
     ) -> BlockingAnswers:
         """Ask the model all *queries* and take each `Answer` as it comes; see `LlmAgent.as_completed`."""
-        batch = self._agent.batch(queries, concurrency=concurrency, retries=retries, progress=progress)
-        return BlockingAnswers(self._agent.road, batch)
+        batch = self._agent.__ceylon_batch__(queries, concurrency=concurrency, retries=retries, progress=progress)
+        return BlockingAnswers(self._agent.__ceylon_road__, batch)

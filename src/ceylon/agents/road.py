@@ -40,7 +40,7 @@ class Road:
     async def query(self, text: str, *, key: str = "", timeout: float | None = None) -> Reply:
         """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock."""
         prompt = Prompt(check_query(text))
-        await self.agent.llm_setup.load()
+        await self.agent.__ceylon_llm_setup__.load()
         reply: Reply = await self.put(prompt, key=key, timeout=timeout)
         return reply
 
@@ -60,18 +60,18 @@ class Road:
     async def stream(self, text: str, *, key: str = "", timeout: float | None = None) -> Stream:
         """Open the stream of the parts that answer *text*."""
         prompt = self._checked(text, timeout)
-        await self.agent.llm_setup.load()
+        await self.agent.__ceylon_llm_setup__.load()
         return _stream(Stream, await self._find_home(), prompt, key, timeout)
 
     async def batch(self, batch: "Batch") -> Stream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
-        await self.agent.llm_setup.load()
+        await self.agent.__ceylon_llm_setup__.load()
         interior, _ = await self._find_home()
         return self._batch(Stream, interior, batch)
 
     async def _find_home(self) -> "tuple[Interior, str]":
         """Return the mesh the agent is in and its address there; without another, the default one."""
-        while (home := self.agent.home) is None:
+        while (home := self.agent.__ceylon_home__) is None:
             await join(self.agent)
         return home
 
@@ -86,17 +86,17 @@ class Road:
     def blocking_stream(self, text: str, *, key: str = "", timeout: float | None = None) -> BlockingStream:
         """Open the stream of the parts that answer *text*."""
         prompt = self._checked(text, timeout)
-        self.agent.llm_setup.model()
+        self.agent.__ceylon_llm_setup__.model()
         return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout)
 
     def blocking_batch(self, batch: "Batch") -> BlockingStream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
-        self.agent.llm_setup.model()
+        self.agent.__ceylon_llm_setup__.model()
         interior, _ = self._find_home_blocking()
         return self._batch(BlockingStream, interior, batch)
 
     def _find_home_blocking(self) -> "tuple[Interior, str]":
-        while (home := self.agent.home) is None:
+        while (home := self.agent.__ceylon_home__) is None:
             join_blocking(self.agent)
         return home
 
@@ -108,7 +108,7 @@ class Road:
         return Prompt(check_query(text))
 
     def _seat(self) -> "Seat":
-        seat = self.agent.seat
+        seat = self.agent.__ceylon_seat__
         if seat is None:
             nowhere = "no mesh"
             raise MeshClosedError(nowhere, f"agent {self.agent.name!r} has left it")

@@ -111,7 +111,7 @@ class Lifespan:
             logger().error("lifespan_failed", agent=self._cell.address, exc_info=self.task.error)
 
     async def _run(self, cell: "Cell") -> None:
-        hook = cell.agent.hook("lifespan")
+        hook = cell.agent.__ceylon_hook__("lifespan")
         context = self._belongings.context_for(cell)
         current.set(context)
         steps = hook(context) if hook is not None else None
@@ -148,7 +148,7 @@ class Belongings:
         It runs in a task of its own, so that one which hangs, or cancels itself, or leaves a scope open, spoils nothing
         but itself; after *patience* seconds it is cancelled.
         """
-        hook = cell.agent.hook(name)
+        hook = cell.agent.__ceylon_hook__(name)
         if hook is None:
             return None
         takes = len(inspect.signature(hook).parameters)
@@ -171,7 +171,7 @@ class Belongings:
 
     async def enter_lifespan(self, cell: "Cell") -> BaseException | None:
         """Start the agent's lifespan, if it has one, and wait until it has yielded; return what it raises."""
-        if cell.agent.hook("lifespan") is None:
+        if cell.agent.__ceylon_hook__("lifespan") is None:
             return None
         lifespan = Lifespan(self, self._interior, cell)
         cell.have_life().lifespan = lifespan

@@ -160,7 +160,7 @@ class Cell:
 
     def _take_other_key(self) -> Envelope | None:
         """Take the first envelope of a conversation that nobody is handling."""
-        key_of = self.agent.serial_key
+        key_of = self.agent.__ceylon_serial_key__
         for index, envelope in enumerate(self.mail):
             key = key_of(envelope)
             if key is None or key not in self.busy_keys:  # type: ignore[operator]

@@ -246,7 +246,7 @@ class Dispatcher:
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
-        key = cell.agent.serial_key(envelope)
+        key = cell.agent.__ceylon_serial_key__(envelope)
         if key is not None:
             if cell.busy_keys is None:
                 cell.busy_keys = set()

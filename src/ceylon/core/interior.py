@@ -174,13 +174,13 @@ class Interior:
             raise DuplicateNameError(address, self.name)
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
-        agent.claim(self)
-        cell = Cell(address, agent, behaviour, agent.options(), self.settings.mailbox_capacity)
+        agent.__ceylon_claim__(self)
+        cell = Cell(address, agent, behaviour, agent.__ceylon_options__(), self.settings.mailbox_capacity)
         if self.was_opened:
             self.admit(cell)
         else:
             self.early[address] = cell
-            agent.move_in(self, address)
+            agent.__ceylon_move_in__(self, address)
 
     def stop_agent(self, address: str, sink: "Sink", *, waits: bool = True) -> None:
         """End one agent; *sink* hears when it is gone, or at once if it does not wait."""
@@ -244,12 +244,12 @@ class Interior:
         self.router.cells[cell.address] = cell
         if cell.behaviour.patterns:
             self.router.subscribers[cell.address] = cell
-        cell.agent.move_in(self, cell.address)
+        cell.agent.__ceylon_move_in__(self, cell.address)
         self.lifecycle.start(cell)
 
     def adopt(self, cell: Cell) -> None:
         """Let the new instance in an agent's place know where it is."""
-        cell.agent.move_in(self, cell.address)
+        cell.agent.__ceylon_move_in__(self, cell.address)
 
     def remove(self, cell: Cell) -> None:
         """Take *cell* out; its counters stay in the sum."""
@@ -257,7 +257,7 @@ class Interior:
             del self.router.cells[cell.address]
             self.router.subscribers.pop(cell.address, None)
             self._gone.add(cell.statistics())
-            cell.agent.leave_home()
+            cell.agent.__ceylon_leave_home__()
 
     # -- what the parts tell ------------------------------------------------------------------------------------------
 

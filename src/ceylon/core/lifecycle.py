@@ -36,7 +36,7 @@ class Lifecycle:
 
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
-        if any(cell.agent.hook(name) is not None for name in _HOOKS):
+        if any(cell.agent.__ceylon_hook__(name) is not None for name in _HOOKS):
             self._undertake(cell, lambda it: self._begin(it, None), "start")
         else:
             self._run(cell)
@@ -64,9 +64,9 @@ class Lifecycle:
         while (error := await self._enter(cell, cause)) is not None:
             if cell.state not in _BETWEEN:
                 return
-            cell.have_life().start_error = error
             logger().error("agent_start_failed", agent=cell.address, exc_info=error)
-            await self._clear_out(cell)
+            await self._close_hooks(cell)
+            cell.have_life().start_error = error
             if not await self._may_try_again(cell, error):
                 return
         if cell.state in _BETWEEN:
@@ -77,6 +77,7 @@ class Lifecycle:
         """Run what comes before the first message; return what it raises."""
         belongings = self._interior.belongings
         error = await belongings.enter_lifespan(cell) or await belongings.run_hook(cell, "on_start")
+        cell.have_life().start_error = error
         if error is None and cause is not None:
             error = await belongings.run_hook(cell, "on_restart", cause)
         return error
@@ -93,7 +94,7 @@ class Lifecycle:
         if cell.state not in _BETWEEN:
             return False
         try:
-            cell.agent = cell.agent.rebuild()
+            cell.agent = cell.agent.__ceylon_rebuild__()
         except Exception as refused:  # noqa: BLE001 – a user's __init__
             logger().error("agent_rebuild_failed", agent=cell.address, exc_info=refused)
             cell.have_life().start_error = refused
@@ -121,7 +122,7 @@ class Lifecycle:
             return
         try:
             directive = self._interior.supervisor.decide(cell.options, envelope, error)
-        except Exception as refused:  # noqa: BLE001 – a user's callable; the agent must not hang between two states
+        except BaseException as refused:  # noqa: BLE001 – a user's callable; the agent must not hang between two states
             logger().error("supervision_failed", agent=cell.address, exc_info=refused)
             directive = "stop"
         if directive == "restart":
@@ -242,7 +243,7 @@ class Lifecycle:
         await belongings.leave_lifespan(cell, patience)
         try:
             with anyio.move_on_after(patience):
-                await cell.agent.vacate()
+                await cell.agent.__ceylon_vacate__()
         except Exception as error:  # noqa: BLE001 – what is not given back must not keep the agent
             logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
 

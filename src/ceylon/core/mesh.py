@@ -182,7 +182,7 @@ class Mesh(AsyncVerbs):
         cell = self._inside.cells().get(name)
         if cell is None:
             raise UnknownAgentError(name, self._inside.cells())
-        return cell.agent.itself
+        return cell.agent.__ceylon_itself__
 
     @property
     def interior(self) -> Interior:

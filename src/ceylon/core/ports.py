@@ -47,15 +47,15 @@ class AgentLike(Protocol):
         ...
 
     @property
-    def itself(self) -> "AgentLike":
+    def __ceylon_itself__(self) -> "AgentLike":
         """The agent; behind a weak reference, a real one."""
         ...
 
-    def options(self) -> "AgentOptions":
+    def __ceylon_options__(self) -> "AgentOptions":
         """Return what it is set to."""
         ...
 
-    def claim(self, interior: "Interior") -> None:
+    def __ceylon_claim__(self, interior: "Interior") -> None:
         """Leave a mesh that holds the agent only for want of another.
 
         Raises:
@@ -63,26 +63,26 @@ class AgentLike(Protocol):
         """
         ...
 
-    async def vacate(self) -> None:
+    async def __ceylon_vacate__(self) -> None:
         """Give back what was opened on the mesh's loop; after `on_stop`."""
         ...
 
-    def move_in(self, interior: "Interior", address: str) -> None:
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """Know the mesh and the address from now on."""
         ...
 
-    def leave_home(self) -> None:
+    def __ceylon_leave_home__(self) -> None:
         """Be free for another mesh."""
         ...
 
-    def serial_key(self, envelope: "Envelope") -> Hashable | None:
+    def __ceylon_serial_key__(self, envelope: "Envelope") -> Hashable | None:
         """Return what must not be handled twice at once; `None` for an envelope that is free."""
         ...
 
-    def rebuild(self) -> "AgentLike":
+    def __ceylon_rebuild__(self) -> "AgentLike":
         """Return a new agent, made as this one was."""
         ...
 
-    def hook(self, name: str) -> "Callable[..., Any] | None":
+    def __ceylon_hook__(self, name: str) -> "Callable[..., Any] | None":
         """Return the hook of this name if the class defines one of its own."""
         ...

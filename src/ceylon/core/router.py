@@ -247,8 +247,8 @@ class Router:
         """Lend *call* the slot of the handler that waits for it, and its conversation if it is the same."""
         cell, key = call.cell, None
         if source is not None and source.envelope.id == lender:
-            key = cell.agent.serial_key(call.envelope)
-            key = key if key == cell.agent.serial_key(source.envelope) else None
+            key = cell.agent.__ceylon_serial_key__(call.envelope)
+            key = key if key == cell.agent.__ceylon_serial_key__(source.envelope) else None
         call.loan = (lender, key)
         cell.lend(lender, key)
         self.dispatcher.offer(cell)

@@ -185,12 +185,16 @@ class ThreadPool:
     def submit(self, job: Callable[[], None]) -> None:
         """Run *job* on a thread as soon as one may."""
         with self._lock:
-            if self._running >= self._settings.threads or self._resuming:
+            if self._running >= self._settings.threads or self._resuming or not self._has_thread():
                 self._waiting.append(job)
                 return
             self._running += 1
             needs_thread = self._claim()
         self._dispatch(job, needs_thread=needs_thread)
+
+    def _has_thread(self) -> bool:
+        """Say whether one is idle or may be made. Under the lock."""
+        return self._idle > 0 or self._alive < self._settings.thread_cap
 
     def _claim(self) -> bool:
         """Take an idle thread; say whether a new one is needed. Under the lock."""
@@ -254,7 +258,7 @@ class ThreadPool:
             needs_thread = False
             if self._resuming:
                 self._resuming.popleft().release()
-            elif self._waiting:
+            elif self._waiting and self._has_thread():
                 job = self._waiting.popleft()
                 needs_thread = self._claim()
             else:

@@ -8,7 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import anyio
 import httpcore
@@ -56,17 +56,20 @@ class Pool(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        await self._room.acquire()
-        lease: _Lease | None = None
-        try:
-            lease = _Lease(self, url.origin, await self._connection(url.origin))
-            answer = await lease.connection.handle_async_request(_translate(request, url))
-        except BaseException as error:
-            await self.take_back(lease)
-            if isinstance(error, _ERRORS):
-                raise _translated(error) from error
-            raise
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, lease))
+        while True:
+            await self._room.acquire()
+            lease: _Lease | None = None
+            try:
+                lease = _Lease(self, url.origin, await self._connection(url.origin))
+                answer = await lease.connection.handle_async_request(_translate(request, url))
+            except BaseException as error:
+                await self.take_back(lease)
+                if lease is not None and lease.met_its_end(error):
+                    continue  # with another connection; the server has seen nothing of the request
+                if isinstance(error, _ERRORS):
+                    raise _translated(error) from error
+                raise
+            return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, lease))
 
     async def aclose(self) -> None:
         """Close every connection, the busy ones too."""
@@ -126,10 +129,23 @@ class Pool(httpx.AsyncBaseTransport):
 class _Lease:
     """One connection, lent for one request."""
 
-    __slots__ = ("connection", "origin", "pool")
+    __slots__ = ("connection", "origin", "pool", "was_used")
 
     def __init__(self, pool: Pool, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
         self.pool, self.origin, self.connection = pool, origin, connection
+        self.was_used = connection.is_idle()  # it has carried a request before; a new one is not even connected
+
+    def met_its_end(self, error: BaseException) -> bool:
+        """Say whether *error* is a server closing a kept connection for idleness, just as it was used again.
+
+        It closed without a byte of an answer, so it had not taken the request: any other connection may carry it.
+        """
+        return self.was_used and isinstance(error, httpcore.RemoteProtocolError) and self._heard_nothing()
+
+    def _heard_nothing(self) -> bool:
+        """Say whether not even a part of an answer has arrived; httpcore says the same of none and of a broken one."""
+        protocol: Any = getattr(getattr(self.connection, "_connection", None), "_h11_state", None)
+        return protocol is not None and str(protocol.their_state) == "SEND_RESPONSE" and not protocol.trailing_data[0]
 
     async def end(self) -> None:
         await self.pool.take_back(self)
