@@ -11,7 +11,7 @@ import pytest
 from ceylon import Agent, BlockingContext, Context, HandlerError, Mesh, MeshClosedError, UnknownAgentError, on
 from ceylon.errors import AgentStoppedError
 from support.hostile_agents import Stubborn, Wait
-from support.law import check_end, check_law
+from support.law import check_end, check_law, lawful_mesh
 from support.leftovers import DEADLINE, eventually, quick, tasks_left, threads_left, tidy_mesh
 
 
@@ -539,7 +539,7 @@ async def _open_and_wait(mesh: Mesh, *, task_status: anyio.abc.TaskStatus[None])
 
 
 async def test_two_meshes_on_one_loop_know_nothing_of_each_other() -> None:
-    async with tidy_mesh("left") as left, tidy_mesh("right") as right:
+    async with lawful_mesh("left", settings=quick()) as left, lawful_mesh("right", settings=quick()) as right:
         for mesh in (left, right):
             mesh.add(Counter("counter"))
         await left.ask("counter", 1)
@@ -567,7 +567,7 @@ class Crossing(Agent):
 
 @pytest.mark.parametrize("number", [3, 3.0])
 async def test_an_agent_may_ask_another_mesh(number: float) -> None:
-    async with tidy_mesh("left") as left, tidy_mesh("right") as right:
+    async with lawful_mesh("left", settings=quick()) as left, lawful_mesh("right", settings=quick()) as right:
         right.add(Counter("counter"))
         crossing = left.add(Crossing("crossing", right))
 
