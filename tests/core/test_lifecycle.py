@@ -656,7 +656,7 @@ async def test_a_lifespan_that_ignores_its_cancellation_is_given_up() -> None:
     agent = StubbornLifespan("agent")
     mesh.add(agent)
     await agent.has_begun.wait()
-    has_stopped = False
+    has_stopped = stopped_in_time = False
 
     async def stop() -> None:
         nonlocal has_stopped

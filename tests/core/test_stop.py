@@ -143,14 +143,13 @@ async def test_leaving_the_block_drains_what_was_accepted(kind: str) -> None:
 async def test_what_is_not_drained_in_time_is_cancelled() -> None:
     sleeper = Sleeper("sleeper")
     errors: list[BaseException] = []
-    async with anyio.create_task_group() as group:
-        async with tidy_mesh(drain_timeout=0.05, stop_grace=1.0) as mesh:
-            ref = mesh.add(sleeper)
-            group.start_soon(told, errors, ref.ask("one"))
-            await sleeper.is_asleep.wait()
-            ref.tell_nowait("two")
-            group.start_soon(told, errors, ref.ask("three"))
-            await eventually(lambda: mesh.statistics().agents["sleeper"].accepted == 3)
+    async with anyio.create_task_group() as group, tidy_mesh(drain_timeout=0.05, stop_grace=1.0) as mesh:
+        ref = mesh.add(sleeper)
+        group.start_soon(told, errors, ref.ask("one"))
+        await sleeper.is_asleep.wait()
+        ref.tell_nowait("two")
+        group.start_soon(told, errors, ref.ask("three"))
+        await eventually(lambda: mesh.statistics().agents["sleeper"].accepted == 3)
 
     gone = mesh.statistics().stopped_agents
     assert (gone.cancelled, gone.dead_lettered, gone.pending) == (1, 2, 0)
@@ -173,6 +172,7 @@ async def test_leaving_the_block_by_an_exception_cancels_at_once() -> None:
 
 async def test_a_cancelled_block_still_stops_in_order() -> None:
     sleeper = Sleeper("sleeper")
+    mesh = Mesh(settings=quick(drain_timeout=60))
     diary: list[str] = []
 
     class Ending(Agent):
@@ -181,7 +181,7 @@ async def test_a_cancelled_block_still_stops_in_order() -> None:
             diary.append("on_stop")
 
     with anyio.CancelScope() as scope:
-        async with Mesh(settings=quick(drain_timeout=60)) as mesh:
+        async with mesh:
             mesh.add(Ending("ending"))
             mesh.add(sleeper).tell_nowait("one")
             await sleeper.is_asleep.wait()
@@ -250,19 +250,21 @@ async def test_a_handler_that_ignores_its_cancellation_is_given_up(anyio_backend
 
 async def test_an_agent_whose_handler_ignores_its_cancellation_can_be_replaced(mesh: Mesh) -> None:
     stubborn = Stubborn("agent")
+    replaced = mesh.ref("agent")
+    answers: list[int] = []
     errors: list[BaseException] = []
     async with anyio.create_task_group() as group:
         group.start_soon(told, errors, mesh.add(stubborn).ask(Wait()))
         await stubborn.is_waiting.wait()
         with anyio.fail_after(DEADLINE):
             await mesh.stop("agent")
-        replaced = mesh.add(Counter("agent"))
-        answer = await replaced.ask(7)
+        mesh.add(Counter("agent"))
+        answers.append(await replaced.ask(7))
         stubborn.may_end.set()
         await stubborn.has_ended.wait()
 
     assert isinstance(errors[0], AgentStoppedError)
-    assert answer == 7
+    assert answers == [7]
     assert await replaced.ask(1) == 8
     assert mesh.statistics().stopped_agents.cancelled == 1
     check_law(mesh.statistics())
@@ -403,28 +405,24 @@ class Suicidal(Agent):
 
 @pytest.mark.parametrize("message", ["agent", b"agent"])
 async def test_an_agent_may_stop_itself(message: Any, mesh: Mesh) -> None:
-    errors: list[BaseException] = []
     ref = mesh.add(Suicidal("agent", mesh))
     other = mesh.add(Counter("other"))
 
     with anyio.fail_after(DEADLINE):
-        await told(errors, ref.ask(message))
+        assert await ref.ask(message) is None  # it comes to its own end first
         await eventually(lambda: mesh.agents == ["other"])
 
-    assert isinstance(errors[0], AgentStoppedError)
     assert await other.ask(1) == 1
 
 
 @pytest.mark.parametrize("message", ["", b""])
 async def test_an_agent_may_stop_the_mesh(message: Any, mesh: Mesh) -> None:
-    errors: list[BaseException] = []
     ref = mesh.add(Suicidal("agent", mesh))
 
     with anyio.fail_after(DEADLINE):
-        await told(errors, ref.ask(message))
+        assert await ref.ask(message) is None  # it comes to its own end first
         await mesh.wait()
 
-    assert isinstance(errors[0], MeshClosedError)
     assert not mesh.is_open
 
 
@@ -676,14 +674,14 @@ async def test_a_keyboard_interrupt_in_a_handler_stops_the_mesh_in_order(message
         async def on_stop(self) -> None:
             diary.append("on_stop")
 
+    mesh = Mesh(settings=quick(drain_timeout=60))
     with anyio.fail_after(DEADLINE), pytest.raises(KeyboardInterrupt):
-        async with Mesh(settings=quick(drain_timeout=60)) as mesh:
+        async with mesh:
             mesh.add(Ending("ending"))
             ref = mesh.add(Interrupted("interrupted"))
-            with pytest.raises(HandlerError) as caught:
+            with pytest.raises(HandlerError, match="KeyboardInterrupt"):
                 await ref.ask(message)
             await mesh.wait()
 
-    assert isinstance(caught.value.root, KeyboardInterrupt)
     assert diary == ["on_stop"]
     check_end(mesh.statistics())

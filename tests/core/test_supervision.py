@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ceylon import Agent, AgentStartError, BlockingContext, Context, HandlerError, Mesh, Message, UnknownAgentError, on
-from ceylon.core.ports import Directive
+from ceylon.core.ports import AgentOptions, Directive
 from ceylon.core.supervision import Supervisor
 from ceylon.errors import AgentStoppedError, DefinitionError
 from ceylon.messages import Envelope
@@ -304,11 +304,12 @@ async def test_who_cannot_decide_is_stopped_with_a_word_about_it(
 
 
 def test_a_bad_directive_names_the_good_ones() -> None:
-    supervisor = Supervisor(quick(), random.Random(1))
+    supervisor = Supervisor(quick(), random.Random(1))  # noqa: S311 – jitter
     envelope = Envelope(1, "tell", "", "ledger", Explode())
+    options = AgentOptions(concurrency=1, mailbox_capacity=None, ask_timeout=None, on_failure=_mumble, takes_keys=False)
 
     with pytest.raises(DefinitionError, match="resume, restart, stop") as caught:
-        supervisor.decide(Deciding("ledger", _mumble, []), envelope, ValueError())
+        supervisor.decide(options, envelope, ValueError())
 
     assert "'perhaps'" in str(caught.value)
 
@@ -317,7 +318,7 @@ def test_a_bad_directive_names_the_good_ones() -> None:
 
 
 def test_failures_count_within_their_period_only() -> None:
-    supervisor = Supervisor(quick(restarts=2, restart_period=30.0), random.Random(1))
+    supervisor = Supervisor(quick(restarts=2, restart_period=30.0), random.Random(1))  # noqa: S311 – jitter
     failures: deque[float] = deque()
 
     said = [supervisor.may_restart(failures, now) for now in (0.0, 10.0, 30.0, 40.0, 59.999)]
@@ -326,7 +327,7 @@ def test_failures_count_within_their_period_only() -> None:
 
 
 def test_pauses_grow_with_jitter_up_to_the_most() -> None:
-    supervisor = Supervisor(quick(backoff_first=0.1, backoff_most=1.0), random.Random(7))
+    supervisor = Supervisor(quick(backoff_first=0.1, backoff_most=1.0), random.Random(7))  # noqa: S311 – jitter
 
     pauses = [[supervisor.pause(deque([0.0] * failures)) for _ in range(200)] for failures in (1, 2, 3, 9)]
 
@@ -497,7 +498,9 @@ async def test_a_restart_waits_for_the_agents_other_handlers(mesh: Mesh) -> None
     assert diary == ["made", "unharmed", "stop", "made"]
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), MemoryError(), BaseExceptionGroup("g", [KeyError()])])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), MemoryError(), BaseExceptionGroup("g", [KeyError()])]
+)
 @pytest.mark.parametrize("colour", ["async", "sync"])
 async def test_what_is_no_exception_is_supervised_all_the_same(error: BaseException, colour: str, mesh: Mesh) -> None:
     class Raising(Ledger):

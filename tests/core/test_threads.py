@@ -157,6 +157,8 @@ async def test_too_many_waiting_threads_are_a_deadlock_that_names_the_limiter() 
             await mesh.ask("link-1", 0)
 
         assert "8 threads of mesh 'test'" in str(caught.value)
+        await mesh.drain()
+        assert [mesh.statistics().agents[f"link-{number}"].accepted for number in range(9, 21)] == [0] * 12
         assert await mesh.ask("link-15", 0) == 5
 
 

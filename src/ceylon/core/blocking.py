@@ -96,8 +96,8 @@ class BlockingMesh(BlockingVerbs):
             address = address_of(name)
             waits = source is None or source.address != address
             self._block("stop", functools.partial(mesh.interior.stop_agent, address, waits=waits))
-        elif source is not None:
-            mesh.interior.gateway.post(functools.partial(mesh.begin_stop, at_once=at_once))
+        elif source is not None:  # a handler of this mesh: it has to end first, so it does not wait
+            self._block("stop", functools.partial(mesh.stop_for, at_once=at_once, waits=False))
         elif self._thread is not None:
             self._thread.stop(at_once=at_once)
         else:

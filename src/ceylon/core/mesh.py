@@ -118,10 +118,13 @@ class Mesh(AsyncVerbs):
         outcome = await self._inside.gateway.perform(lambda sink: self._inside.stop_agent(address, sink, waits=waits))
         outcome.get()
 
-    def stop_for(self, sink: "Sink", *, at_once: bool) -> None:
-        """Begin what `stop` waits for, and let *sink* hear of its end; on the mesh's loop."""
+    def stop_for(self, sink: "Sink", *, at_once: bool, waits: bool = True) -> None:
+        """Begin what `stop` waits for; *sink* hears of its end, or at once if it does not wait. On the mesh's loop."""
         self.begin_stop(at_once=at_once)
-        self.wait_for(sink)
+        if waits:
+            self.wait_for(sink)
+        else:
+            sink.set_result(Outcome())
 
     def wait_for(self, sink: "Sink") -> None:
         """Let *sink* hear of the mesh's end; on the mesh's loop."""

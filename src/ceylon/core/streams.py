@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import anyio.lowlevel
 import msgspec
 
 from ceylon.core.calls import AskCall, Call
@@ -76,6 +77,9 @@ class Channel:
 
     async def put(self, part: Any) -> None:
         """Send *part*, waiting for room first."""
+        if self._end is not None:
+            await anyio.lowlevel.checkpoint()  # or a producer that never waits would never learn that it is cancelled
+            return
         if self.room() <= 0:
             await self.wait_for_room()
         self.put_nowait(part)
