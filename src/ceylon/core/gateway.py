@@ -158,9 +158,9 @@ class Gateway:
             self._warn_foreign_loop(verb)
         sink = ThreadSink()
         calls: list[Call] = []
-        self.post(functools.partial(_begin, operation, sink, calls))
         try:
-            with self._threads.giving_back():
+            with self._threads.giving_back():  # first: a thread too many is refused before it has begun anything
+                self.post(functools.partial(_begin, operation, sink, calls))
                 return sink.wait(self._driver, self._mesh)  # type: ignore[no-any-return]
         except BaseException:
             self.post_quietly(functools.partial(_cancel_all, calls))
