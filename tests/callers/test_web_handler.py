@@ -42,7 +42,8 @@ def test_a_client_that_leaves_mid_stream_closes_the_connection_to_the_model(path
     ):
         model_server.fail(Fault(hold_after=3))
         with client.stream("GET", path) as response:
-            first = next(response.iter_text())
+            texts = response.iter_text()  # kept: httpx closes the connection when it is collected
+            first = next(texts)
 
             assert "echo: once upon a time".startswith(first)
             assert (model_server.in_flight, model_server.clients_left) == (1, 0)
