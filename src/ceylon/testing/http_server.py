@@ -4,11 +4,13 @@ Raw, because a test server must be able to do what no proper one does: break off
 what is no HTTP at all, and see the very moment a client leaves.
 """
 
+import argparse
 import contextlib
 import functools
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -18,7 +20,7 @@ import anyio.abc
 import anyio.from_thread
 import msgspec
 
-__all__ = ["Connection", "Handler", "HttpRequest", "ServerThread", "serve"]
+__all__ = ["Connection", "Handler", "HttpRequest", "ServerThread", "announce", "run_as_process", "serve"]
 
 _HEADERS_END: Final = b"\r\n\r\n"
 _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
@@ -169,3 +171,20 @@ def _status_line(status: int) -> str:
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{_status_line(status)}{lines}\r\n".encode("latin-1")
+
+
+def announce(url: str) -> None:
+    """Print *url*, at once, for whoever started this process."""
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
+
+
+def run_as_process(
+    run: Callable[[int], Awaitable[None]], description: str, port_help: str, arguments: Iterable[str] | None
+) -> None:
+    """Await ``run(port)`` with the port of the command line, until the process is told to end."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--port", type=int, default=0, help=port_help)
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    with contextlib.suppress(KeyboardInterrupt):
+        anyio.run(run, options.port)

@@ -6,10 +6,7 @@
 `python -m ceylon.testing.model_server --port 0` runs it as a process of its own and prints its URL.
 """
 
-import argparse
-import contextlib
 import functools
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +19,7 @@ import msgspec
 
 from ceylon.testing.dialects import CHAT_PATHS, LIST_PATHS, Payload, Question, answer, failure, model_list
 from ceylon.testing.faults import Fault, replaced, send_broken
-from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, serve
+from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, announce, run_as_process, serve
 
 __all__ = ["Fault", "ModelServer", "Recorded"]
 
@@ -275,17 +272,12 @@ async def _run(port: int) -> None:
     async with anyio.create_task_group() as tasks:
         server = ModelServer(records=False)
         _, url = await tasks.start(serve, server.handle, port)
-        sys.stdout.write(f"{url}\n")
-        sys.stdout.flush()
+        announce(url)
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the server as a process."""
-    parser = argparse.ArgumentParser(description="A model server without a model, for benchmarks and tests.")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    options = parser.parse_args(None if arguments is None else list(arguments))
-    with contextlib.suppress(KeyboardInterrupt):
-        anyio.run(_run, options.port)
+    run_as_process(_run, "A model server without a model, for benchmarks and tests.", "0: any free one", arguments)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ A real model answers, so the whole road of an ``ollama::`` agent is exercised wh
 `python -m ceylon.testing.ollama_server --port 11434` runs it as a process of its own.
 """
 
-import argparse
 import contextlib
 import functools
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,7 +21,7 @@ from ceylon.models.endpoint import Endpoint
 from ceylon.models.http import HttpClient
 from ceylon.models.lines import DONE
 from ceylon.models.local import LocalModel, LocalSession
-from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, serve
+from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, announce, run_as_process, serve
 from ceylon.testing.ollama_wire import (
     Ending,
     EngineChunk,
@@ -263,17 +261,14 @@ async def _run(port: int) -> None:
     server = OllamaServer()
     async with server.lifespan(), anyio.create_task_group() as tasks:
         _, url = await tasks.start(serve, server.handle, port)
-        sys.stdout.write(f"{url}\n")
-        sys.stdout.flush()
+        announce(url)
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the server as a process."""
-    parser = argparse.ArgumentParser(description="Ollama's native API in front of the embedded model.")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one; Ollama's own is 11434")
-    options = parser.parse_args(None if arguments is None else list(arguments))
-    with contextlib.suppress(KeyboardInterrupt):
-        anyio.run(_run, options.port)
+    run_as_process(
+        _run, "Ollama's native API in front of the embedded model.", "0: any free one; Ollama's own is 11434", arguments
+    )
 
 
 if __name__ == "__main__":
