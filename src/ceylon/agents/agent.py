@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -12,7 +13,7 @@ import msgspec
 from ceylon.agents.action import Action, actions_of
 from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.names import check_name
-from ceylon.core.ports import AgentOptions
+from ceylon.core.ports import STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
 from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
 from ceylon.messages import ActionCall, Envelope
@@ -20,7 +21,7 @@ from ceylon.messages import ActionCall, Envelope
 if TYPE_CHECKING:
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.interior import Interior
-    from ceylon.core.ports import OnFailure
+    from ceylon.core.ports import OnFailure, Strategy
 
 __all__ = ["Agent"]
 
@@ -75,8 +76,15 @@ class Agent(metaclass=AgentMeta):
         inline: Run plain `def` handlers on the loop; for those that never block.
         mailbox_capacity: Envelopes that may wait (1,000).
         ask_timeout: Seconds an ask waits by default (30).
-        on_failure: ``"resume"``, ``"restart"`` or ``"stop"``, or a function of the error and the envelope that
-            returns one of them.
+        on_failure: ``"resume"``, ``"restart"``, ``"stop"`` or ``"escalate"``, or a function of the error and the
+            envelope that returns one of them.
+        handler_timeout: Seconds a handler may take, whoever waits for it (no limit).
+        strategy: Which of the agent's children begin again when one of them is restarted: ``"one_for_one"``,
+            ``"one_for_all"`` or ``"rest_for_one"`` (it and those started after it).
+        max_restarts: Restarts within `restart_period` before the agent is given up (5).
+        restart_period: Seconds in which these are counted (30).
+        critical: If the agent fails for good, the whole mesh does: leaving it raises `MeshFailedError`.
+        reentrant: Let an ask that the agent's own handler waits for in, while that waits: its own chain may come back.
     """
 
     concurrency: int = 1
@@ -85,6 +93,12 @@ class Agent(metaclass=AgentMeta):
     ask_timeout: float | None = None
     on_failure: "OnFailure" = "resume"
     takes_keys: ClassVar[bool] = False
+    handler_timeout: float | None = None
+    strategy: "Strategy" = "one_for_one"
+    max_restarts: int | None = None
+    restart_period: float | None = None
+    critical: bool = False
+    reentrant: bool = False
 
     __ceylon_behaviour__: ClassVar[Behaviour]
     __ceylon_actions__: ClassVar[Mapping[str, Action]]
@@ -136,7 +150,19 @@ class Agent(metaclass=AgentMeta):
         on_failure = self.on_failure
         # A method is the agent's own: sharing it would keep this agent alive.
         kept = None if callable(on_failure) else on_failure
-        shared = _shared_options(self.concurrency, self.mailbox_capacity, self.ask_timeout, kept, self.takes_keys)
+        shared = _shared_options(
+            concurrency=self.concurrency,
+            mailbox_capacity=self.mailbox_capacity,
+            ask_timeout=self.ask_timeout,
+            on_failure=kept,
+            takes_keys=self.takes_keys,
+            handler_timeout=self.handler_timeout,
+            strategy=self.strategy,
+            max_restarts=self.max_restarts,
+            restart_period=self.restart_period,
+            critical=self.critical,
+            reentrant=self.reentrant,
+        )
         return shared if kept is not None else msgspec.structs.replace(shared, on_failure=on_failure)
 
     def __ceylon_claim__(self, interior: "Interior") -> None:
@@ -183,16 +209,28 @@ def _explain_misspelt(cls: type, options: Mapping[str, Any], error: TypeError) -
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
-def _shared_options(
-    concurrency: object, capacity: object, ask_timeout: float | None, on_failure: object, takes_keys: object
-) -> AgentOptions:
-    """Return the options as one value, shared by all agents that have the same."""
-    for name, number in (("concurrency", concurrency), ("mailbox_capacity", capacity)):
-        is_whole = isinstance(number, int) and not isinstance(number, bool) and number >= 1
-        if not is_whole and not (number is None and name == "mailbox_capacity"):
-            message = f"{name}={number!r} cannot be; it takes a whole number from 1"
+def _shared_options(**options: Any) -> AgentOptions:
+    """Return the options as one value, shared by all agents that have the same.
+
+    Raises:
+        ArgumentError: one is out of its range.
+    """
+    for name in ("concurrency", "mailbox_capacity", "max_restarts"):
+        number = options[name]
+        least = 0 if name == "max_restarts" else 1
+        is_whole = isinstance(number, int) and not isinstance(number, bool) and number >= least
+        if not is_whole and not (number is None and name != "concurrency"):
+            message = f"{name}={number!r} cannot be; it takes a whole number from {least}"
             raise ArgumentError(message)
-    return AgentOptions(concurrency, capacity, ask_timeout, on_failure, bool(takes_keys))  # type: ignore[arg-type]
+    for name in ("handler_timeout", "restart_period"):
+        seconds = options[name]
+        if seconds is not None and not 0 < seconds < math.inf:
+            message = f"{name}={seconds!r} cannot be; it takes seconds, a finite number above 0"
+            raise ArgumentError(message)
+    if options["strategy"] not in STRATEGIES:
+        message = f"strategy={options['strategy']!r} cannot be; it is one of {', '.join(STRATEGIES)}"
+        raise ArgumentError(message)
+    return AgentOptions(**options)
 
 
 def _action_handler(action: Action, *, inline: bool) -> Handler:

@@ -63,7 +63,7 @@ class Dispatcher:
         self._batch = interior.settings.batch_messages
         self._keep_idle = interior.settings.idle_workers
         self._threads_per_agent = interior.settings.threads_per_agent
-        self._ready: deque[Cell] = deque()
+        self._ready: deque[Cell] = interior.instruments.ready()
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
         self._is_covered = False

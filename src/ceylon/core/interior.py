@@ -16,6 +16,7 @@ from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
+from ceylon.core.instruments import instruments, observers
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
@@ -65,7 +66,8 @@ class Interior:
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
         self.settings = settings
-        self.id = new_id()
+        self.instruments = instruments.get()
+        self.id = (self.instruments.new_id or new_id)()
         self.thread = -1  # of the loop, while that runs
         self.is_open = False
         self.is_stopping = False
@@ -91,15 +93,18 @@ class Interior:
         """Put the parts together on the running loop, and start the agents that were added before."""
         self.driver = driver
         self.timers = Timers(driver)
-        self.router = Router(self.name, driver, self.timers, self.settings)
-        self.threads = ThreadPool(self, driver)
-        self.dispatcher = self.router.dispatcher = Dispatcher(self, driver)
+        parts = self.instruments
+        self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
+        self.threads = (parts.threads or ThreadPool)(self, driver)
+        self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = Lifecycle(self)
         self.belongings = Belongings(self)
         self.resources = Resources(driver)
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
+        for observer in observers:
+            observer(self)
         early, self.early = self.early, {}
         for cell in early.values():
             self.admit(cell)

@@ -1,7 +1,7 @@
 """What the core asks of the outside: the shape of an agent. Agents themselves live a layer above."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["AgentLike", "AgentOptions", "Directive", "OnFailure"]
+__all__ = ["STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy"]
 
-Directive: TypeAlias = Literal["resume", "restart", "stop"]
+Directive: TypeAlias = Literal["resume", "restart", "stop", "escalate"]
 """What a supervisor decides after a failure."""
+
+Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
+"""Which children begin again when one of them is restarted: it alone, all of them, or it and those started after it."""
+
+STRATEGIES: Final[tuple[str, ...]] = get_args(Strategy)
 
 OnFailure: TypeAlias = "Directive | Callable[[BaseException, Envelope], Directive]"
 
@@ -31,6 +36,12 @@ class AgentOptions(msgspec.Struct, frozen=True):
     ask_timeout: float | None
     on_failure: Any  # OnFailure, which is no type msgspec could check
     takes_keys: bool
+    handler_timeout: float | None = None
+    strategy: Strategy = "one_for_one"
+    max_restarts: int | None = None
+    restart_period: float | None = None
+    critical: bool = False
+    reentrant: bool = False
 
 
 class AgentLike(Protocol):
