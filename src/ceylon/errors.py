@@ -22,6 +22,7 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     └── ModelError                             whatever a language model does wrong
@@ -60,6 +61,7 @@ __all__ = [
     "HopLimitError",
     "IncompleteStreamError",
     "InvalidNameError",
+    "LawBrokenError",
     "MailboxFullError",
     "MeshClosedError",
     "ModelAuthError",
@@ -299,6 +301,16 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class LawBrokenError(CeylonError):
+    """A mesh was left with an envelope lost or ended twice; nothing a program does may cause this."""
+
+    def __init__(self, mesh: str, *, agents: Sequence[str], lost: Sequence[str], twice: Sequence[str]) -> None:
+        facts = [("wrong counters", agents), ("never ended", lost), ("ended twice", twice)]
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in facts if names)
+        super().__init__(f"mesh {mesh!r} broke its own law, please report it: {found}")
+        self.mesh, self.agents, self.lost, self.twice = mesh, tuple(agents), tuple(lost), tuple(twice)
 
 
 class BlockingCallError(CeylonError, RuntimeError):

@@ -15,7 +15,7 @@ import anyio
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class BlockingMesh(BlockingVerbs):
             self._thread.stop(at_once=at_once)
         else:
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
+        if name is None and source is None:
+            mesh.check_end()
 
     def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
@@ -112,6 +114,7 @@ class BlockingMesh(BlockingVerbs):
             self._thread.join()
         else:
             self._block("wait", self._mesh.wait_for)
+        self._mesh.check_end()
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
@@ -124,7 +127,11 @@ class BlockingMesh(BlockingVerbs):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(at_once=error is not None)
+        try:
+            self.stop(at_once=error is not None)
+        except LawBrokenError:
+            if error is None:
+                raise
 
     # -- agents --------------------------------------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ from ceylon.core.invocation import LAZY, as_asker_sees, invoke
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.threads import EXPIRED
-from ceylon.errors import StrayCancellationError, UnhandledMessageError
-from ceylon.messages import STREAM, TELL, Outcome
+from ceylon.errors import StrayCancellationError, UnhandledMessageError, describe
+from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
@@ -178,7 +178,7 @@ class Dispatcher:
                 return served
             deadline = envelope.deadline
             if deadline is not None and deadline <= self._now():
-                self._expire(cell)
+                self._expire(cell, envelope)
                 continue
             try:
                 handler = find(envelope)
@@ -207,6 +207,11 @@ class Dispatcher:
             key = self._occupy(cell, envelope)
         context = Context(self._interior, cell, envelope)
         worker.context = context
+        context.worker = worker
+        under_way = cell.under_way
+        if under_way is None:
+            under_way = cell.under_way = []
+        under_way.append(context)
         current.set(context)
         before = _copy_context()
         try:
@@ -225,12 +230,14 @@ class Dispatcher:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             self._leave(cell, key)
             self._caught(worker, context, error)
         else:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             if key is None and cell.slots == 1 and cell.state.handles_mail:
                 cell.running -= 1
             else:
@@ -238,11 +245,20 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))
-            router = self._router
-            router.open_envelopes -= 1
-            if not router.open_envelopes and router.on_quiet is not None:
-                router.on_quiet()
+            self._completed(envelope)
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
+
+    def _completed(self, envelope: "Envelope") -> None:
+        """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
+        router = self._router
+        if router.open.pop(envelope.id, None) is None:
+            router.endings.add(envelope, "completed", was_open=False)
+        else:
+            message = envelope.message
+            envelope.message = type_name(message) if message.__class__ is ActionCall else message.__class__
+            router.endings.completed(envelope)
+        if not router.open and router.on_quiet is not None:
+            router.on_quiet()
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
@@ -285,7 +301,7 @@ class Dispatcher:
             self._interior.report_failed_tell(cell, envelope, error)
         elif not has_replied:
             self._router.reply(envelope, Outcome(error=as_asker_sees(error, envelope, cell.address)))
-        self._router.ended()
+        self._router.ended(envelope, "failed", describe(error))
         if isinstance(error, KeyboardInterrupt):
             self._interior.interrupt()
         elif not isinstance(error, Refusal):
@@ -295,12 +311,12 @@ class Dispatcher:
         cell.cancelled += 1
         if envelope.kind is not TELL and envelope.id in self._router.calls:
             self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
-        self._router.ended()
+        self._router.ended(envelope, "cancelled")
 
-    def _expire(self, cell: "Cell") -> None:
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
         """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
         cell.expired += 1
-        self._router.ended()
+        self._router.ended(envelope, "expired")
 
     def _refuse(self, cell: "Cell", envelope: "Envelope", refusal: Refusal) -> None:
         """End an envelope that no handler takes."""
@@ -333,7 +349,7 @@ class Dispatcher:
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:
-            self._expire(cell)
+            self._expire(cell, envelope)
         elif outcome.error is not None:
             self.failed(cell, envelope, outcome.error, has_replied=has_replied)
         elif type(outcome.value) in LAZY:
@@ -343,7 +359,7 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not has_replied:
                 self._router.reply(envelope, outcome)
-            self._router.ended()
+            self._completed(envelope)
 
     async def _finish_lazy(self, task: "Task", cell: "Cell", envelope: "Envelope", value: Any) -> None:
         """Run what a sync handler returned unfinished: a coroutine or a generator."""
@@ -378,24 +394,18 @@ class Dispatcher:
 
     # -- cancelling ----------------------------------------------------------------------------------------------------
 
-    def is_handling(self, cell: "Cell", envelope_id: int) -> bool:
-        """Say whether a handler of *cell* is under way for this envelope."""
-        if any(lease.envelope is not None and lease.envelope.id == envelope_id for lease in cell.leases or ()):
-            return True
-        return any(w.context is not None and w.context.envelope.id == envelope_id for w in self._workers)
-
-    def abandon(self, envelope: "Envelope") -> None:
+    def abandon(self, envelope: "Envelope", cell: "Cell") -> None:
         """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
-        for worker in self._workers:
-            context = worker.context
-            if context is not None and context.envelope is envelope:
-                try:
-                    shielded = context.cell.behaviour.find(envelope).shielded
-                except Refusal:
-                    shielded = False
-                if not shielded:
-                    self._cancel(worker)
-                return
+        context = cell.invocation(envelope.id)
+        worker = context.worker if context is not None else None
+        if worker is None:  # in a thread, which nothing can cancel
+            return
+        try:
+            shielded = cell.behaviour.find(envelope).shielded
+        except Refusal:
+            shielded = False
+        if not shielded:
+            self._cancel(worker)
 
     def cancel_handlers(self, cell: "Cell | None" = None) -> None:
         """Cancel what runs on the loop: every handler, or those of *cell*."""
@@ -403,17 +413,19 @@ class Dispatcher:
             if worker.context is not None and (cell is None or worker.context.cell is cell):
                 self._cancel(worker)
 
-    def give_up(self, cell: "Cell") -> list["Envelope | None"]:
+    def give_up(self, cell: "Cell") -> list["Envelope"]:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
-        given_up: list[Envelope | None] = []
-        for worker in self._workers:
-            if worker.context is not None and worker.context.cell is cell:
+        given_up: list[Envelope] = []
+        for context in cell.under_way or ():
+            worker = context.worker
+            if worker is not None:
                 worker.is_given_up = True
                 if self._interior.is_open:
                     worker.task.disown()
                     logger().warning("handler_abandoned", agent=cell.address)
-                cell.running -= 1
-                given_up.append(worker.context.envelope)
+            cell.running -= 1
+            given_up.append(context.envelope)
+        cell.under_way = None
         return given_up
 
     def _cancel(self, worker: Worker) -> None:

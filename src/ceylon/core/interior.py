@@ -17,7 +17,7 @@ from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
 from ceylon.core.instruments import instruments, observers
-from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
+from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.resources import Resources
@@ -30,6 +30,7 @@ from ceylon.errors import (
     CeylonError,
     DeadlockError,
     DuplicateNameError,
+    LawBrokenError,
     MeshClosedError,
     UnknownAgentError,
     describe,
@@ -72,6 +73,7 @@ class Interior:
         self.is_open = False
         self.is_stopping = False
         self.was_interrupted = False
+        self.breach: LawBrokenError | None = None  # of the one law, found at the end
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.random = random_source
@@ -134,11 +136,18 @@ class Interior:
             self.close(LOOP_ENDED)
 
     def _check_law(self) -> None:
-        """Say which agents have lost count of an envelope; that would be an error of ours."""
-        statistics = self.statistics()
-        if not statistics.is_balanced or self.router.open_envelopes:
-            broken = [agent for agent in statistics.agents.values() if not agent.is_balanced]
-            logger().error("law_broken", mesh=self.name, agents=broken, stopped=statistics.stopped_agents)
+        """Find out whether every envelope has ended once; if not, that is an error of ours, told to whoever leaves."""
+        router = self.router
+        agents = self._gone.unbalanced + [each.address for each in router.cells.values() if not each.is_balanced()]
+        lost, twice = list(router.open.values()), router.endings.never_open
+        if agents or lost or twice:
+            self.breach = LawBrokenError(
+                self.name,
+                agents=agents,
+                lost=[describe_envelope(self.id, envelope) for envelope in lost],
+                twice=[describe_envelope(self.id, ending) for ending in twice],
+            )
+            logger().critical("law_broken", mesh=self.name, error=str(self.breach))
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -214,12 +223,12 @@ class Interior:
     def when_quiet(self, sink: "Sink") -> None:
         """Let *sink* hear when nothing is in any mailbox or handler."""
         self._quiet.append(sink)
-        if not self.router.open_envelopes:
+        if not self.router.open:
             self._tell_quiet()
 
     def drain(self, source: "Origin | None", sink: "Sink") -> None:
         """Do the same for *source*, unless that is a handler, for which the wait would wait."""
-        if source is not None and self.dispatcher.is_handling(source.cell, source.envelope.id):
+        if source is not None and source.cell.invocation(source.envelope.id) is not None:
             address = source.address
             why = f"a drain would wait for the handler of {address!r} that asks for it; ask from outside of handlers"
             sink.set_result(Outcome(error=DeadlockError((address, address), why)))
@@ -343,9 +352,12 @@ class Gone:
 
     def __init__(self) -> None:
         self._sums = dict.fromkeys(self._NAMES, 0)
+        self.unbalanced: list[str] = []  # agents that had lost count
 
     def add(self, statistics: AgentStatistics) -> None:
         """Add one agent's."""
+        if not statistics.is_balanced:
+            self.unbalanced.append(statistics.address)
         for name in self._NAMES:
             self._sums[name] += getattr(statistics, name)
 
