@@ -56,6 +56,7 @@ from ceylon.errors import ModelProtocolError as ModelProtocolError
 from ceylon.errors import NotAnAddressError as NotAnAddressError
 from ceylon.errors import StrayCancellationError as StrayCancellationError
 from ceylon.errors import StreamTimeoutError as StreamTimeoutError
+from ceylon.errors import UnknownMessageError as UnknownMessageError
 from ceylon.messages import Message
 from ceylon.models.turns import Reply, TextPart, Usage
 

@@ -11,6 +11,7 @@
     │   ├── UnknownAgentError (LookupError)    nobody has that address
     │   ├── MailboxFullError                   no room in time
     │   └── HopLimitError                      passed on too many times
+    ├── UnknownMessageError (LookupError)      an id that the mesh knows no message by
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
@@ -79,6 +80,7 @@ __all__ = [
     "UnhandledMessageError",
     "UnknownActionError",
     "UnknownAgentError",
+    "UnknownMessageError",
 ]
 
 
@@ -186,6 +188,16 @@ class HopLimitError(DeliveryError):
         self.address, self.max_hops = address, max_hops
 
 
+class UnknownMessageError(CeylonError, LookupError):
+    """The mesh knows no message of this id: it was never sent here, or ended too long ago."""
+
+    def __init__(self, message_id: str, kept: int) -> None:
+        super().__init__(
+            f"no message {message_id!r} is known; open ones always are, of those that ended the last {kept:,}"
+        )
+        self.message_id, self.kept = message_id, kept
+
+
 class UnhandledMessageError(CeylonError):
     """No handler of the agent takes a message of this type."""
 
@@ -256,11 +268,10 @@ class StrayCancellationError(CeylonError):
 class AskTimeoutError(CeylonError, TimeoutError):
     """No reply arrived before the deadline; the handler may still be running."""
 
-    def __init__(self, address: str, timeout: float) -> None:
-        super().__init__(
-            f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see `mesh.statistics()`"
-        )
-        self.address, self.timeout = address, timeout
+    def __init__(self, address: str, timeout: float, message_id: str = "") -> None:
+        see = f"`mesh.why({message_id!r})`" if message_id else "`mesh.waits()`"
+        super().__init__(f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see {see}")
+        self.address, self.timeout, self.message_id = address, timeout, message_id
 
 
 class StreamTimeoutError(CeylonError, TimeoutError):

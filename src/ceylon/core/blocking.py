@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
+from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.verbs import source_in
@@ -20,6 +21,7 @@ from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
@@ -165,6 +167,27 @@ class BlockingMesh(BlockingVerbs):
             return self._mesh.statistics()
         found: MeshStatistics = self._block("statistics", self._mesh.interior.tell_statistics)
         return found
+
+    def ledger(self) -> "Ledger":
+        """Return every counter, and every envelope that is open; see `Mesh.ledger`."""
+        found: Ledger = self._inspect("ledger", Inspector.ledger)
+        return found
+
+    def waits(self) -> "list[Wait]":
+        """Return who waits for whom just now; see `Mesh.waits`."""
+        found: list[Wait] = self._inspect("waits", Inspector.waits)
+        return found
+
+    def why(self, message_id: str) -> "Why":
+        """Return where the message of this id is, and who blocks it; see `Mesh.why`."""
+        found: Why = self._inspect("why", lambda it: it.why(message_id))
+        return found
+
+    def _inspect(self, verb: str, function: "Callable[[Inspector], Any]") -> Any:
+        interior = self._mesh.interior
+        if interior.has_ended:  # nothing changes any more
+            return function(interior.inspector)
+        return self._block(verb, functools.partial(interior.inspect, function))
 
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""

@@ -125,7 +125,8 @@ class AskCall(ParkedCall):
         if not self.is_settled:
             self._router.withdraw(self.envelope, self.cell, "expired")
             given = (self.envelope.deadline or self.began) - self.began
-            self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3)))
+            number = self._router.name(self.envelope.id)
+            self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3), number))
 
     def cancel(self) -> None:
         """Let go, because the asker has left."""
@@ -145,7 +146,7 @@ class TellCall(ParkedCall):
 
     __slots__ = ("_waited",)
 
-    def __init__(  # noqa: PLR0913, PLR0917 – the facts of one tell
+    def __init__(
         self,
         router: "Router",
         future: "Sink",

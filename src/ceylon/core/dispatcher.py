@@ -20,7 +20,7 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke
-from ceylon.core.ledger import Reason
+from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
 from ceylon.core.threads import EXPIRED
 from ceylon.errors import StrayCancellationError, UnhandledMessageError, describe
@@ -197,7 +197,7 @@ class Dispatcher:
             self.offer(cell)
         return self._batch
 
-    async def _handle(  # noqa: C901, PLR0912 – as above
+    async def _handle(  # noqa: C901, PLR0912, PLR0915 – as above
         self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
     ) -> bool:
         """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
@@ -205,9 +205,7 @@ class Dispatcher:
         key = None
         if cell.keeps_keys:
             key = self._occupy(cell, envelope)
-        context = Context(self._interior, cell, envelope)
-        worker.context = context
-        context.worker = worker
+        context = worker.context = Context(self._interior, cell, envelope, worker)
         under_way = cell.under_way
         if under_way is None:
             under_way = cell.under_way = []
@@ -245,18 +243,28 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))
-            self._completed(envelope)
+            router = self._router  # `_completed`, a call less
+            if router.open.pop(envelope.id, None) is envelope:
+                message = envelope.message
+                envelope.message = (
+                    KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+                )
+                router.endings.completed(envelope)
+                if not router.open and router.on_quiet is not None:
+                    router.on_quiet()
+            else:
+                router.ended(envelope, "completed")
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
 
     def _completed(self, envelope: "Envelope") -> None:
         """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
         router = self._router
-        if router.open.pop(envelope.id, None) is None:
-            router.endings.add(envelope, "completed", was_open=False)
-        else:
-            message = envelope.message
-            envelope.message = type_name(message) if message.__class__ is ActionCall else message.__class__
-            router.endings.completed(envelope)
+        if router.open.pop(envelope.id, None) is not envelope:
+            router.ended(envelope, "completed")
+            return
+        message = envelope.message
+        envelope.message = KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+        router.endings.completed(envelope)
         if not router.open and router.on_quiet is not None:
             router.on_quiet()
 

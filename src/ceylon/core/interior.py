@@ -9,13 +9,14 @@ import random
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
+from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
@@ -63,6 +64,7 @@ class Interior:
     lifecycle: Lifecycle
     belongings: Belongings
     resources: Resources
+    inspector: Inspector
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -96,12 +98,13 @@ class Interior:
         self.driver = driver
         self.timers = Timers(driver)
         parts = self.instruments
-        self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
+        self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = Lifecycle(self)
         self.belongings = Belongings(self)
         self.resources = Resources(driver)
+        self.inspector = Inspector(self)
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
@@ -241,6 +244,11 @@ class Interior:
             if not sink.done():
                 sink.set_result(outcome)
 
+    @property
+    def drains(self) -> int:
+        """How many callers wait until nothing is in any mailbox or handler."""
+        return sum(not sink.done() for sink in self._quiet)
+
     def when_idle(self, sink: "Sink") -> None:
         """Let *sink* hear when no handler runs any more; every agent has been halted."""
         self._idle_sink = sink
@@ -275,6 +283,10 @@ class Interior:
 
     # -- what the parts tell ------------------------------------------------------------------------------------------
 
+    def message_id(self, envelope_id: int) -> str:
+        """Return the id of an envelope that users see: no other mesh has it."""
+        return f"{self.id}-{envelope_id:x}"
+
     def driver_now(self) -> float:
         """Return the mesh's time, also from a worker thread."""
         return self.driver.now_anywhere()
@@ -302,6 +314,10 @@ class Interior:
         self.was_interrupted = True
         if self.on_interrupt is not None:
             self.on_interrupt()
+
+    def inspect(self, function: "Callable[[Inspector], Any]", sink: "Sink") -> None:
+        """Let *sink* have what *function* says of the mesh as it is now; on the loop."""
+        sink.set_result(attempt(lambda: function(self.inspector)))
 
     # -- statistics ----------------------------------------------------------------------------------------------------
 

@@ -20,10 +20,12 @@ __all__ = [
     "Ending",
     "Endings",
     "How",
+    "KeptName",
     "MeshStatistics",
     "Reason",
     "ThreadStatistics",
     "describe_envelope",
+    "type_name_of",
 ]
 
 _MOST_BREACHES: Final = 100  # kept of what must never happen at all
@@ -125,6 +127,12 @@ class Ending(msgspec.Struct, frozen=True):
     detail: str
 
 
+class KeptName(msgspec.Struct, frozen=True):
+    """Stands for a message that is over whose type alone does not say what it was."""
+
+    text: str
+
+
 class Endings:
     """The ring of the last endings, and what would break the law: envelopes that ended without being open."""
 
@@ -156,11 +164,17 @@ def describe_envelope(mesh_id: str, envelope: Envelope | Ending) -> str:
 
 
 def _ending(envelope: Envelope, how: How, detail: str) -> Ending:
-    message = envelope.message
-    name = message.__name__ if isinstance(message, type) else str(type_name(message))
+    name = type_name_of(envelope.message)
     return Ending(
         envelope.id, envelope.kind, envelope.sender, envelope.recipient, name, envelope.parent, how, detail
     )  # fmt: skip
+
+
+def type_name_of(message: object) -> str:
+    """Return what to call *message*, or what is kept of one that is over: its type, or an action's name."""
+    if isinstance(message, type):
+        return message.__name__
+    return message.text if isinstance(message, KeptName) else type_name(message)
 
 
 class DeadLetters:

@@ -8,6 +8,7 @@ import anyio.lowlevel
 import msgspec
 
 from ceylon.core.backend import current_driver
+from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
@@ -231,6 +232,39 @@ class Mesh(AsyncVerbs):
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; exact on the mesh's loop, from elsewhere through `blocking`."""
         return self._inside.statistics()
+
+    def ledger(self) -> Ledger:
+        """Return every counter, and every envelope that is open; as `statistics`, exact on the mesh's loop.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().ledger()
+
+    def waits(self) -> list[Wait]:
+        """Return who waits for whom just now: asks, full mailboxes, streams, threads, drains.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().waits()
+
+    def why(self, message_id: str) -> Why:
+        """Return where the message of this id is, what led to it, what it waits for, and who blocks it.
+
+        Ids are in `Context.message_id`, in `AskTimeoutError` and in `ledger`. Open messages are always known, of those
+        that have ended the last 10,000; `print` shows the answer as lines.
+
+        Raises:
+            UnknownMessageError: no such message is known.
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().why(message_id)
+
+    def _inspector(self) -> Inspector:
+        if not self._inside.was_opened:
+            raise MeshClosedError(self.name, "it has not been started")
+        return self._inside.inspector
 
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""

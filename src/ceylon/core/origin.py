@@ -22,12 +22,14 @@ class Origin:
 
     __slots__ = ("cell", "envelope", "has_replied", "interior", "waits", "worker")
 
-    def __init__(self, interior: "Interior", cell: "Cell", envelope: "Envelope") -> None:
+    def __init__(
+        self, interior: "Interior", cell: "Cell", envelope: "Envelope", worker: "Worker | None" = None
+    ) -> None:
         self.interior = interior
         self.cell = cell
         self.envelope = envelope
         self.has_replied = False
-        self.worker: Worker | None = None  # that runs it, unless a thread does
+        self.worker = worker  # that runs it, unless a thread does
         self.waits: list[Call] | None = None  # what the handler waits for just now; made at the first
 
     def __repr__(self) -> str:
@@ -51,7 +53,7 @@ class Origin:
     @property
     def message_id(self) -> str:
         """An id that no other message has, in this mesh or another."""
-        return f"{self.interior.id}-{self.envelope.id:x}"
+        return self.interior.message_id(self.envelope.id)
 
     @property
     def deadline(self) -> float | None:

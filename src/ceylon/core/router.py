@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink
     from ceylon.core.cell import Cell
     from ceylon.core.dispatcher import Dispatcher
+    from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.timers import Timers
-    from ceylon.settings import Settings
 
 __all__ = ["Router"]
 
@@ -38,11 +38,12 @@ class Router:
 
     dispatcher: "Dispatcher"
 
-    def __init__(self, mesh: str, driver: "Driver", timers: "Timers", settings: "Settings") -> None:
-        self.mesh = mesh
+    def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
+        self.mesh = interior.name
+        self.name = interior.message_id
         self.driver = driver
         self.timers = timers
-        self.settings = settings
+        self.settings = settings = interior.settings
         self.cells: dict[str, Cell] = {}
         self.calls: dict[int, AskCall] = {}  # by envelope id
         self.subscribers: dict[str, Cell] = {}  # cells whose agents subscribe to anything
@@ -150,9 +151,7 @@ class Router:
             return None
         return self.wait_for_room(envelope, full, future, source)
 
-    def wait_for_room(
-        self, envelope: Envelope, cell: "Cell", future: "Sink", source: "Origin | None"
-    ) -> Call | None:
+    def wait_for_room(self, envelope: Envelope, cell: "Cell", future: "Sink", source: "Origin | None") -> Call | None:
         """Park *envelope* before a full mailbox; a wait that could never end, as one for oneself, fails at once."""
         error: CeylonError | None = None
         if envelope.sender == cell.address:
@@ -196,7 +195,11 @@ class Router:
                 lender = self._lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
-            full = self._deliver_next(envelope) if lender and cell.options.reentrant else self.deliver(envelope)
+            full: Cell | None = None
+            if lender and cell.options.reentrant:
+                self._deliver_next(envelope)
+            else:
+                full = self.deliver(envelope)
         except (CeylonError, ValueError) as error:
             future.set_result(Outcome(error=error))
             return None

@@ -79,6 +79,11 @@ class Channel:
         return not self._parts and self._end is None
 
     @property
+    def is_pulled(self) -> bool:
+        """Whether a consumer waits."""
+        return self._pull is not None
+
+    @property
     def is_waiting_for_consumer(self) -> bool:
         """Whether the producer waits."""
         return self._room is not None
@@ -216,7 +221,7 @@ class PullCall(Call):
             router.timers.add(router.driver.now() + timeout, call)
         source.channel.pull(call)
         if not call.is_settled:
-            call._begin_wait()  # noqa: SLF001 – the same class
+            call._begin_wait()
         return call
 
     def _begin_wait(self) -> None:
@@ -235,10 +240,15 @@ class PullCall(Call):
 
     def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
         """See `Call.groups`."""
-        source = self._source
-        if isinstance(source, StreamCall) and source.channel.is_empty:
-            return graph.of_envelope(source.cell, source.envelope)
+        stream = self.stream
+        if stream is not None and stream.channel.is_empty:
+            return graph.of_envelope(stream.cell, stream.envelope)
         return ()
+
+    @property
+    def stream(self) -> "StreamCall | None":
+        """The stream whose parts are awaited, if an agent sends them."""
+        return self._source if isinstance(self._source, StreamCall) else None
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`."""

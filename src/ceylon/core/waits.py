@@ -11,7 +11,7 @@ more than one slot an agent 94 % of its alarms were false.
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from ceylon.core.streams import StreamCall
 from ceylon.errors import DeadlockError
@@ -39,36 +39,47 @@ _MOST: Final = 32  # agents that a path in an error names
 def can_end(origin: Node, wanted: Groups[Node], groups_of: Callable[[Node], Groups[Node]]) -> bool:
     """Say whether *origin*, if it waits for *wanted* as well, can ever go on.
 
-    The least fixpoint: a node ends once of each of its groups a member has ended. Every node and edge is looked at once.
+    That is the least fixpoint of: a node ends once of each of its groups a member has ended. Every node and every edge
+    is looked at once.
     """
-    open_groups: dict[Node, int] = {}  # of each node met: how many of its groups have no member that ended
-    waiting: dict[Node, list[tuple[Node, list[bool]]]] = {}  # by member: whose groups have it, and whether that is settled
-    ended: deque[Node] = deque()
-    to_visit: deque[Node] = deque([origin])
-    open_groups[origin] = 0
+    open_groups: dict[Node, int] = {}  # of each node met: in how many of its groups nobody has ended
+    waiting: dict[Node, list[_Group[Node]]] = {}  # by member
+    to_visit, ended = deque([origin]), deque[Node]()
     while to_visit:
         node = to_visit.popleft()
+        if node in open_groups:
+            continue
         groups = [*groups_of(node), *wanted] if node == origin else groups_of(node)
         open_groups[node] = len(groups)
         if not groups:
             ended.append(node)
-        for group in groups:
-            is_settled = [False]
-            for member in group:
-                waiting.setdefault(member, []).append((node, is_settled))
-                if member not in open_groups:
-                    open_groups[member] = 0
-                    to_visit.append(member)
+        for members in groups:
+            group = _Group(node)
+            for member in members:
+                waiting.setdefault(member, []).append(group)
+                to_visit.append(member)
     while ended:
-        for node, is_settled in waiting.pop(ended.popleft(), ()):
-            if not is_settled[0]:
-                is_settled[0] = True
-                open_groups[node] -= 1
-                if not open_groups[node]:
-                    if node == origin:
-                        return True
-                    ended.append(node)
+        for group in waiting.pop(ended.popleft(), ()):
+            if group.end_one():
+                open_groups[group.owner] -= 1
+                if not open_groups[group.owner]:
+                    ended.append(group.owner)
     return not open_groups[origin]
+
+
+class _Group(Generic[Node]):
+    """Members of which one has to end before the owner does."""
+
+    __slots__ = ("is_settled", "owner")
+
+    def __init__(self, owner: Node) -> None:
+        self.owner = owner
+        self.is_settled = False
+
+    def end_one(self) -> bool:
+        """Take note that a member has ended; say whether it is the first."""
+        was_settled, self.is_settled = self.is_settled, True
+        return not was_settled
 
 
 def cycle(origin: Node, wanted: Groups[Node], groups_of: Callable[[Node], Groups[Node]]) -> list[Node]:
