@@ -6,7 +6,7 @@ import pytest
 
 from ceylon.testing.law import LawWatch
 
-pytest_plugins = ["pytester", "plugins.async_tests", "plugins.outcomes", "plugins.skips"]
+pytest_plugins = ["pytester", "ceylon_pytest", "plugins.async_tests", "plugins.outcomes", "plugins.skips"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

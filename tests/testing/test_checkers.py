@@ -156,7 +156,7 @@ RETURNING = (
 
 
 def test_an_ask_that_comes_back_to_its_own_chain_may_overtake_and_have_the_waiting_slot() -> None:
-    back = {"kind": "ask", "sender": "a", "recipient": "b", "parent": 2}
+    back: dict[str, Any] = {"kind": "ask", "sender": "a", "recipient": "b", "parent": 2}
     history = history_of(
         *RETURNING,
         accepted(4, **back), began(4, **back), ended(4, **back),
@@ -217,7 +217,7 @@ def test_an_ask_without_its_one_outcome_is_named(history: History, sentence: str
 
 
 def test_a_late_reply_is_fine_when_nobody_waits() -> None:
-    late = (What.LATE, 1, {})
+    late: tuple[What, int, dict[str, Any]] = (What.LATE, 1, {})
 
     assert asks_resolved(history_of(asked(1), resolved(1, "AskTimeoutError"), late, ended(1))) == []
 

@@ -87,7 +87,7 @@ def _wrong_beginning(event: Event, accepted: Counter[int], ended: Counter[int]) 
 
 
 def _wrong_end(event: Event, accepted: Counter[int], ended: Counter[int]) -> list[str]:
-    violations = []
+    violations: list[str] = []
     if event.detail not in _ENDS:
         violations.append(f"{_named(event)} ended as {event.detail!r}, which is none of {', '.join(_ENDS)}")
     if not accepted[event.id]:
@@ -127,7 +127,7 @@ def _differences(who: str, counted: Counter[str], told: Mapping[str, int]) -> li
 
 
 def fifo(history: History) -> list[str]:
-    """What one sender sent to one address was begun in the order in which it was accepted.
+    """Compare, for each sender and address, the order in which envelopes were begun with that of their acceptance.
 
     An ask that comes back to an agent whose own handler waits for it is free: it goes ahead of what that handler keeps
     waiting.

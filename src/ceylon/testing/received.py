@@ -130,6 +130,7 @@ class _WaitingForNothing(_Waiting):
 
     def offer(self, place: int, message: Any) -> bool:
         """Complain; the message is still there for others."""
+        del place
         if not self.is_settled:
             self.fail(AssertionError(f"{self._sentence}, and got {message!r}; {self._kept.story()}"))
         return False
@@ -151,5 +152,6 @@ def _described(wanted: Wanted) -> str:
     if wanted is None:
         return "a message"
     if isinstance(wanted, tuple):
-        return " or ".join(each.__name__ for each in wanted)
+        types: tuple[type, ...] = wanted  # pyright: ignore[reportUnknownVariableType] – a tuple that is callable
+        return " or ".join(map(_described, types))
     return getattr(wanted, "__name__", repr(wanted))

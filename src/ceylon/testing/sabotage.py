@@ -96,7 +96,7 @@ def leak_a_task() -> Generator[None]:
 
     def broken(self: Dispatcher) -> None:
         close(self)
-        driver = self._driver  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – sabotage comes from inside
+        driver = self._driver  # pyright: ignore[reportPrivateUsage] – sabotage comes from inside
         end = driver.future()
         leaks.append((self, end))
 
