@@ -17,6 +17,7 @@ from ceylon.core.ledger import DeadLetter
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.watching import Terminated
 from ceylon.errors import (
     ActionArgumentsError,
     AgentStartError,
@@ -28,6 +29,7 @@ from ceylon.errors import (
     IncompleteStreamError,
     MailboxFullError,
     MeshClosedError,
+    MeshFailedError,
     ModelError,
     ModelRateLimitError,
     ModelStatusError,
@@ -83,6 +85,7 @@ __all__ = [
     "MailboxFullError",
     "Mesh",
     "MeshClosedError",
+    "MeshFailedError",
     "Message",
     "ModelError",
     "ModelRateLimitError",
@@ -92,6 +95,7 @@ __all__ = [
     "Ref",
     "Reply",
     "Stream",
+    "Terminated",
     "TextPart",
     "UnhandledMessageError",
     "UnknownActionError",

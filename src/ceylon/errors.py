@@ -22,6 +22,7 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     └── ModelError                             whatever a language model does wrong
@@ -62,6 +63,7 @@ __all__ = [
     "InvalidNameError",
     "MailboxFullError",
     "MeshClosedError",
+    "MeshFailedError",
     "ModelAuthError",
     "ModelConfigError",
     "ModelError",
@@ -286,10 +288,10 @@ class AgentStartError(CeylonError):
 
 
 class AgentStoppedError(CeylonError):
-    """The agent was stopped before it answered."""
+    """The agent was stopped before it did what was asked of it."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"agent {address!r} was stopped before it answered")
+    def __init__(self, address: str, why: str = "was stopped before it answered") -> None:
+        super().__init__(f"agent {address!r} {why}")
         self.address = address
 
 
@@ -299,6 +301,14 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class MeshFailedError(CeylonError):
+    """A critical agent failed for good, so the mesh stopped; raised where the mesh is left, with the cause."""
+
+    def __init__(self, mesh: str, agent: str, cause: BaseException) -> None:
+        super().__init__(f"mesh {mesh!r} has stopped because its critical agent {agent!r} failed: {describe(cause)}")
+        self.mesh, self.agent, self.cause = mesh, agent, cause
 
 
 class BlockingCallError(CeylonError, RuntimeError):

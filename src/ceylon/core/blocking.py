@@ -3,6 +3,7 @@
 Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
 """
 
+import contextlib
 import functools
 import random
 import threading
@@ -15,7 +16,7 @@ import anyio
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.errors import BlockingCallError, MeshClosedError, MeshFailedError
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
@@ -93,13 +94,13 @@ class BlockingMesh(BlockingVerbs):
         """Stop the agent *name*, or the whole mesh; see `Mesh.stop`."""
         mesh, source = self._mesh, self._source()
         if name is not None:
-            address = address_of(name)
-            waits = source is None or source.address != address
-            self._block("stop", functools.partial(mesh.interior.stop_agent, address, waits=waits))
+            stop = functools.partial(mesh.interior.stop_agent, address_of(name), source=source, at_once=at_once)
+            self._block("stop", stop)
         elif source is not None:  # a handler of this mesh: it has to end first, so it does not wait
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once, waits=False))
         elif self._thread is not None:
             self._thread.stop(at_once=at_once)
+            mesh.interior.check_failure()
         else:
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
 
@@ -107,9 +108,10 @@ class BlockingMesh(BlockingVerbs):
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by the failure of a critical agent; as `Mesh.wait`."""
         if self._thread is not None:
             self._thread.join()
+            self._mesh.interior.check_failure()
         else:
             self._block("wait", self._mesh.wait_for)
 
@@ -124,7 +126,10 @@ class BlockingMesh(BlockingVerbs):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(at_once=error is not None)
+        try:
+            self.stop(at_once=error is not None)
+        except MeshFailedError:
+            self._mesh.interior.check_failure(error)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -202,7 +207,8 @@ class LoopThread:
     async def _main(self) -> None:
         await self._mesh.start()
         self._has_started.set()
-        await self._mesh.wait()
+        with contextlib.suppress(MeshFailedError):  # told to whoever leaves the mesh
+            await self._mesh.wait()
 
     def stop(self, *, at_once: bool) -> None:
         """Stop the mesh in order and wait for the thread's end."""

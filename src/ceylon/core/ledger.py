@@ -41,7 +41,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent's counters, as they were at one moment."""
+    """One agent's counters, as they were at one moment; `parent` is the agent that spawned it, if one did."""
 
     address: str
     state: str
@@ -53,6 +53,7 @@ class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     pending: int
     restarts: int
+    parent: str = ""
 
     @property
     def is_balanced(self) -> bool:
