@@ -108,7 +108,7 @@ class BlockingMesh(BlockingVerbs):
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by the failure of a critical agent; as `Mesh.wait`."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by the failure of a critical agent, which is raised."""
         if self._thread is not None:
             self._thread.join()
             self._mesh.interior.check_failure()

@@ -9,7 +9,7 @@ import random
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
@@ -411,7 +411,7 @@ class Interior:
 
 
 def _would_wait_for(cell: Cell, source: "Origin") -> bool:
-    """Say whether the end of *cell* waits for *source*, or for one who waits for its answer, or for a child of these."""
+    """Say whether the end of *cell* waits for *source*, or who waits for its answer, or their children."""
     cells = source.interior.router.cells
     for each in (source.cell, *(cells.get(address) for address in source.envelope.chain)):
         above: Cell | None = each
@@ -435,7 +435,7 @@ class Gone:
     _NAMES = ("accepted", "completed", "failed", "dead_lettered", "expired", "cancelled", "pending", "restarts")
 
     def __init__(self) -> None:
-        self._sums = dict.fromkeys(self._NAMES, 0)
+        self._sums: dict[str, Any] = dict.fromkeys(self._NAMES, 0)
 
     def add(self, statistics: AgentStatistics) -> None:
         """Add one agent's."""
