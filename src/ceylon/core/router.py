@@ -110,7 +110,8 @@ class Router:
         cell = self.find(envelope.recipient)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
-            error = UnknownAgentError(check_address(envelope.recipient), self.cells)
+            known = [address for address, each in self.cells.items() if each.state.takes_mail]
+            error = UnknownAgentError(check_address(envelope.recipient), known)
             raise error
         return cell
 
