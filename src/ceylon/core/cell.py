@@ -244,6 +244,7 @@ class Life:
         "failure",
         "group",
         "has_stopped",
+        "is_beginning",
         "is_hurried",
         "lifespan",
         "own",
@@ -264,6 +265,7 @@ class Life:
         self.own: Record | None = None
         self.group: Record | None = None  # of its children, if they begin again together
         self.era = 0
+        self.is_beginning = False  # its start hooks are under way
         self.retiring: Signal | None = None  # an instance is being taken down before a restart
         self.is_hurried = False  # somebody wants it stopped at once
         self.failure: BaseException | None = None  # what it failed by for good

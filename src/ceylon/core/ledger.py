@@ -25,7 +25,7 @@ class Reason(enum.StrEnum):
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
-    HANDLER_FAILED = "handler_failed"  # a failed tell: counted as failed, kept here as a copy
+    HANDLER_FAILED = "handler_failed"  # counted as failed; a copy, of a tell, or of what an agent did not survive
 
 
 REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS})

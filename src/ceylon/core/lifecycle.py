@@ -60,18 +60,21 @@ class Lifecycle:
     async def begin(self, cell: Cell, cause: BaseException | None = None) -> None:
         """Run the start hooks; failing ones are tried again by the rule for restarts. *cause*: of a restart."""
         life = cell.have_life()
-        era = life.era
-        while (error := await self._enter(cell, cause, era)) is not None:
-            if not _is_beginning(cell, era):
-                return
-            logger().error("agent_start_failed", agent=cell.address, exc_info=error)
-            await self._retire(cell)
-            life.start_error = error
-            if not _is_beginning(cell, era) or not await self._interior.restarts.may_try_again(cell, error):
-                return
-        if _is_beginning(cell, era):
-            life.start_error = None
-            self._run(cell)
+        era, life.is_beginning = life.era, True
+        try:
+            while (error := await self._enter(cell, cause, era)) is not None:
+                if not _is_beginning(cell, era):
+                    return
+                logger().error("agent_start_failed", agent=cell.address, exc_info=error)
+                await self._retire(cell)
+                life.start_error = error
+                if not _is_beginning(cell, era) or not await self._interior.restarts.may_try_again(cell, error):
+                    return
+            if _is_beginning(cell, era):
+                life.start_error = None
+                self._run(cell)
+        finally:
+            life.is_beginning = False
 
     async def _enter(self, cell: Cell, cause: BaseException | None, era: int) -> BaseException | None:
         """Run what comes before the first message; return what it raises."""
@@ -104,9 +107,8 @@ class Lifecycle:
     async def take_down(self, cell: Cell) -> None:
         """End the present instance before a restart, in whatever state it is; the mailbox stays."""
         life = cell.have_life()
-        was_starting, cell.state = cell.state is State.STARTING, State.RESTARTING
-        life.era += 1
-        if was_starting:
+        cell.state = State.RESTARTING
+        if life.is_beginning:
             await self._end_beginning(cell)
         if cell.state is State.RESTARTING:
             await self._retire(cell)
