@@ -17,6 +17,7 @@ from ceylon.core.ledger import DeadLetter
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.watching import Terminated
 from ceylon.errors import (
     ActionArgumentsError,
     AgentStartError,
@@ -28,6 +29,7 @@ from ceylon.errors import (
     IncompleteStreamError,
     MailboxFullError,
     MeshClosedError,
+    MeshFailedError,
     ModelError,
     ModelRateLimitError,
     ModelStatusError,
@@ -85,6 +87,7 @@ __all__ = [
     "MailboxFullError",
     "Mesh",
     "MeshClosedError",
+    "MeshFailedError",
     "Message",
     "ModelError",
     "ModelRateLimitError",
@@ -94,6 +97,7 @@ __all__ = [
     "Ref",
     "Reply",
     "Stream",
+    "Terminated",
     "TextPart",
     "UnhandledMessageError",
     "UnknownActionError",

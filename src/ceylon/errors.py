@@ -24,6 +24,7 @@
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
     ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
+    ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     └── ModelError                             whatever a language model does wrong
@@ -65,6 +66,7 @@ __all__ = [
     "LawBrokenError",
     "MailboxFullError",
     "MeshClosedError",
+    "MeshFailedError",
     "ModelAuthError",
     "ModelConfigError",
     "ModelError",
@@ -299,10 +301,10 @@ class AgentStartError(CeylonError):
 
 
 class AgentStoppedError(CeylonError):
-    """The agent was stopped before it answered."""
+    """The agent was stopped before it did what was asked of it."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"agent {address!r} was stopped before it answered")
+    def __init__(self, address: str, why: str = "was stopped before it answered") -> None:
+        super().__init__(f"agent {address!r} {why}")
         self.address = address
 
 
@@ -322,6 +324,14 @@ class LawBrokenError(CeylonError):
         found = "; ".join(f"{what}: {', '.join(names)}" for what, names in facts if names)
         super().__init__(f"mesh {mesh!r} broke its own law, please report it: {found}")
         self.mesh, self.agents, self.lost, self.twice = mesh, tuple(agents), tuple(lost), tuple(twice)
+
+
+class MeshFailedError(CeylonError):
+    """A critical agent failed for good, so the mesh stopped; raised where the mesh is left, with the cause."""
+
+    def __init__(self, mesh: str, agent: str, cause: BaseException) -> None:
+        super().__init__(f"mesh {mesh!r} has stopped because its critical agent {agent!r} failed: {describe(cause)}")
+        self.mesh, self.agent, self.cause = mesh, agent, cause
 
 
 class BlockingCallError(CeylonError, RuntimeError):

@@ -313,7 +313,7 @@ class Dispatcher:
         if isinstance(error, KeyboardInterrupt):
             self._interior.interrupt()
         elif not isinstance(error, Refusal):
-            self._interior.lifecycle.supervise(cell, envelope, error)
+            self._interior.failures.supervise(cell, envelope, error)
 
     def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
         cell.cancelled += 1

@@ -41,7 +41,7 @@ class Reason(enum.StrEnum):
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
-    HANDLER_FAILED = "handler_failed"  # a failed tell: counted as failed, kept here as a copy
+    HANDLER_FAILED = "handler_failed"  # counted as failed; a copy, of a tell, or of what an agent did not survive
 
 
 How: TypeAlias = Literal["completed", "failed", "dead_lettered", "expired", "cancelled"]
@@ -60,7 +60,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent's counters, as they were at one moment."""
+    """One agent's counters, as they were at one moment; `parent` is the agent that spawned it, if one did."""
 
     address: str
     state: str
@@ -72,6 +72,7 @@ class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     pending: int
     restarts: int
+    parent: str = ""
 
     @property
     def is_balanced(self) -> bool:
