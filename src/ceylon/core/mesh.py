@@ -104,7 +104,7 @@ class Mesh(AsyncVerbs):
             await self._end(at_once=at_once)
         else:
             await self._end(at_once=at_once)
-            self._inside.check_failure()
+            self._inside.failures.check()
 
     async def _end(self, *, at_once: bool) -> None:
         """Stop the mesh; what it failed by is not raised here."""
@@ -138,7 +138,7 @@ class Mesh(AsyncVerbs):
     def wait_for(self, sink: "Sink") -> None:
         """Let *sink* hear of the mesh's end; on the mesh's loop."""
         if self._shutdown is not None:
-            self._shutdown.closed.also(lambda: sink.set_result(attempt(self._inside.check_failure)))
+            self._shutdown.closed.also(lambda: sink.set_result(attempt(self._inside.failures.check)))
 
     async def wait(self) -> None:
         """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by the failure of a critical agent.
@@ -148,7 +148,7 @@ class Mesh(AsyncVerbs):
         """
         if self._shutdown is not None:
             await self._shutdown.wait(shielded=False)
-            self._inside.check_failure()
+            self._inside.failures.check()
 
     async def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open.
@@ -169,7 +169,7 @@ class Mesh(AsyncVerbs):
         await self._end(at_once=error is not None)
         if self._inside.was_interrupted and error is None:
             raise KeyboardInterrupt
-        self._inside.check_failure(error)
+        self._inside.failures.check(error)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
