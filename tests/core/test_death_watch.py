@@ -94,7 +94,8 @@ KINDS = [Watcher, ThreadWatcher]
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_watcher_hears_that_an_agent_was_stopped(kind: type[Watcher], mesh: Mesh) -> None:
-    watcher = mesh.add(kind("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(kind("watcher", kept))
     mesh.add(Echo("echo"))
     await watcher.ask(Watch("echo"))
 
@@ -105,7 +106,8 @@ async def test_a_watcher_hears_that_an_agent_was_stopped(kind: type[Watcher], me
 
 
 async def test_a_watcher_hears_that_an_agent_failed_and_why(mesh: Mesh) -> None:
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     failing = mesh.add(Failing("failing"))
     await watcher.ask(Watch("failing"))
 
@@ -124,7 +126,8 @@ async def test_a_watcher_hears_that_an_agent_could_not_start(mesh: Mesh) -> None
         async def on_start(self) -> None:
             raise OSError("no")
 
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     mesh.add(Unable("unable"))
     await watcher.ask(Watch("unable"))
 
@@ -135,7 +138,8 @@ async def test_a_watcher_hears_that_an_agent_could_not_start(mesh: Mesh) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_watch_for_nobody_ends_at_once(kind: type[Watcher], mesh: Mesh) -> None:
-    watcher = mesh.add(kind("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(kind("watcher", kept))
     mesh.add(Echo("gone"))
     await mesh.stop("gone")
 
@@ -156,7 +160,8 @@ async def test_what_is_no_address_cannot_be_watched(mesh: Mesh) -> None:
 
 
 async def test_two_watches_give_one_message(mesh: Mesh) -> None:
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     mesh.add(Echo("echo"))
     await watcher.ask(Watch("echo"))
     await watcher.ask(Watch("echo"))
@@ -168,7 +173,8 @@ async def test_two_watches_give_one_message(mesh: Mesh) -> None:
 
 
 async def test_a_watch_is_over_when_it_has_been_told(mesh: Mesh) -> None:
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     mesh.add(Echo("echo"))
     await watcher.ask(Watch("echo"))
     for _ in range(2):
@@ -181,7 +187,8 @@ async def test_a_watch_is_over_when_it_has_been_told(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_watch_may_be_taken_back(kind: type[Watcher], mesh: Mesh) -> None:
-    watcher = mesh.add(kind("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(kind("watcher", kept))
     mesh.add(Echo("echo"))
     await watcher.ask(Watch("echo"))
     await watcher.ask(Unwatch("echo"))
@@ -206,7 +213,8 @@ async def test_every_watcher_hears_of_it(mesh: Mesh) -> None:
 
 
 async def test_a_watch_outlives_the_watchers_restart(mesh: Mesh) -> None:
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     mesh.add(Echo("echo"))
     await watcher.ask(Watch("echo"))
     await watcher.tell(Explode())
@@ -225,7 +233,8 @@ async def test_a_watch_ends_with_the_watcher_and_leaves_nothing_behind(mesh: Mes
         name = f"watcher{number}"
         await mesh.add(Watcher(name, [])).ask(Watch("echo"))
         await mesh.stop(name)
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     watching = mesh.interior.router.cells["watcher"]
     for number in range(20):
         mesh.add(Echo(f"echo{number}"))
@@ -259,7 +268,8 @@ async def test_the_news_goes_into_a_full_mailbox_behind_what_was_sent_before(mes
         async def say(self, number: int, context: Context) -> None:
             await context.tell("slow", number)
 
-    slow = mesh.add(Slow("slow", kept := []))
+    kept: list[Any] = []
+    slow = mesh.add(Slow("slow", kept))
     chatty = mesh.add(Chatty("chatty"))
     await slow.ask(Watch("chatty"))
     await slow.tell(1)
@@ -296,7 +306,8 @@ async def test_what_waits_for_room_goes_in_first(mesh: Mesh) -> None:
         async def on_message(self, message: Any, context: Context) -> None:
             await context.publish("news", message)
 
-    slow = mesh.add(Slow("slow", kept := []))
+    kept: list[Any] = []
+    slow = mesh.add(Slow("slow", kept))
     mesh.add(Publisher("publisher"))
     await slow.ask(Watch("publisher"))
     await slow.tell(1)
@@ -316,7 +327,8 @@ async def test_what_waits_for_room_goes_in_first(mesh: Mesh) -> None:
 async def test_nobody_is_told_while_the_mesh_ends(anyio_backend: str) -> None:
     async with tidy_mesh() as mesh:
         mesh.add(Echo("echo"))
-        watcher = mesh.add(Watcher("watcher", kept := []))
+        kept: list[Any] = []
+        watcher = mesh.add(Watcher("watcher", kept))
         mesh.add(Echo("last"))
         await watcher.ask(Watch("echo"))
         await watcher.ask(Watch("last"))
@@ -325,7 +337,8 @@ async def test_nobody_is_told_while_the_mesh_ends(anyio_backend: str) -> None:
 
 
 async def test_nobody_hears_of_his_own_end(mesh: Mesh) -> None:
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     await watcher.ask(Watch("watcher"))
 
     await mesh.stop("watcher")
@@ -338,7 +351,8 @@ async def test_a_key_behind_the_name_watches_the_agent(mesh: Mesh) -> None:
     class Keyed(Echo):
         takes_keys = True
 
-    watcher = mesh.add(Watcher("watcher", kept := []))
+    kept: list[Any] = []
+    watcher = mesh.add(Watcher("watcher", kept))
     mesh.add(Keyed("keyed"))
     await watcher.ask(Watch("keyed/alice"))
 

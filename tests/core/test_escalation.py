@@ -129,7 +129,8 @@ async def test_a_failure_goes_up_until_somebody_answers(levels: int, mesh: Mesh)
 
 
 async def test_above_the_topmost_agent_the_answer_is_that_it_is_gone(mesh: Mesh) -> None:
-    mesh.add(Child("top", diary := []))
+    diary: list[Any] = []
+    mesh.add(Child("top", diary))
     other = mesh.add(Child("other", []))
     await mesh.ask("top", "hello")
     mesh.tell_nowait("top", Explode())
@@ -170,9 +171,11 @@ async def test_so_is_one_that_cannot_start(mesh: Mesh) -> None:
             self.diary.append("trying")
             raise OSError("no such file")
 
-    mesh.add(Parent("parent", diary := [], answer, lambda: Unable("unable", diary)))
+    diary: list[Any] = []
+    mesh.add(Parent("parent", diary, answer, lambda: Unable("unable", diary)))
     with pytest.raises(AgentStartError, match="no such file"):
-        await mesh.ask("parent", "hello") and await mesh.ask("unable", "hello")
+        await mesh.ask("parent", "hello")
+        await mesh.ask("unable", "hello")
     await eventually(lambda: seen)
 
     assert seen == [("no such file", "unable", None)]
@@ -190,7 +193,8 @@ async def test_so_is_one_that_cannot_be_made_again(mesh: Mesh) -> None:
             if Once.made % 2 == 0:
                 raise OSError("only once")
 
-    mesh.add(Parent("parent", diary := [], "stop", lambda: Once("once", diary, "restart")))
+    diary: list[Any] = []
+    mesh.add(Parent("parent", diary, "stop", lambda: Once("once", diary, "restart")))
     await mesh.ask("parent", "hello")
     await mesh.tell("once", Explode())
 
@@ -221,7 +225,8 @@ async def test_a_child_may_fail_while_its_parent_starts(mesh: Mesh) -> None:
                 finally:
                     self.diary.append("cut off")
 
-    mesh.add(Waiting("parent", diary := [], "restart", lambda: Child("child", diary)))
+    diary: list[Any] = []
+    mesh.add(Waiting("parent", diary, "restart", lambda: Child("child", diary)))
 
     assert await mesh.ask("parent", "hello") == "hello"
     assert await mesh.ask("child", "hello") == "hello"
@@ -243,7 +248,7 @@ async def test_the_message_that_did_it_is_kept(directive: Directive, how: str, m
     else:
         with pytest.raises(HandlerError, match="poison"):
             await mesh.ask("child", Explode("poison"))
-    await eventually(lambda: mesh.dead_letters())
+    await eventually(mesh.dead_letters)
 
     (letter,) = mesh.dead_letters()
     assert (letter.envelope.message, letter.reason) == (Explode("poison"), "handler_failed")
@@ -265,7 +270,8 @@ async def test_behind_a_poison_message_none_is_lost(mesh: Mesh) -> None:
             self.diary.append(message)
             return message
 
-    mesh.add(Keeping("child", diary := [], "restart"))
+    diary: list[Any] = []
+    mesh.add(Keeping("child", diary, "restart"))
     mesh.tell_nowait("child", Explode("poison"))
     for number in range(500):
         mesh.tell_nowait("child", number)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ceylon import Agent, BlockingContext, BlockingMesh, Context, Mesh, UnknownAgentError, on
+from ceylon import BlockingContext, BlockingMesh, Context, Mesh, UnknownAgentError, on
 from ceylon.errors import AgentStoppedError
 from support.core_agents import Echo, Held, HeldInAThread
 from support.law import lawful_mesh
@@ -83,10 +83,11 @@ async def test_a_stop_at_once_is_one_for_the_children_too(hurried: bool, mesh: M
                 context.spawn(Held(f"child{number}"))
 
     parent = mesh.add(Parent("parent"))
-    for name in ("parent", "child0", "child1", "child2"):
-        await eventually(lambda name=name: name in mesh.agents)
+    names = ("parent", "child0", "child1", "child2")
+    await eventually(lambda: set(mesh.agents) >= set(names))
+    for name in names:
         await mesh.tell(name, "hello")
-        await eventually(lambda name=name: mesh.agent(name).begun)  # type: ignore[attr-defined]
+    await eventually(lambda: all(mesh.agent(name).begun for name in names))  # type: ignore[attr-defined]
 
     with anyio.fail_after(DEADLINE):
         async with anyio.create_task_group() as group:
@@ -104,7 +105,8 @@ async def test_a_stop_at_once_leaves_on_stop_its_time(mesh: Mesh) -> None:
             await anyio.sleep(0.01)
             await super().on_stop()
 
-    closing = mesh.add(Closing("closing", diary := [], mesh))
+    diary: list[Any] = []
+    closing = mesh.add(Closing("closing", diary, mesh))
 
     await mesh.stop(closing, at_once=True)
 
@@ -178,14 +180,16 @@ class InBackground(Noting):
 
 
 async def test_an_agent_may_stop_itself_in_on_start(mesh: Mesh) -> None:
-    mesh.add(InStart("self", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(InStart("self", diary, mesh))
     await gone(mesh, "self")
 
     assert diary in (["-self"], ["went on", "-self"])
 
 
 async def test_an_agent_may_stop_itself_in_on_stop(mesh: Mesh) -> None:
-    mesh.add(InStop("self", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(InStop("self", diary, mesh))
     with anyio.fail_after(DEADLINE):
         await mesh.stop("self")
 
@@ -193,14 +197,16 @@ async def test_an_agent_may_stop_itself_in_on_stop(mesh: Mesh) -> None:
 
 
 async def test_an_agent_may_stop_itself_in_a_handler(mesh: Mesh) -> None:
-    await mesh.add(InHandler("self", diary := [], mesh)).tell("hello")
+    diary: list[Any] = []
+    await mesh.add(InHandler("self", diary, mesh)).tell("hello")
     await gone(mesh, "self")
 
     assert diary == ["went on", "-self"]
 
 
 async def test_an_agent_may_stop_itself_in_the_background(mesh: Mesh) -> None:
-    mesh.add(InBackground("self", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(InBackground("self", diary, mesh))
     await gone(mesh, "self")
 
     assert diary == ["-self"]
@@ -212,7 +218,8 @@ async def test_a_thread_may_stop_its_own_agent(mesh: Mesh) -> None:
             self.mesh.blocking.stop(self.name)
             self.diary.append("went on")
 
-    await mesh.add(InThread("self", diary := [], mesh)).tell("hello")
+    diary: list[Any] = []
+    await mesh.add(InThread("self", diary, mesh)).tell("hello")
     await gone(mesh, "self")
 
     assert diary == ["went on", "-self"]
@@ -264,7 +271,8 @@ async def test_a_child_may_stop_its_parent_in_on_stop(mesh: Mesh) -> None:
         async def on_start(self, context: Context) -> None:
             context.spawn(Vengeful("child", self.diary, self.mesh))
 
-    mesh.add(Parent("parent", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(Parent("parent", diary, mesh))
     await eventually(lambda: "child" in mesh.agents)
     with anyio.fail_after(DEADLINE):
         await mesh.stop("child")
@@ -278,7 +286,8 @@ async def test_who_is_asked_may_stop_who_asks(mesh: Mesh) -> None:
         async def on_message(self, message: Any, context: Context) -> None:  # type: ignore[override]
             self.diary.append(await context.ask("stopping", self.name))
 
-    mesh.add(Stopping("stopping", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(Stopping("stopping", diary, mesh))
     await mesh.add(Asking("asking", diary, mesh)).tell("hello")
     await gone(mesh, "asking")
 
@@ -294,7 +303,8 @@ async def test_who_is_asked_may_stop_a_parent_of_who_asks(mesh: Mesh) -> None:
         async def on_start(self, context: Context) -> None:
             context.spawn(Asking("asking", self.diary, self.mesh)).tell_nowait("hello")
 
-    mesh.add(Stopping("stopping", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(Stopping("stopping", diary, mesh))
     mesh.add(Parent("parent", diary, mesh))
     await gone(mesh, "parent")
 
@@ -307,7 +317,8 @@ async def test_a_handler_waits_for_the_end_of_a_stranger(mesh: Mesh) -> None:
             await anyio.sleep(0.02)
             await super().on_stop()
 
-    mesh.add(Slow("slow", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(Slow("slow", diary, mesh))
 
     assert await mesh.add(Stopping("stopping", diary, mesh)).ask("slow") == "done"
 
@@ -322,7 +333,7 @@ class Raising(Noting):
 
     on_failure = "restart"
 
-    def __init__(self, name: str, diary: list[Any], mesh: Mesh, where: str, error: type[BaseException]) -> None:  # noqa: PLR0917 – a test's
+    def __init__(self, name: str, diary: list[Any], mesh: Mesh, where: str, error: type[BaseException]) -> None:
         super().__init__(name, diary, mesh)
         self.where, self.error = where, error
 
@@ -347,7 +358,8 @@ class Raising(Noting):
 @pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, RecursionError])
 @pytest.mark.parametrize("where", ["on_start", "on_stop", "on_restart"])
 async def test_a_hook_that_raises_hangs_nobody(where: str, error: type[BaseException], mesh: Mesh) -> None:
-    raising = mesh.add(Raising("raising", diary := [], mesh, where, error))
+    diary: list[Any] = []
+    raising = mesh.add(Raising("raising", diary, mesh, where, error))
     with anyio.fail_after(DEADLINE):
         if where != "on_start":
             await raising.tell("hello")
@@ -365,7 +377,8 @@ async def test_a_stop_returns_only_after_on_stop_has_ended(mesh: Mesh) -> None:
             await gate.wait()
             await super().on_stop()
 
-    mesh.add(Slow("slow", diary := [], mesh))
+    diary: list[Any] = []
+    mesh.add(Slow("slow", diary, mesh))
     seen: list[list[Any]] = []
 
     async def stop() -> None:

@@ -210,7 +210,7 @@ async def test_a_mesh_that_has_stopped_takes_no_more_children() -> None:
 
     diary: list[Any] = []
     async with tidy_mesh() as mesh:
-        mesh.add(Late("parent", diary))
+        await mesh.add(Late("parent", diary)).ask("hello")
 
     assert diary == ["+parent", MeshClosedError]
 
@@ -406,7 +406,8 @@ async def test_a_hung_handler_of_the_same_agent_does_not_keep_it_from_beginning_
 ) -> None:
     message = _hold(how)
     async with tidy_mesh(stop_grace=0.05, backoff_first=0.0) as mesh:
-        ref = mesh.add(Hanging("hanging", diary := []))
+        diary: list[Any] = []
+        ref = mesh.add(Hanging("hanging", diary))
         await ref.tell(message)
         await eventually(lambda: how in diary)
 
@@ -430,7 +431,8 @@ async def test_nor_does_a_hung_sibling(how: str, anyio_backend: str) -> None:
 
     message = _hold(how)
     async with tidy_mesh(stop_grace=0.05, backoff_first=0.0) as mesh:
-        mesh.add(Brood("parent", diary := []))
+        diary: list[Any] = []
+        mesh.add(Brood("parent", diary))
         await mesh.ask("parent", "hello")
         await mesh.tell("hanging", message)
         await eventually(lambda: how in diary)
@@ -452,7 +454,8 @@ async def test_who_asks_a_sibling_that_begins_again_hears_so(mesh: Mesh) -> None
             context.spawn(Hanging("hanging", self.diary))
             context.spawn(Noting("failing", self.diary))
 
-    mesh.add(Brood("parent", diary := []))
+    diary: list[Any] = []
+    mesh.add(Brood("parent", diary))
     await mesh.ask("parent", "hello")
 
     async def fail() -> None:
@@ -532,7 +535,8 @@ async def test_a_stop_in_the_middle_of_a_restart_lets_on_stop_end(where: str, at
         gate = anyio.Event()
 
     Slow.where = where
-    mesh.add(Slow("slow", diary := []))
+    diary: list[Any] = []
+    mesh.add(Slow("slow", diary))
     await mesh.tell("slow", Explode())
     await eventually(lambda: diary[-1:] == (["+slow"] if where == "start" else ["stopping"]) and len(diary) > 1)
     ended = False
@@ -565,7 +569,8 @@ async def test_a_parent_that_stops_while_its_children_begin_again_waits_for_thei
             context.spawn(Slow("slow", self.diary))
             context.spawn(Noting("failing", self.diary))
 
-    mesh.add(Brood("parent", diary := []))
+    diary: list[Any] = []
+    mesh.add(Brood("parent", diary))
     await mesh.ask("parent", "hello")
     await mesh.ask("slow", "hello")
     await mesh.tell("failing", Explode())

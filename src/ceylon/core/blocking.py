@@ -104,18 +104,26 @@ class BlockingMesh(BlockingVerbs):
             self._thread.stop(at_once=at_once)
             mesh.interior.check_end()
         else:
-            self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
+            self._leave("stop", functools.partial(mesh.stop_for, at_once=at_once))
+
+    def _leave(self, verb: str, operation: "Callable[[Sink], None]") -> None:
+        """Wait for the end of a mesh on somebody else's loop; if it is over already, say how it ended."""
+        try:
+            self._block(verb, operation)
+        except MeshClosedError as error:
+            self._mesh.interior.check_end(error)
+            raise
 
     def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by a critical agent, whose failure is raised."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by a failure, which is raised then."""
         if self._thread is not None:
             self._thread.join()
             self._mesh.interior.check_end()
         else:
-            self._block("wait", self._mesh.wait_for)
+            self._leave("wait", self._mesh.wait_for)
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""

@@ -4,14 +4,14 @@ An agent's own `on_failure` decides first. What it cannot keep to itself, becaus
 too often, or cannot start, is its parent's failure then; above the topmost parent the answer is that the agent is gone.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from ceylon.core.cell import Cell, State
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
-from ceylon.errors import describe
+from ceylon.errors import MeshClosedError, MeshFailedError, describe
 from ceylon.messages import TELL, Envelope
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Failures:
 
     def __init__(self, interior: "Interior") -> None:
         self._interior = interior
+        self._of_mesh: tuple[str, BaseException] | None = None  # the first critical agent that failed, and by what
 
     def supervise(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
         """Do what the supervisor decides after a handler failed."""
@@ -115,6 +116,37 @@ class Failures:
             self._answer(parent, failure)
 
     def _end_mesh(self, failure: Failure) -> None:
-        """Stop the whole mesh if *failure* has cost a critical agent."""
-        if failure.critical:
-            self._interior.fail(failure.critical, failure.error)
+        """Stop the whole mesh, at once, if *failure* has cost a critical agent."""
+        interior = self._interior
+        if failure.critical and self._of_mesh is None and interior.is_open:
+            self._of_mesh = (failure.critical, failure.error)
+            logger().critical("mesh_failed", mesh=interior.name, agent=failure.critical, error=describe(failure.error))
+            if interior.on_interrupt is not None:
+                interior.on_interrupt()
+
+    # -- the mesh as a whole -------------------------------------------------------------------------------------------
+
+    @property
+    def why_ended(self) -> str:
+        """Why the mesh takes no messages, if that is a critical agent's failure; else empty."""
+        if self._of_mesh is None:
+            return ""
+        agent, cause = self._of_mesh
+        return f"its critical agent {agent!r} failed: {describe(cause)}"
+
+    def check(self, error: BaseException | None = None) -> None:
+        """Raise what the mesh failed by, if it did.
+
+        *error* is what leaves the mesh's block otherwise; that goes before, unless it just says that the mesh closed.
+        """
+        if self._of_mesh is not None and (error is None or _is_closing(error)):
+            agent, cause = self._of_mesh
+            raise MeshFailedError(self._interior.name, agent, cause) from cause
+
+
+def _is_closing(error: BaseException) -> bool:
+    """Say whether *error* is nothing but the news that the mesh has closed."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(_is_closing, group.exceptions))
+    return isinstance(error, MeshClosedError)

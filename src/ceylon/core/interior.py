@@ -37,7 +37,6 @@ from ceylon.errors import (
     DuplicateNameError,
     LawBrokenError,
     MeshClosedError,
-    MeshFailedError,
     UnknownAgentError,
     describe,
 )
@@ -70,7 +69,6 @@ class Interior:
     dispatcher: Dispatcher
     lifecycle: Lifecycle
     belongings: Belongings
-    failures: Failures
     restarts: Restarts
     watches: Watches
     resources: Resources
@@ -86,13 +84,13 @@ class Interior:
         self.is_stopping = False
         self.was_interrupted = False
         self.breach: LawBrokenError | None = None  # of the one law, found at the end
-        self.failure: tuple[str, BaseException] | None = None  # the critical agent that failed first, and by what
         self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
+        self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
@@ -116,7 +114,6 @@ class Interior:
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = Lifecycle(self)
         self.belongings = Belongings(self)
-        self.failures = Failures(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
         self.resources = Resources(driver)
@@ -135,8 +132,7 @@ class Interior:
         if not self.is_open:
             return
         self.is_open, self.is_stopping, self.thread = False, True, -1
-        if self.failure is not None:
-            why = self._why_failed(self.failure)
+        why = self.failures.why_ended or why
         self.router.close(MeshClosedError(self.name, why))
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
@@ -341,10 +337,8 @@ class Interior:
 
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""
-        if self.failure is not None:
-            return MeshClosedError(self.name, self._why_failed(self.failure))
         if self.is_stopping:
-            return MeshClosedError(self.name, "it stopped before the agent answered")
+            return MeshClosedError(self.name, self.failures.why_ended or "it stopped before the agent answered")
         if cell.state is State.RESTARTING:
             return AgentStoppedError(cell.address, "began again before it answered")
         return AgentStoppedError(cell.address)
@@ -367,19 +361,6 @@ class Interior:
             return self.settings.stop_grace
         return max(_LEAST_GRACE, (self.grace_end - self.driver.now()) * _SHARE)
 
-    # -- failing as a whole --------------------------------------------------------------------------------------------
-
-    def fail(self, agent: str, cause: BaseException) -> None:
-        """Stop the whole mesh at once, because its critical *agent* failed by *cause*."""
-        if self.failure is None and self.is_open:
-            self.failure = (agent, cause)
-            logger().critical("mesh_failed", mesh=self.name, agent=agent, error=describe(cause))
-            if self.on_interrupt is not None:
-                self.on_interrupt()
-
-    def _why_failed(self, failure: tuple[str, BaseException]) -> str:
-        return f"its critical agent {failure[0]!r} failed: {describe(failure[1])}"
-
     def check_end(self, error: BaseException | None = None) -> None:
         """Raise what the mesh failed by, if it did; *error*, which leaves its block, goes before unless it says so.
 
@@ -389,9 +370,7 @@ class Interior:
         """
         if self.breach is not None and error is None:
             raise self.breach
-        if self.failure is not None and (error is None or _is_closing(error)):
-            agent, cause = self.failure
-            raise MeshFailedError(self.name, agent, cause) from cause
+        self.failures.check(error)
 
     def interrupt(self) -> None:
         """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
@@ -455,13 +434,6 @@ def _would_wait_for(cell: Cell, source: "Origin") -> bool:
         if above is not None:
             return True
     return False
-
-
-def _is_closing(error: BaseException) -> bool:
-    """Say whether *error* is nothing but the news that the mesh has closed."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_closing, error.exceptions))
-    return isinstance(error, MeshClosedError)
 
 
 class Gone:
