@@ -265,7 +265,7 @@ class Belongings:
         if isinstance(own.error, KeyboardInterrupt):
             self._interior.interrupt()
         elif own.error is not None:  # nobody awaits it
-            logger().error("background_failed", agent=cell.address, exc_info=own.error)
+            self._interior.log.error("background_failed", cell.address, exc_info=own.error)
 
     def spawn(self, cell: "Cell", function: Callable[["Cell"], Awaitable[None]], name: str) -> OwnTask:
         """Run ``function(cell)`` in a task that the agent owns."""

@@ -21,9 +21,10 @@ from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke
 from ceylon.core.ledger import Reason
+from ceylon.core.limits import HandlerLimit
 from ceylon.core.log import logger
 from ceylon.core.threads import EXPIRED
-from ceylon.errors import StrayCancellationError, UnhandledMessageError
+from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError
 from ceylon.messages import STREAM, TELL, Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
     from ceylon.core.threads import Lease
+    from ceylon.core.timers import Timer
     from ceylon.messages import Envelope
 
 __all__ = ["Dispatcher", "Worker"]
@@ -41,13 +43,14 @@ _copy_context = contextvars.copy_context
 class Worker:
     """One task of the pool, and what it is doing."""
 
-    __slots__ = ("context", "is_cancelling", "is_given_up", "parked", "task")
+    __slots__ = ("context", "is_cancelling", "is_given_up", "limit", "parked", "task")
 
     def __init__(self, task: "Task") -> None:
         self.task = task
         self.context: Context | None = None  # of the handler under way
         self.is_cancelling = False  # by the mesh: a cancellation from elsewhere is a failure
         self.is_given_up = False  # the handler ignored that, and its outcome is counted already
+        self.limit: HandlerLimit | None = None  # of that handler, if its agent sets one
         self.parked: Future | None = None
 
 
@@ -70,6 +73,8 @@ class Dispatcher:
         self._is_watching = False
         self._giving_way = 0
         self._is_closed = False
+        self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
+        self.abandoned = 0  # handlers that ignored their cancellation
 
     @property
     def worker_count(self) -> int:
@@ -170,6 +175,7 @@ class Dispatcher:
     async def _serve(self, worker: Worker, cell: "Cell") -> int:  # noqa: C901 – a call less is 10 % of a tell
         """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on."""
         find = cell.behaviour.find
+        handle = self._handle if cell.options.handler_timeout is None else self._handle_in_time
         for served in range(self._batch):
             if cell.running >= cell.slots:
                 return served
@@ -189,7 +195,7 @@ class Dispatcher:
                 if not self._lease(cell, handler, envelope):
                     return served
                 continue
-            if not await self._handle(worker, cell, handler, envelope):
+            if not await handle(worker, cell, handler, envelope):
                 if cell.mail:
                     self.offer(cell)
                 return -1
@@ -244,6 +250,17 @@ class Dispatcher:
                 router.on_quiet()
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
 
+    async def _handle_in_time(self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
+        """Do the same for an agent whose handlers may take only so long."""
+        limit = worker.limit = self.limits[envelope.id] = HandlerLimit(self, worker, cell, envelope)
+        limit.begin()
+        try:
+            return await self._handle(worker, cell, handler, envelope)
+        finally:
+            limit.end()
+            self.limits.pop(envelope.id, None)
+            worker.limit = None
+
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
         key = cell.agent.__ceylon_serial_key__(envelope)
@@ -269,7 +286,11 @@ class Dispatcher:
     def _caught(self, worker: Worker, context: Context, error: BaseException) -> None:
         """Say what a handler's exception means: the mesh's own cancellation, or a failure."""
         cell, envelope = context.cell, context.envelope
-        if isinstance(error, self._driver.cancellation):
+        overran = worker.limit.error if worker.limit is not None else None
+        if overran is not None:
+            overran.__cause__, overran.still_runs = error, self._threads.let_go_of(context)
+            error = overran
+        elif isinstance(error, self._driver.cancellation):
             if worker.is_cancelling:
                 self._cancelled(cell, envelope)
                 return
@@ -352,8 +373,9 @@ class Dispatcher:
         try:
             with task.life():
                 cell.running -= 1
+                handle = self._handle if cell.options.handler_timeout is None else self._handle_in_time
                 try:
-                    await self._handle(worker, cell, _finished(value), envelope)
+                    await handle(worker, cell, _finished(value), envelope)
                 except Exception as error:  # noqa: BLE001 – as in _work
                     logger().critical("worker_failed", exc_info=error)
         except BaseException:  # noqa: BLE001, S110 – as in _work
@@ -367,14 +389,68 @@ class Dispatcher:
         """Let the dispatcher have the agent again."""
         if lease.is_abandoned:
             return
+        if lease.limit is not None:
+            self.cancel_timer(lease.limit)
+        self._end_lease(lease)
+        self._settle_lease(lease.cell)
+
+    @staticmethod
+    def _end_lease(lease: "Lease") -> None:
         cell = lease.cell
         if cell.leases is not None:
             cell.leases.remove(lease)
         cell.running -= 1
+
+    def _settle_lease(self, cell: "Cell") -> None:
         if not cell.state.handles_mail:
             self._interior.lifecycle.settled(cell)
         elif cell.mail:
             self.offer(cell)
+
+    # -- handlers that take too long -----------------------------------------------------------------------------------
+
+    def set_timer(self, seconds: float, timer: "Timer") -> None:
+        """Let *timer* fire in *seconds*."""
+        self._interior.timers.add(self._now() + seconds, timer)
+
+    def cancel_timer(self, timer: "Timer") -> None:
+        """Do not let it."""
+        self._interior.timers.cancel(timer)
+
+    def overran(self, worker: Worker) -> float:
+        """Cancel a handler whose time is over; return the seconds it has to end."""
+        self._cancel(worker)
+        return self._interior.settings.stop_grace
+
+    def give_up_handler(self, worker: Worker, error: HandlerTimeoutError) -> None:
+        """Count a handler as failed that ignores its cancellation, and let the agent go on without it."""
+        context = worker.context
+        if context is None or worker.is_given_up:
+            return
+        error.still_runs = True
+        cell, envelope = context.cell, context.envelope
+        self._disown(worker, cell)
+        self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
+        self.failed(cell, envelope, error, has_replied=context.has_replied)
+        if cell.mail:
+            self.offer(cell)
+
+    def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
+        """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""
+        self._threads.flush()  # what has ended in time counts first
+        if lease.cell.leases is None or lease not in lease.cell.leases:
+            return None
+        return lease.seconds_left(seconds, self._now())
+
+    def give_up_lease(self, lease: "Lease", error: HandlerTimeoutError) -> None:
+        """Count what a thread handles as failed, and leave the thread to itself."""
+        cell, envelope, context = lease.cell, lease.envelope, lease.context
+        self._end_lease(lease)
+        self._threads.let_go(lease)
+        self._interior.log.warning("thread_abandoned", cell.address)
+        if envelope is not None and context is not None:
+            self.failed(cell, envelope, error, has_replied=context.has_replied)
+        self._settle_lease(cell)
 
     # -- cancelling ----------------------------------------------------------------------------------------------------
 
@@ -382,7 +458,10 @@ class Dispatcher:
         """Say whether a handler of *cell* is under way for this envelope."""
         if any(lease.envelope is not None and lease.envelope.id == envelope_id for lease in cell.leases or ()):
             return True
-        return any(w.context is not None and w.context.envelope.id == envelope_id for w in self._workers)
+        return any(
+            worker.context is not None and worker.context.envelope.id == envelope_id and not worker.is_given_up
+            for worker in self._workers
+        )
 
     def abandon(self, envelope: "Envelope") -> None:
         """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
@@ -407,14 +486,19 @@ class Dispatcher:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
         given_up: list[Envelope | None] = []
         for worker in self._workers:
-            if worker.context is not None and worker.context.cell is cell:
-                worker.is_given_up = True
-                if self._interior.is_open:
-                    worker.task.disown()
-                    logger().warning("handler_abandoned", agent=cell.address)
+            if worker.context is not None and worker.context.cell is cell and not worker.is_given_up:
+                self._disown(worker, cell)
                 cell.running -= 1
                 given_up.append(worker.context.envelope)
         return given_up
+
+    def _disown(self, worker: Worker, cell: "Cell") -> None:
+        """Leave a handler to itself that ignores its cancellation: it has no envelope any more, and no slot."""
+        worker.is_given_up = True
+        self.abandoned += 1
+        if self._interior.is_open:
+            worker.task.disown()
+            self._interior.log.warning("handler_abandoned", cell.address)
 
     def _cancel(self, worker: Worker) -> None:
         if not worker.is_cancelling:

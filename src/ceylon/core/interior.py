@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
@@ -20,6 +22,7 @@ from ceylon.core.instruments import instruments, observers
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
+from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
@@ -62,6 +65,7 @@ class Interior:
     lifecycle: Lifecycle
     belongings: Belongings
     resources: Resources
+    log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -93,6 +97,7 @@ class Interior:
         """Put the parts together on the running loop, and start the agents that were added before."""
         self.driver = driver
         self.timers = Timers(driver)
+        self.log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
         self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
         self.threads = (parts.threads or ThreadPool)(self, driver)
@@ -180,7 +185,10 @@ class Interior:
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
-        cell = Cell(address, agent, behaviour, agent.__ceylon_options__(), self.settings.mailbox_capacity)
+        options = agent.__ceylon_options__()
+        if options.handler_timeout is None and self.settings.handler_timeout is not None:
+            options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
         if self.was_opened:
             self.admit(cell)
         else:
@@ -273,14 +281,14 @@ class Interior:
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
         detail = describe(error)
-        logger().error(
-            "handler_failed", agent=cell.address, message=type_name(envelope.message), error=detail, exc_info=error
+        self.log.error(
+            "handler_failed", cell.address, message=type_name(envelope.message), error=detail, exc_info=error
         )
         self.router.keep_failed(envelope, detail)
 
     def report_unhandled(self, cell: Cell, error: "UnhandledMessageError") -> None:
         """Likewise for a tell that no handler takes."""
-        logger().warning("message_unhandled", agent=cell.address, message=error.message_type)
+        self.log.warning("message_unhandled", cell.address, message=error.message_type)
 
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""
@@ -317,6 +325,7 @@ class Interior:
             timers=len(self.timers),
             workers=self.dispatcher.worker_count,
             threads=self.threads.statistics(),
+            abandoned_handlers=self.dispatcher.abandoned,
         )
 
     def _statistics_before_opening(self) -> MeshStatistics:

@@ -13,7 +13,7 @@ from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
-from ceylon.errors import AgentStartError, AgentStoppedError, CeylonError, MeshClosedError, describe
+from ceylon.errors import AgentStartError, AgentStoppedError, CeylonError, HandlerTimeoutError, MeshClosedError, describe
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ class Lifecycle:
         except BaseException as refused:  # noqa: BLE001 – a user's callable; the agent must not hang between two states
             logger().error("supervision_failed", agent=cell.address, exc_info=refused)
             directive = "stop"
+        if directive == "resume" and isinstance(error, HandlerTimeoutError) and error.still_runs:
+            directive = "restart"  # what still runs holds this instance
         if directive == "restart":
             cell.state = State.RESTARTING
             self._undertake(cell, lambda it: self._restart(it, error), "restart")
@@ -212,10 +214,10 @@ class Lifecycle:
         for lease in cell.leases or ():
             lease.is_abandoned = True
             cell.running -= 1
-            self._interior.threads.abandon(1)
+            self._interior.threads.let_go(lease)
             held += [lease.envelope] * lease.count_held()
             if self._interior.is_open:
-                logger().warning("thread_abandoned", agent=cell.address)
+                self._interior.log.warning("thread_abandoned", cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1
