@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
+    from ceylon.core.watchdog import Watchdog
     from ceylon.messages import Envelope
 
 __all__ = ["Dispatcher", "Worker"]
@@ -75,11 +76,18 @@ class Dispatcher:
         self._is_closed = False
         self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
         self.abandoned = 0  # handlers that ignored their cancellation
+        self.watchdog: Watchdog | None = None
+        self.is_unseen = False  # the watchdog, if there is one, has not heard of a message since it last looked
 
     @property
     def worker_count(self) -> int:
         """How many workers there are, busy or parked."""
         return len(self._workers)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a worker runs, or is about to, just now."""
+        return self._is_covered or bool(self._ready)
 
     # -- ready agents --------------------------------------------------------------------------------------------------
 
@@ -94,6 +102,9 @@ class Dispatcher:
     def _cover(self) -> None:
         """Wake a worker, or start one."""
         self._is_covered = True
+        if self.is_unseen and self.watchdog is not None:
+            self.is_unseen = False
+            self.watchdog.wake()
         if self._idle:
             parked = self._idle.pop().parked
             if parked is not None and not parked.done():
@@ -447,7 +458,7 @@ class Dispatcher:
         cell, envelope, context = lease.cell, lease.envelope, lease.context
         self._end_lease(lease)
         self._threads.let_go(lease)
-        self._interior.log.warning("thread_abandoned", cell.address)
+        self._interior.quiet_log.warning("thread_abandoned", cell.address)
         if envelope is not None and context is not None:
             self.failed(cell, envelope, error, has_replied=context.has_replied)
         self._settle_lease(cell)
@@ -498,7 +509,7 @@ class Dispatcher:
         self.abandoned += 1
         if self._interior.is_open:
             worker.task.disown()
-            self._interior.log.warning("handler_abandoned", cell.address)
+            self._interior.quiet_log.warning("handler_abandoned", cell.address)
 
     def _cancel(self, worker: Worker) -> None:
         if not worker.is_cancelling:

@@ -28,6 +28,7 @@ from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
+from ceylon.core.watchdog import Watchdog
 from ceylon.errors import (
     AgentStoppedError,
     CeylonError,
@@ -65,7 +66,7 @@ class Interior:
     lifecycle: Lifecycle
     belongings: Belongings
     resources: Resources
-    log: QuietLog
+    quiet_log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -76,6 +77,7 @@ class Interior:
         self.is_open = False
         self.is_stopping = False
         self.was_interrupted = False
+        self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.random = random_source
@@ -97,7 +99,7 @@ class Interior:
         """Put the parts together on the running loop, and start the agents that were added before."""
         self.driver = driver
         self.timers = Timers(driver)
-        self.log = QuietLog(self.settings, driver.now_anywhere)
+        self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
         self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
         self.threads = (parts.threads or ThreadPool)(self, driver)
@@ -105,6 +107,7 @@ class Interior:
         self.lifecycle = Lifecycle(self)
         self.belongings = Belongings(self)
         self.resources = Resources(driver)
+        self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
@@ -113,6 +116,13 @@ class Interior:
         early, self.early = self.early, {}
         for cell in early.values():
             self.admit(cell)
+
+    def _set_watchdog(self) -> None:
+        """Have the loop watched, unless the settings or the instruments say no."""
+        limit = self.settings.block_warning
+        if limit is not None and self.instruments.watches_loop:
+            self.watchdog = Watchdog(self.name, self.driver, self.quiet_log, limit)
+            self.watchdog.watch(self.router, self.dispatcher, self.belongings)
 
     def close(self, why: str) -> None:
         """Take everything apart, now: calls end with `MeshClosedError`, what still runs is given up."""
@@ -131,6 +141,8 @@ class Interior:
         self.timers.close()
         self.gateway.close(why)
         self.driver.close()
+        if self.watchdog is not None:
+            self.watchdog.close()
         self._check_law()
 
     def close_if_loop_ends(self) -> None:
@@ -281,14 +293,14 @@ class Interior:
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
         detail = describe(error)
-        self.log.error(
+        self.quiet_log.error(
             "handler_failed", cell.address, message=type_name(envelope.message), error=detail, exc_info=error
         )
         self.router.keep_failed(envelope, detail)
 
     def report_unhandled(self, cell: Cell, error: "UnhandledMessageError") -> None:
         """Likewise for a tell that no handler takes."""
-        self.log.warning("message_unhandled", cell.address, message=error.message_type)
+        self.quiet_log.warning("message_unhandled", cell.address, message=error.message_type)
 
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""

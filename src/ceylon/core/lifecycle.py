@@ -13,7 +13,14 @@ from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
-from ceylon.errors import AgentStartError, AgentStoppedError, CeylonError, HandlerTimeoutError, MeshClosedError, describe
+from ceylon.errors import (
+    AgentStartError,
+    AgentStoppedError,
+    CeylonError,
+    HandlerTimeoutError,
+    MeshClosedError,
+    describe,
+)
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
@@ -217,7 +224,7 @@ class Lifecycle:
             self._interior.threads.let_go(lease)
             held += [lease.envelope] * lease.count_held()
             if self._interior.is_open:
-                self._interior.log.warning("thread_abandoned", cell.address)
+                self._interior.quiet_log.warning("thread_abandoned", cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1

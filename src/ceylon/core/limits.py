@@ -44,7 +44,7 @@ class HandlerLimit:
             self.end()
 
     def end(self) -> None:
-        """The handler has ended."""
+        """Forget the handler, which has ended."""
         self._dispatcher.cancel_timer(self._timer)
 
     def _set(self, seconds: float) -> None:

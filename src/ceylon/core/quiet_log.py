@@ -1,4 +1,4 @@
-"""A mesh's log, kept short: the first few events of a kind about one agent, then one in a while with the number left out.
+"""A mesh's log, kept short: the first few events of a kind about one agent, then one in a while.
 
 An agent that fails on every message would otherwise write a traceback for each, and cost more than it is worth.
 """

@@ -62,7 +62,18 @@ class Run(Hold):
 class Lease(Hold):
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
-    __slots__ = ("_reported", "_taken", "began", "cell", "context", "envelope", "first", "is_abandoned", "limit", "lock")
+    __slots__ = (
+        "_reported",
+        "_taken",
+        "began",
+        "cell",
+        "context",
+        "envelope",
+        "first",
+        "is_abandoned",
+        "limit",
+        "lock",
+    )
 
     def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
         super().__init__()
