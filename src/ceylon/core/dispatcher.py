@@ -19,9 +19,8 @@ from ceylon.core.context import Context
 from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
-from ceylon.core.invocation import LAZY, as_asker_sees, invoke
+from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
 from ceylon.core.ledger import Reason
-from ceylon.core.limits import HandlerLimit
 from ceylon.core.log import logger
 from ceylon.core.threads import EXPIRED
 from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
+    from ceylon.core.limits import HandlerLimit
     from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
     from ceylon.core.watchdog import Watchdog
@@ -44,14 +44,13 @@ _copy_context = contextvars.copy_context
 class Worker:
     """One task of the pool, and what it is doing."""
 
-    __slots__ = ("context", "is_cancelling", "is_given_up", "limit", "parked", "task")
+    __slots__ = ("context", "is_cancelling", "is_given_up", "parked", "task")
 
     def __init__(self, task: "Task") -> None:
         self.task = task
         self.context: Context | None = None  # of the handler under way
         self.is_cancelling = False  # by the mesh: a cancellation from elsewhere is a failure
         self.is_given_up = False  # the handler ignored that, and its outcome is counted already
-        self.limit: HandlerLimit | None = None  # of that handler, if its agent sets one
         self.parked: Future | None = None
 
 
@@ -186,7 +185,6 @@ class Dispatcher:
     async def _serve(self, worker: Worker, cell: "Cell") -> int:  # noqa: C901 – a call less is 10 % of a tell
         """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on."""
         find = cell.behaviour.find
-        handle = self._handle if cell.options.handler_timeout is None else self._handle_in_time
         for served in range(self._batch):
             if cell.running >= cell.slots:
                 return served
@@ -206,7 +204,7 @@ class Dispatcher:
                 if not self._lease(cell, handler, envelope):
                     return served
                 continue
-            if not await handle(worker, cell, handler, envelope):
+            if not await self._handle(worker, cell, handler, envelope):
                 if cell.mail:
                     self.offer(cell)
                 return -1
@@ -235,7 +233,8 @@ class Dispatcher:
                 if type(value) in LAZY:
                     value = await settle_lazy(value, context, self._threads, threaded=False)
             else:
-                value = await invoke(handler, context, self._threads)
+                run = invoke if cell.options.handler_timeout is None else invoke_in_time
+                value = await run(handler, context, self._threads)
         except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
             if isinstance(error, self._driver.cancellation):
                 self._interior.close_if_loop_ends()
@@ -260,17 +259,6 @@ class Dispatcher:
             if not router.open_envelopes and router.on_quiet is not None:
                 router.on_quiet()
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
-
-    async def _handle_in_time(self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
-        """Do the same for an agent whose handlers may take only so long."""
-        limit = worker.limit = self.limits[envelope.id] = HandlerLimit(self, worker, cell, envelope)
-        limit.begin()
-        try:
-            return await self._handle(worker, cell, handler, envelope)
-        finally:
-            limit.end()
-            self.limits.pop(envelope.id, None)
-            worker.limit = None
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
@@ -297,11 +285,7 @@ class Dispatcher:
     def _caught(self, worker: Worker, context: Context, error: BaseException) -> None:
         """Say what a handler's exception means: the mesh's own cancellation, or a failure."""
         cell, envelope = context.cell, context.envelope
-        overran = worker.limit.error if worker.limit is not None else None
-        if overran is not None:
-            overran.__cause__, overran.still_runs = error, self._threads.let_go_of(context)
-            error = overran
-        elif isinstance(error, self._driver.cancellation):
+        if isinstance(error, self._driver.cancellation):
             if worker.is_cancelling:
                 self._cancelled(cell, envelope)
                 return
@@ -384,9 +368,8 @@ class Dispatcher:
         try:
             with task.life():
                 cell.running -= 1
-                handle = self._handle if cell.options.handler_timeout is None else self._handle_in_time
                 try:
-                    await handle(worker, cell, _finished(value), envelope)
+                    await self._handle(worker, cell, _finished(value), envelope)
                 except Exception as error:  # noqa: BLE001 – as in _work
                     logger().critical("worker_failed", exc_info=error)
         except BaseException:  # noqa: BLE001, S110 – as in _work
@@ -428,15 +411,17 @@ class Dispatcher:
         """Do not let it."""
         self._interior.timers.cancel(timer)
 
-    def overran(self, worker: Worker) -> float:
+    def overran(self, context: Context) -> float:
         """Cancel a handler whose time is over; return the seconds it has to end."""
-        self._cancel(worker)
+        for worker in self._workers:
+            if worker.context is context:
+                self._cancel(worker)
         return self._interior.settings.stop_grace
 
-    def give_up_handler(self, worker: Worker, error: HandlerTimeoutError) -> None:
+    def give_up_handler(self, context: Context, error: HandlerTimeoutError) -> None:
         """Count a handler as failed that ignores its cancellation, and let the agent go on without it."""
-        context = worker.context
-        if context is None or worker.is_given_up:
+        worker = next((each for each in self._workers if each.context is context), None)
+        if worker is None or worker.is_given_up:
             return
         error.still_runs = True
         cell, envelope = context.cell, context.envelope

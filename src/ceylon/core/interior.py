@@ -200,6 +200,8 @@ class Interior:
         options = agent.__ceylon_options__()
         if options.handler_timeout is None and self.settings.handler_timeout is not None:
             options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        if options.handler_timeout is not None:
+            behaviour = behaviour.timed()
         cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
         if self.was_opened:
             self.admit(cell)

@@ -13,11 +13,9 @@ from ceylon.errors import HandlerTimeoutError
 from ceylon.messages import type_name
 
 if TYPE_CHECKING:
-    from ceylon.core.cell import Cell
     from ceylon.core.context import Context
-    from ceylon.core.dispatcher import Dispatcher, Worker
+    from ceylon.core.dispatcher import Dispatcher
     from ceylon.core.threads import Lease
-    from ceylon.messages import Envelope
 
 __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 
@@ -25,13 +23,15 @@ __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 class HandlerLimit:
     """The time of one handler on the loop: when it is over the handler is cancelled, and later given up."""
 
-    __slots__ = ("_cell", "_dispatcher", "_envelope", "_seconds", "_timer", "_worker", "error")
+    __slots__ = ("_context", "_dispatcher", "_seconds", "_timer", "error")
 
-    def __init__(self, dispatcher: "Dispatcher", worker: "Worker", cell: "Cell", envelope: "Envelope") -> None:
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+        self._dispatcher = context.interior.dispatcher
+        self._seconds = context.cell.options.handler_timeout or 0.0
         self._timer = Timer()
-        self._dispatcher, self._worker, self._cell, self._envelope = dispatcher, worker, cell, envelope
-        self._seconds = cell.options.handler_timeout or 0.0
         self.error: HandlerTimeoutError | None = None  # once the time is over
+        self._dispatcher.limits[context.envelope.id] = self
 
     def begin(self) -> None:
         """Give the handler its whole time from now on, unless that is over already."""
@@ -41,11 +41,12 @@ class HandlerLimit:
     def rest(self) -> None:
         """Let the clock stand still: the handler waits for somebody else's leisure."""
         if self.error is None:
-            self.end()
+            self._dispatcher.cancel_timer(self._timer)
 
     def end(self) -> None:
         """Forget the handler, which has ended."""
         self._dispatcher.cancel_timer(self._timer)
+        self._dispatcher.limits.pop(self._context.envelope.id, None)
 
     def _set(self, seconds: float) -> None:
         self._dispatcher.cancel_timer(self._timer)
@@ -54,10 +55,11 @@ class HandlerLimit:
 
     def _fire(self) -> None:
         if self.error is None:
-            self.error = HandlerTimeoutError(self._cell.address, type_name(self._envelope.message), self._seconds)
-            self._set(self._dispatcher.overran(self._worker))
+            message = type_name(self._context.envelope.message)
+            self.error = HandlerTimeoutError(self._context.address, message, self._seconds)
+            self._set(self._dispatcher.overran(self._context))
         else:
-            self._dispatcher.give_up_handler(self._worker, self.error)
+            self._dispatcher.give_up_handler(self._context, self.error)
 
 
 class LeaseLimit(Timer):
