@@ -212,7 +212,7 @@ class Dispatcher:
             self.offer(cell)
         return self._batch
 
-    async def _handle(  # noqa: C901, PLR0912 – as above
+    async def _handle(  # noqa: C901, PLR0912, PLR0915 – as above
         self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
     ) -> bool:
         """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
@@ -233,8 +233,8 @@ class Dispatcher:
                 if type(value) in LAZY:
                     value = await settle_lazy(value, context, self._threads, threaded=False)
             else:
-                run = invoke if cell.options.handler_timeout is None else invoke_in_time
-                value = await run(handler, context, self._threads)
+                run_to_end = invoke if cell.options.handler_timeout is None else invoke_in_time
+                value = await run_to_end(handler, context, self._threads)
         except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
             if isinstance(error, self._driver.cancellation):
                 self._interior.close_if_loop_ends()
