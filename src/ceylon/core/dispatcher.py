@@ -22,7 +22,7 @@ from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
-from ceylon.core.threads import EXPIRED
+from ceylon.core.threads import EXPIRED, UNBEGUN
 from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError
 from ceylon.messages import STREAM, TELL, Outcome
 
@@ -346,6 +346,9 @@ class Dispatcher:
             return
         lease.report()
         cell = lease.cell
+        if outcome is UNBEGUN:
+            cell.mail.appendleft(envelope)  # type: ignore[union-attr]
+            return
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:

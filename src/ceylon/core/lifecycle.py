@@ -217,6 +217,7 @@ class Lifecycle:
     def _give_up(self, cell: Cell) -> None:
         """Count what still runs, in threads or against its cancellation, as cancelled; it can do no harm any more."""
         router = self._interior.router
+        self._interior.threads.flush()  # what has ended in time is not among it
         held = self._interior.dispatcher.give_up(cell)
         for lease in cell.leases or ():
             lease.is_abandoned = True

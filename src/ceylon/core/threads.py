@@ -31,19 +31,22 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.messages import Envelope
 
-__all__ = ["EXPIRED", "Hold", "Lease", "ThreadPool"]
+__all__ = ["EXPIRED", "UNBEGUN", "Hold", "Lease", "ThreadPool"]
 
 EXPIRED = Outcome()
 """What a lease reports for an envelope whose deadline had passed before it was handled."""
+
+UNBEGUN = Outcome()
+"""What it reports for its first envelope if the agent handles none any more by the time a thread is free."""
 
 
 class Hold:
     """What a thread does for somebody, and whether it counts among those that may run. Under the pool's lock."""
 
-    __slots__ = ("has_begun", "has_passed_on", "is_blocked", "is_let_go")
+    __slots__ = ("has_passed_on", "is_blocked", "is_let_go", "is_under_way")
 
     def __init__(self) -> None:
-        self.has_begun = False
+        self.is_under_way = False  # a thread has begun it, and not ended
         self.is_blocked = False  # its thread waits in a blocking verb
         self.is_let_go = False  # nobody waits for it any more, and it may never end
         self.has_passed_on = False  # and its permit to run is another thread's since
@@ -227,7 +230,7 @@ class ThreadPool:
         """Give up what a thread does: it may never end, so another thread gets its permit to run."""
         job, needs_thread = None, False
         with self._lock:
-            if hold.is_let_go or not hold.has_begun:  # what no thread has begun yet ends by itself
+            if hold.is_let_go or not hold.is_under_way:
                 return
             hold.is_let_go = True
             self._abandoned += 1
@@ -304,7 +307,7 @@ class ThreadPool:
     def _begin(self, hold: Hold) -> None:
         """Note what this thread does from here on."""
         with self._lock:
-            hold.has_begun = True
+            hold.is_under_way = True
             self._here.hold = hold
 
     def _next_job(self) -> Callable[[], None] | None:
@@ -312,8 +315,9 @@ class ThreadPool:
         with self._lock:
             hold: Hold | None = getattr(self._here, "hold", None)
             self._here.hold = None
-            if hold is not None and hold.is_let_go:
-                self._stuck -= 1
+            if hold is not None:
+                hold.is_under_way = False
+                self._stuck -= hold.is_let_go
             if hold is not None and hold.has_passed_on:  # one that waits has no other thread if all are taken
                 if self._waiting and self._running < self._settings.threads:
                     self._running += 1
@@ -407,6 +411,9 @@ class ThreadPool:
         limit = time.monotonic() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
+            taken = None
+        elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
+            self._done.append((lease, lease.envelope, UNBEGUN, False))
             taken = None
         left = self._settings.lease_messages
         while taken is not None:
