@@ -14,6 +14,7 @@ import anyio
 
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import BlockingCallError, MeshClosedError
 from ceylon.settings import DEFAULTS, Settings
@@ -107,7 +108,7 @@ class BlockingMesh(BlockingVerbs):
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by SIGTERM, which lets it drain first."""
         if self._thread is not None:
             self._thread.join()
         else:
@@ -206,18 +207,18 @@ class LoopThread:
 
     def stop(self, *, at_once: bool) -> None:
         """Stop the mesh in order and wait for the thread's end."""
-        if self._thread is None or self._has_ended.is_set():
+        if self._thread is None or self._has_ended.is_set() or not self._thread.is_alive():  # as in a forked child
             return
         if threading.current_thread() is self._thread:
             verb = "stop"
             raise BlockingCallError(verb, "`await mesh.stop()` from async code")
         interior = self._mesh.interior
-        interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=at_once))
+        self._mesh.stop_soon(at_once)
         settings = interior.settings
         try:
             self._has_ended.wait(settings.drain_timeout + 2 * settings.stop_grace)
         except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
-            interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=True))
+            self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
             self._has_ended.wait(2 * settings.stop_grace)
             raise
 
@@ -226,7 +227,8 @@ class LoopThread:
         if self._thread is None:
             return
         try:
-            self._has_ended.wait()
+            with heeding_termination(self._mesh.stop_soon):
+                self._has_ended.wait()
         except KeyboardInterrupt:
             self.stop(at_once=True)
             raise

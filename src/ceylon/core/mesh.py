@@ -13,6 +13,7 @@ from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
@@ -132,9 +133,14 @@ class Mesh(AsyncVerbs):
             self._shutdown.closed.also(lambda: sink.set_result(Outcome()))
 
     async def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by SIGTERM, which lets it drain first."""
         if self._shutdown is not None:
-            await self._shutdown.wait(shielded=False)
+            with heeding_termination(self.stop_soon):
+                await self._shutdown.wait(shielded=False)
+
+    def stop_soon(self, at_once: bool) -> None:  # noqa: FBT001 – called back
+        """Begin what `stop` waits for, from any thread or a signal's handler."""
+        self._inside.gateway.post_quietly(lambda: self.begin_stop(at_once=at_once))
 
     async def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open.
