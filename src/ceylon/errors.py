@@ -16,6 +16,7 @@
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
     ├── HandlerError                           a handler raised; `root` is the original exception
+    ├── HandlerTimeoutError (TimeoutError)     a handler took longer than its agent allows
     ├── StrayCancellationError                 a handler was cancelled by nobody we know
     ├── AskTimeoutError (TimeoutError)         no reply before the deadline
     ├── StreamTimeoutError (TimeoutError)      no part within the idle time
@@ -60,6 +61,7 @@ __all__ = [
     "DeliveryError",
     "DuplicateNameError",
     "HandlerError",
+    "HandlerTimeoutError",
     "HopLimitError",
     "IncompleteStreamError",
     "InvalidNameError",
@@ -254,6 +256,21 @@ class HandlerError(CeylonError):
         further = HandlerError((address, *self.path), self.message_type, self.root)
         further.__cause__ = self.root
         return further
+
+
+class HandlerTimeoutError(CeylonError, TimeoutError):
+    """A handler took longer than the agent's `handler_timeout`.
+
+    `still_runs` says that it went on all the same: in a thread, which nothing can end, or on the loop by ignoring its
+    cancellation. The agent then gets a new instance, because that code still holds the old one.
+    """
+
+    def __init__(self, address: str, message_type: str, seconds: float, *, still_runs: bool = False) -> None:
+        super().__init__(
+            f"the handler of {address!r} for {message_type} took longer than {seconds:g} s; "
+            "raise the agent's `handler_timeout`, or let it wait for less"
+        )
+        self.address, self.message_type, self.seconds, self.still_runs = address, message_type, seconds, still_runs
 
 
 class StrayCancellationError(CeylonError):

@@ -16,6 +16,7 @@ import anyio
 from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
 from ceylon.settings import DEFAULTS, Settings
@@ -118,7 +119,7 @@ class BlockingMesh(BlockingVerbs):
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by a failure, which is raised then."""
+        """Wait until the mesh is stopped: by `stop`, Ctrl-C, SIGTERM, which lets it drain, or a failure: raised."""
         if self._thread is not None:
             self._thread.join()
             self._mesh.interior.check_end()
@@ -243,18 +244,18 @@ class LoopThread:
 
     def stop(self, *, at_once: bool) -> None:
         """Stop the mesh in order and wait for the thread's end."""
-        if self._thread is None or self._has_ended.is_set():
+        if self._thread is None or self._has_ended.is_set() or not self._thread.is_alive():  # as in a forked child
             return
         if threading.current_thread() is self._thread:
             verb = "stop"
             raise BlockingCallError(verb, "`await mesh.stop()` from async code")
         interior = self._mesh.interior
-        interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=at_once))
+        self._mesh.stop_soon(at_once)
         settings = interior.settings
         try:
             self._has_ended.wait(settings.drain_timeout + 2 * settings.stop_grace)
         except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
-            interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=True))
+            self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
             self._has_ended.wait(2 * settings.stop_grace)
             raise
 
@@ -263,7 +264,8 @@ class LoopThread:
         if self._thread is None:
             return
         try:
-            self._has_ended.wait()
+            with heeding_termination(self._mesh.stop_soon):
+                self._has_ended.wait()
         except KeyboardInterrupt:
             self.stop(at_once=True)
             raise

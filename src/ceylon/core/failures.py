@@ -11,7 +11,7 @@ import msgspec
 from ceylon.core.cell import Cell, State
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
-from ceylon.errors import MeshClosedError, MeshFailedError, describe
+from ceylon.errors import HandlerTimeoutError, MeshClosedError, MeshFailedError, describe
 from ceylon.messages import TELL, Envelope
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Failures:
     def _answer(self, cell: Cell, failure: Failure) -> "Directive":
         """Let *cell* answer a failure, its own or a child's; return the directive."""
         directive = self._decide(cell, failure)
+        if directive == "resume" and isinstance(failure.error, HandlerTimeoutError) and failure.error.still_runs:
+            directive = "restart"  # what still runs holds this instance
         if directive == "resume":
             self._end_mesh(failure)
         elif directive == "restart":

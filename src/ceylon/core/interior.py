@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
 from ceylon.core.dispatcher import Dispatcher
@@ -23,12 +25,14 @@ from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ports import check_agent
+from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
+from ceylon.core.watchdog import Watchdog
 from ceylon.core.watching import Watches
 from ceylon.errors import (
     AgentStoppedError,
@@ -73,6 +77,7 @@ class Interior:
     watches: Watches
     resources: Resources
     inspector: Inspector
+    quiet_log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -85,6 +90,7 @@ class Interior:
         self.was_interrupted = False
         self.breach: LawBrokenError | None = None  # of the one law, found at the end
         self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
+        self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.on_closed: Callable[[], None] | None = None
@@ -108,6 +114,7 @@ class Interior:
         """Put the parts together on the running loop, and start the agents that were added before."""
         self.driver = driver
         self.timers = Timers(driver)
+        self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
         self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
@@ -118,6 +125,7 @@ class Interior:
         self.watches = Watches(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
+        self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
@@ -126,6 +134,13 @@ class Interior:
         early, self.early = self.early, {}
         for cell in early.values():
             self.admit(cell)
+
+    def _set_watchdog(self) -> None:
+        """Have the loop watched, unless the settings or the instruments say no."""
+        limit = self.settings.block_warning
+        if limit is not None and self.instruments.watches_loop:
+            self.watchdog = Watchdog(self.name, self.driver, self.quiet_log, limit)
+            self.watchdog.watch(self.router, self.dispatcher, self.belongings)
 
     def close(self, why: str) -> None:
         """Take everything apart, now: calls end with `MeshClosedError`, what still runs is given up."""
@@ -145,6 +160,8 @@ class Interior:
         self.timers.close()
         self.gateway.close(why)
         self.driver.close()
+        if self.watchdog is not None:
+            self.watchdog.close()
         self._check_law()
         if self.on_closed is not None:
             self.on_closed()
@@ -218,7 +235,12 @@ class Interior:
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
-        cell = Cell(address, agent, behaviour, agent.__ceylon_options__(), self.settings.mailbox_capacity)
+        options = agent.__ceylon_options__()
+        if options.handler_timeout is None and self.settings.handler_timeout is not None:
+            options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        if options.handler_timeout is not None:
+            behaviour = behaviour.timed()
+        cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
         if parent is not None:
             cell.parent = parent
             parent.have_life().children[address] = cell
@@ -326,14 +348,14 @@ class Interior:
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
         detail = describe(error)
-        logger().error(
-            "handler_failed", agent=cell.address, message=type_name(envelope.message), error=detail, exc_info=error
+        self.quiet_log.error(
+            "handler_failed", cell.address, message=type_name(envelope.message), error=detail, exc_info=error
         )
         self.router.keep_failed(envelope, detail)
 
     def report_unhandled(self, cell: Cell, error: "UnhandledMessageError") -> None:
         """Likewise for a tell that no handler takes."""
-        logger().warning("message_unhandled", agent=cell.address, message=error.message_type)
+        self.quiet_log.warning("message_unhandled", cell.address, message=error.message_type)
 
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""
@@ -405,6 +427,7 @@ class Interior:
             timers=len(self.timers),
             workers=self.dispatcher.worker_count,
             threads=self.threads.statistics(),
+            abandoned_handlers=self.dispatcher.abandoned,
         )
 
     def _statistics_before_opening(self) -> MeshStatistics:

@@ -228,13 +228,14 @@ class Lifecycle:
         """Count what still runs, in threads or against its cancellation, as cancelled; it can do no harm any more."""
         router = self._interior.router
         cell.busy_keys = None  # a conversation whose handler is given up may go on after a restart
+        self._interior.threads.flush()  # what has ended in time is not among it
         held = self._interior.dispatcher.give_up(cell)
         for lease in cell.leases or ():
             held += lease.abandon()
             cell.running -= 1
-            self._interior.threads.abandon(1)
+            self._interior.threads.let_go(lease)
             if self._interior.is_open:
-                logger().warning("thread_abandoned", agent=cell.address)
+                self._interior.quiet_log.warning("thread_abandoned", cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1

@@ -1,5 +1,6 @@
 """The mesh: agents, a router and a dispatcher on the event loop it is opened on, asyncio or trio."""
 
+import contextlib
 import random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -15,6 +16,7 @@ from ceylon.core.names import check_name
 from ceylon.core.ports import check_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome, attempt
@@ -113,11 +115,11 @@ class Mesh(AsyncVerbs):
         if self._shutdown is None or self._shutdown.closed.is_raised:
             return
         if not self._inside.gateway.is_inside():
-            await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
-        else:
-            self.begin_stop(at_once=at_once)
-            if self._source() is not None:
-                return
+            with contextlib.suppress(MeshClosedError):  # it has ended meanwhile
+                await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
+            return
+        self.begin_stop(at_once=at_once)
+        if self._source() is None:
             await self._shutdown.wait()
 
     def begin_stop(self, *, at_once: bool) -> None:
@@ -144,14 +146,19 @@ class Mesh(AsyncVerbs):
             self._shutdown.closed.also(lambda: sink.set_result(attempt(self._inside.check_end)))
 
     async def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by the failure of a critical agent.
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, by SIGTERM, which lets it drain, or by a failure.
 
         Raises:
-            MeshFailedError: it was the latter.
+            MeshFailedError: a critical agent failed for good.
         """
         if self._shutdown is not None:
-            await self._shutdown.wait(shielded=False)
+            with heeding_termination(self.stop_soon):
+                await self._shutdown.wait(shielded=False)
             self._inside.check_end()
+
+    def stop_soon(self, at_once: bool) -> None:  # noqa: FBT001 – called back
+        """Begin what `stop` waits for, from any thread or a signal's handler."""
+        self._inside.gateway.post_quietly(lambda: self.begin_stop(at_once=at_once))
 
     async def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open.
