@@ -24,6 +24,7 @@
     ├── MeshClosedError                        the mesh is not running
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
+    ├── InjectedFaultError                     a simulation made a handler fail
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -58,6 +59,7 @@ __all__ = [
     "DuplicateNameError",
     "HandlerError",
     "HopLimitError",
+    "InjectedFaultError",
     "IncompleteStreamError",
     "InvalidNameError",
     "MailboxFullError",
@@ -249,6 +251,13 @@ class StrayCancellationError(CeylonError):
             "CancelledError raised, or its task cancelled); catch it there if it is expected"
         )
         self.address = address
+
+
+class InjectedFaultError(CeylonError):
+    """A simulation made a handler fail, as `Faults(crash=...)` asks for; what it touches must bear it."""
+
+    def __init__(self) -> None:
+        super().__init__("the simulation made this handler fail; `Faults(crash=0)` leaves handlers alone")
 
 
 class AskTimeoutError(CeylonError, TimeoutError):

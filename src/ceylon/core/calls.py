@@ -59,7 +59,7 @@ class ParkedCall(Call):
 
     def admitted(self) -> None:
         """There was room: the envelope is in the mailbox."""
-        self._router.accepted(self.cell)
+        self._router.accepted(self.cell, self.envelope)
 
     def refused(self, reason: "Reason", error: CeylonError) -> None:
         """There will never be room: the agent has stopped."""

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ceylon.core.ledger import AgentStatistics
+from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
@@ -223,8 +224,8 @@ class Life:
     __slots__ = ("changed", "failures", "has_stopped", "lifespan", "start_error", "tasks", "timers")
 
     def __init__(self) -> None:
-        self.tasks: set[OwnTask] = set()
-        self.timers: set[Timer] = set()
+        self.tasks: Ordered[OwnTask] = Ordered()
+        self.timers: Ordered[Timer] = Ordered()
         self.failures: deque[float] = deque()
         self.has_stopped = False  # `on_stop` of the present instance has run
         self.lifespan: Lifespan | None = None

@@ -22,6 +22,7 @@ from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
 from ceylon.core.threads import EXPIRED
 from ceylon.errors import StrayCancellationError, UnhandledMessageError
 from ceylon.messages import STREAM, TELL, Outcome
@@ -65,7 +66,7 @@ class Dispatcher:
         self._threads_per_agent = interior.settings.threads_per_agent
         self._ready: deque[Cell] = interior.instruments.ready()
         self._idle: list[Worker] = []
-        self._workers: set[Worker] = set()
+        self._workers: Ordered[Worker] = Ordered()
         self._is_covered = False
         self._is_watching = False
         self._giving_way = 0
@@ -178,7 +179,7 @@ class Dispatcher:
                 return served
             deadline = envelope.deadline
             if deadline is not None and deadline <= self._now():
-                self._expire(cell)
+                self._expire(cell, envelope)
                 continue
             try:
                 handler = find(envelope)
@@ -297,8 +298,8 @@ class Dispatcher:
             self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
         self._router.ended()
 
-    def _expire(self, cell: "Cell") -> None:
-        """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:  # noqa: ARG002 – for those who record it
+        """Do not handle *envelope*, which nobody waits for any more; the deadline's timer tells the asker."""
         cell.expired += 1
         self._router.ended()
 
@@ -333,7 +334,7 @@ class Dispatcher:
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:
-            self._expire(cell)
+            self._expire(cell, envelope)
         elif outcome.error is not None:
             self.failed(cell, envelope, outcome.error, has_replied=has_replied)
         elif type(outcome.value) in LAZY:

@@ -20,6 +20,7 @@ from ceylon.core.instruments import instruments, observers
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
 from ceylon.core.resources import Resources
 from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
@@ -80,7 +81,7 @@ class Interior:
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
-        self.tasks: set[TaskCall] = set()  # verbs under way that are more than one ask
+        self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
         self._quiet: list[Sink] = []
         self._idle_sink: Sink | None = None
         self._running = 0
@@ -97,7 +98,7 @@ class Interior:
         self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
-        self.lifecycle = Lifecycle(self)
+        self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
         self.resources = Resources(driver)
         self.gateway.open(driver, self.threads)

@@ -293,12 +293,12 @@ class Router:
                 envelope = self.envelope(TELL, None, cell.address, letter, DEAD_LETTERS)
                 if cell.state.takes_mail and cell.has_room():
                     cell.put(envelope)
-                    self.accepted(cell)
+                    self.accepted(cell, envelope)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
-    def accepted(self, cell: "Cell") -> None:
-        """Take note that an envelope is in the mailbox of *cell* now which had waited for room."""
+    def accepted(self, cell: "Cell", envelope: Envelope) -> None:  # noqa: ARG002 – for those who record it
+        """Take note that *envelope* is in the mailbox of *cell* now, which had waited for room."""
         self.open_envelopes += 1
         self.dispatcher.offer(cell)
 

@@ -1,0 +1,223 @@
+"""Write the history of a mesh: parts that do what a mesh's own parts do, and say so.
+
+They are handed to a mesh as instruments, in a simulation and outside of one. A mesh without them pays nothing.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from ceylon.core.calls import AskCall
+from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.instruments import Instruments
+from ceylon.core.invocation import LAZY
+from ceylon.core.ledger import DeadLetters, Reason
+from ceylon.core.lifecycle import Lifecycle
+from ceylon.core.router import Router
+from ceylon.core.threads import EXPIRED, ThreadPool
+from ceylon.messages import Outcome
+from ceylon.testing.history import History, What
+from ceylon.testing.record import Record, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ceylon.core.backend import Driver
+    from ceylon.core.cell import Cell
+    from ceylon.core.dispatcher import Worker
+    from ceylon.core.handlers import Handler
+    from ceylon.core.interior import Interior
+    from ceylon.core.threads import Lease
+    from ceylon.messages import Envelope
+
+__all__ = ["RecordedDispatcher", "RecordedLifecycle", "RecordedRouter", "RecordedThreadPool", "record_of", "recording_instruments"]
+
+def recording_instruments(
+    history: History, base: Instruments | None = None, *, recorder: Recorder | None = None
+) -> Instruments:
+    """Return *base* with parts that write *history* besides doing what they did; set them, then make meshes.
+
+    Args:
+        history: Where to write.
+        base: What else the parts do; they become base classes of the ones that write.
+        recorder: Who writes, where somebody wants to ask it afterwards.
+    """
+    given = Instruments() if base is None else base
+    recorder = Recorder(history) if recorder is None else recorder
+    return msgspec.structs.replace(
+        given,
+        router=type("RecordedRouter", (RecordedRouter, *_also(given.router)), {"recorder": recorder}),
+        dispatcher=type("RecordedDispatcher", (RecordedDispatcher, *_also(given.dispatcher)), {"recorder": recorder}),
+        threads=type("RecordedThreadPool", (RecordedThreadPool, *_also(given.threads)), {}),
+        lifecycle=type("RecordedLifecycle", (RecordedLifecycle, *_also(given.lifecycle)), {}),
+    )
+
+
+def _also(part: type | None) -> tuple[type, ...]:
+    return () if part is None else (part,)
+
+
+# -- the parts ---------------------------------------------------------------------------------------------------------
+
+
+class _Letters(DeadLetters):
+    """Dead letters, some of which nobody ever accepted."""
+
+    record: Record
+
+    def add(self, envelope: "Envelope", reason: Reason, detail: str = "") -> None:
+        self.record.refused(envelope, reason)
+        super().add(envelope, reason, detail)
+
+
+class RecordedRouter(Router):
+    """Writes what is accepted, refused, asked, resolved and late."""
+
+    recorder: ClassVar[Recorder]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.record = self.recorder.begin(self.mesh, self.driver)
+        self.dead_letters = letters = _Letters(self.settings.dead_letter_ring, self._announce)
+        letters.record = self.record
+
+    def deliver(self, envelope: "Envelope") -> "Cell | None":
+        with self.record.lock:  # a thread that is faster waits until this has been said
+            full = super().deliver(envelope)
+            if full is None:
+                cell = self.find(envelope.recipient)
+                assert cell is not None  # noqa: S101 – it has just accepted it
+                self.record.accepted(envelope, cell)
+        return full
+
+    def accepted(self, cell: "Cell", envelope: "Envelope") -> None:
+        self.record.accepted(envelope, cell)
+        super().accepted(cell, envelope)
+
+    def ask(
+        self, envelope: "Envelope", *arguments: Any, kind: type[AskCall] = AskCall, **options: Any
+    ) -> AskCall | None:
+        self.record.envelope(What.ASKED, envelope)
+        call = super().ask(envelope, *arguments, kind=_recorded(kind), **options)
+        if call is None:
+            self.record.envelope(What.RESOLVED, envelope, "refused")
+        return call
+
+    def reply(self, envelope: "Envelope", outcome: Outcome) -> None:
+        before = self.late_replies
+        super().reply(envelope, outcome)
+        if self.late_replies > before:
+            self.record.envelope(What.LATE, envelope)
+
+    def withdraw(self, envelope: "Envelope", cell: "Cell", how: Any) -> None:
+        before = getattr(cell, how)
+        super().withdraw(envelope, cell, how)
+        if getattr(cell, how) > before:
+            self.record.ended(envelope, how)
+
+    def bounce(self, envelope: "Envelope", *arguments: Any) -> None:
+        self.record.ended(envelope, "dead_lettered")
+        super().bounce(envelope, *arguments)
+
+
+class _RecordedCall(AskCall):
+    """An ask whose outcome is written down."""
+
+    __slots__ = ()
+
+    def settle(self, outcome: Outcome) -> bool:
+        is_first = super().settle(outcome)
+        if is_first:
+            self._resolved("reply" if outcome.error is None else type(outcome.error).__name__)
+        return is_first
+
+    def cancel(self) -> None:
+        is_first = not self.is_settled
+        super().cancel()
+        if is_first:
+            self._resolved("cancelled")
+
+    def _resolved(self, how: str) -> None:
+        router = self._router
+        assert isinstance(router, RecordedRouter)  # noqa: S101 – it made the call
+        router.record.envelope(What.RESOLVED, self.envelope, how)
+
+
+@functools.cache
+def _recorded(kind: type[AskCall]) -> type[AskCall]:
+    """Return *kind* with its outcome written down."""
+    return type(f"Recorded{kind.__name__}", (_RecordedCall, kind), {"__slots__": ()})
+
+
+class RecordedDispatcher(Dispatcher):
+    """Writes what a handler on the loop begins, and how every envelope ends."""
+
+    recorder: ClassVar[Recorder]
+
+    def __init__(self, interior: "Interior", driver: "Driver") -> None:
+        super().__init__(interior, driver)
+        self.recorder.interiors.append(interior)
+        self._record = record_of(interior)
+
+    async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+        self._record.began(envelope, cell)
+        is_as_it_was = await super()._handle(worker, cell, handler, envelope)
+        self._record.ended(envelope, "completed")  # whatever else it may have been has been said already
+        return is_as_it_was
+
+    def failed(self, cell: "Cell", envelope: "Envelope", error: BaseException, *, has_replied: bool = False) -> None:
+        self._record.ended(envelope, "failed")
+        super().failed(cell, envelope, error, has_replied=has_replied)
+
+    def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
+        self._record.ended(envelope, "cancelled")
+        super()._cancelled(cell, envelope)
+
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
+        self._record.ended(envelope, "expired")
+        super()._expire(cell, envelope)
+
+    def lease_reported(
+        self, lease: "Lease", envelope: "Envelope", outcome: Outcome, *, has_replied: bool = False
+    ) -> None:
+        is_whole = outcome is not EXPIRED and outcome.error is None and type(outcome.value) not in LAZY
+        if is_whole and not lease.is_abandoned:
+            self._record.ended(envelope, "completed")
+        super().lease_reported(lease, envelope, outcome, has_replied=has_replied)
+
+    def give_up(self, cell: "Cell") -> "list[Envelope | None]":
+        self._record.given_up(cell)
+        return super().give_up(cell)
+
+
+class RecordedThreadPool(ThreadPool):
+    """Writes what a handler in a thread begins."""
+
+    def _handle(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> tuple[Outcome, bool]:
+        function: Callable[..., Any] = handler.function
+
+        def began(*arguments: Any) -> Any:  # in its place, because the deadline is looked at before
+            record_of(self._interior).began(envelope, cell, "threaded")
+            return function(*arguments)
+
+        return super()._handle(cell, msgspec.structs.replace(handler, function=began), envelope)
+
+
+class RecordedLifecycle(Lifecycle):
+    """Writes when agents start, start again and stop."""
+
+    def _run(self, cell: "Cell") -> None:
+        record_of(self._interior).agent(What.RESTARTED if cell.restarts else What.STARTED, cell)
+        super()._run(cell)
+
+    def _take_out(self, cell: "Cell", reason: Reason) -> None:
+        super()._take_out(cell, reason)
+        record_of(self._interior).agent(What.STOPPED, cell, reason)
+
+
+def record_of(interior: "Interior") -> Record:
+    """Return what is written of the mesh behind *interior*."""
+    router = interior.router
+    assert isinstance(router, RecordedRouter)  # noqa: S101 – the parts come together
+    return router.record
