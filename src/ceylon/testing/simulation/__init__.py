@@ -2,6 +2,7 @@
 
 from ceylon.testing.simulation.engine import Check, SimulationOutcome, run_simulation
 from ceylon.testing.simulation.faults import Faults
+from ceylon.testing.simulation.simulate import simulate
 from ceylon.testing.simulation.simulation import Simulation
 
-__all__ = ["Check", "Faults", "Simulation", "SimulationOutcome", "run_simulation"]
+__all__ = ["Check", "Faults", "Simulation", "SimulationOutcome", "run_simulation", "simulate"]
