@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chooser", "Clock", "SimulatedLoop", "run_simulated"]
 
+_LIBRARIES: Final = frozenset({"anyio", "asyncio"})
 _LOOK_UP: Final = 0.05
 """Real seconds after which a loop that is held looks whether it still is."""
 
@@ -78,6 +80,9 @@ def run_simulated(
         return loops[-1]
 
     async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 – this is one
+        task.set_name("the test")
         await function(loops[0])
 
     anyio.run(run, backend="asyncio", backend_options={"loop_factory": make_loop})
@@ -245,12 +250,13 @@ def _put_back(handles: list[asyncio.Handle], places: list[int], steps: list[asyn
 
 
 def _place(task: "asyncio.Task[Any]") -> str:
-    """Return where *task* waits: the innermost of its own frames that can be seen."""
-    coroutine: Any = task.get_coro()
-    while (inner := getattr(coroutine, "cr_await", None)) is not None and getattr(inner, "cr_frame", None) is not None:
-        coroutine = inner
-    frame = getattr(coroutine, "cr_frame", None)
-    return f"{frame.f_code.co_qualname} line {frame.f_lineno}" if frame is not None else "its end"
+    """Return where *task* waits: the innermost of its frames that is not a library's."""
+    place, coroutine = "its end", task.get_coro()
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
+            place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        coroutine = getattr(coroutine, "cr_await", None)
+    return place
 
 
 def _number_scopes() -> None:

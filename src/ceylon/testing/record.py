@@ -104,6 +104,10 @@ class Record:
                 self._begun[envelope.id] = how
                 self.envelope(What.BEGAN, envelope, how)
 
+    def has_begun(self, envelope: "Envelope") -> bool:
+        """Say whether a handler has *envelope* already."""
+        return envelope.id in self._begun
+
     def ended(self, envelope: "Envelope", how: str) -> None:
         """Write that *envelope* has come to its end, if that has not been said."""
         with self.lock:

@@ -84,6 +84,7 @@ class _Run:
         self._violations: list[str] = []
         self._seconds = 0.0
         self._waiting: list[str] = []
+        self._last = 0.0
 
     def go(self, backend: str) -> None:
         """Run the test to its end, whatever that is."""
@@ -103,13 +104,16 @@ class _Run:
 
         def give_up() -> None:
             self._waiting = [*self._open(), *clock.waiting()]
+            self._last = self._recorder.history.events[-1].at if len(self._recorder.history) else 0.0
             scope.cancel()
 
         take_back = driver.call_at(began + _LIMIT, give_up)
         try:
             with scope:
                 await self._function(simulation)
-        except Exception as error:  # noqa: BLE001 – the outcome says it
+        except (KeyboardInterrupt, SystemExit, driver.cancellation):
+            raise
+        except BaseException as error:  # noqa: BLE001 – the outcome says it; pytest's own failures are no `Exception`
             self._error = error
         finally:
             take_back()
@@ -120,11 +124,9 @@ class _Run:
         await self._close_meshes()
 
     def _why_stuck(self) -> str:
-        events = self._recorder.history.events
-        last = events[-1].at if events else 0.0
         waits = "\n  ".join(self._waiting) or "nothing that is known here"
-        if self._seconds - last > _LIMIT / 2:
-            return f"nothing can ever happen again; after {last:g} virtual seconds these wait:\n  {waits}"
+        if self._seconds - self._last > _LIMIT / 2:
+            return f"nothing can ever happen again; after {self._last:g} virtual seconds these wait:\n  {waits}"
         return f"the test did not end within {_LIMIT:g} virtual seconds; these wait:\n  {waits}"
 
     def _open(self) -> list[str]:

@@ -129,6 +129,8 @@ class _Dispatcher(RecordedDispatcher):
     def _spoilt(self, handler: "Handler", envelope: "Envelope") -> "Handler":
         """Return *handler* with what is going to go wrong in it."""
         function = handler.function
+        if self._record.has_begun(envelope):  # what goes on here had its share before
+            return handler
         if handler.direct and self.plan.strikes("slow"):
             seconds = self.plan.seconds(_LATEST)
             note_fault(self._record, envelope, f"waits {seconds:g} s before its handler begins")

@@ -52,6 +52,8 @@ def simulate(
 
             for seed in seeds_for(wanted):
                 outcome = run(seed)
+                if isinstance(outcome.error, BaseException) and type(outcome.error).__name__ == "Skipped":
+                    raise outcome.error
                 if outcome.error is not None:
                     _fail(function, outcome, faults, functools.partial(run, seed))
 
