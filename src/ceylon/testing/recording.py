@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
-    from ceylon.core.threads import Lease
     from ceylon.messages import Envelope
 
 __all__ = ["RecordedDispatcher", "RecordedLifecycle", "RecordedRouter", "RecordedThreadPool", "record_of", "recording_instruments"]
@@ -178,14 +177,6 @@ class RecordedDispatcher(Dispatcher):
         self._record.ended(envelope, "expired")
         super()._expire(cell, envelope)
 
-    def lease_reported(
-        self, lease: "Lease", envelope: "Envelope", outcome: Outcome, *, has_replied: bool = False
-    ) -> None:
-        is_whole = outcome is not EXPIRED and outcome.error is None and type(outcome.value) not in LAZY
-        if is_whole and not lease.is_abandoned:
-            self._record.ended(envelope, "completed")
-        super().lease_reported(lease, envelope, outcome, has_replied=has_replied)
-
     def give_up(self, cell: "Cell") -> "list[Envelope | None]":
         self._record.given_up(cell)
         return super().give_up(cell)
@@ -201,7 +192,10 @@ class RecordedThreadPool(ThreadPool):
             record_of(self._interior).began(envelope, cell, "threaded")
             return function(*arguments)
 
-        return super()._handle(cell, msgspec.structs.replace(handler, function=began), envelope)
+        outcome, has_replied = super()._handle(cell, msgspec.structs.replace(handler, function=began), envelope)
+        if outcome is not EXPIRED and type(outcome.value) not in LAZY:  # said here: the thread goes on before the loop
+            record_of(self._interior).ended(envelope, "completed" if outcome.error is None else "failed")
+        return outcome, has_replied
 
 
 class RecordedLifecycle(Lifecycle):

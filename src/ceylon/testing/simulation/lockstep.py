@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LockStepPool"]
 
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 3.0
 """Real seconds the loop waits for a thread: longer than any handler computes."""
 _LATEST: Final = 2.0
 _LOOK_UP: Final = 1.0

@@ -24,6 +24,8 @@ __all__ = ["Simulation"]
 
 _QUIET_WITHIN: Final = 60.0
 """Virtual seconds in which a mesh must come to rest once nothing goes wrong any more: twice an ask's default."""
+_FAULTS_GO_ON: Final = 10.0
+"""Virtual seconds that things go wrong after a test's own end, for what the test has left under way."""
 _HANDLER_TIMEOUT: Final = 300.0
 """Virtual seconds a handler may take: a handler that hangs is to end the run, not the day."""
 
@@ -55,13 +57,17 @@ class Simulation:
             settings = msgspec.structs.replace(settings, **{"handler_timeout": _HANDLER_TIMEOUT})
         async with Mesh(name, settings=settings, **options) as mesh:
             yield mesh
-            self.stop_faults()
             await self._come_to_rest(mesh)
 
     async def _come_to_rest(self, mesh: Mesh) -> None:
+        """Let what is under way end: for a while with faults, then without."""
+        if not mesh.is_open:
+            return
+        with anyio.move_on_after(_FAULTS_GO_ON):
+            await mesh.drain()
+        self.stop_faults()
         with anyio.move_on_after(_QUIET_WITHIN) as scope:
-            if mesh.is_open:
-                await mesh.drain()
+            await mesh.drain()
         if scope.cancelled_caught:
             left = {name: agent.pending for name, agent in mesh.statistics().agents.items() if agent.pending}
             self.violations.append(
