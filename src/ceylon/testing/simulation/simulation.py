@@ -53,8 +53,8 @@ class Simulation:
     @contextlib.asynccontextmanager
     async def mesh(self, name: str = "mesh", *, settings: Settings = DEFAULTS, **options: Any) -> AsyncGenerator[Mesh]:
         """Open a mesh that must come to rest within 60 virtual seconds after the block, when faults have stopped."""
-        if "handler_timeout" in Settings.__struct_fields__ and settings is DEFAULTS:
-            settings = msgspec.structs.replace(settings, **{"handler_timeout": _HANDLER_TIMEOUT})
+        if settings is DEFAULTS and "handler_timeout" in Settings.__struct_fields__:
+            settings = msgspec.structs.replace(settings, handler_timeout=_HANDLER_TIMEOUT)
         async with Mesh(name, settings=settings, **options) as mesh:
             yield mesh
             await self._come_to_rest(mesh)
