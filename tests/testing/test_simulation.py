@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import pytest
 from ceylon import Agent, Context, Mesh
 from ceylon.testing import Faults, Simulation, What, run_simulation, simulate
 from support.simulated import order_of, run_shops
+from support.simulated_newsroom import run_newsroom
 
 SEEDS: Final = 200
 _TESTS: Final = Path(__file__).parents[1]
@@ -22,20 +24,29 @@ _DIGESTS: Final = """
 import functools, hashlib, logging
 from ceylon.testing import Faults, run_simulation
 from support.simulated import run_shops
+from support.simulated_newsroom import run_newsroom
 logging.getLogger("ceylon").disabled = True
 test = functools.partial(run_shops, bears_faults=True)
-digests = [run_simulation(test, seed=seed, faults=Faults()).history.digest() for seed in range(40)]
+digests = [
+    run_simulation(program, seed=seed, faults=Faults(), backend=backend).history.digest()
+    for program in (test, run_newsroom)
+    for backend in ("asyncio", "trio")
+    for seed in range(40)
+]
 print(hashlib.sha256("".join(digests).encode()).hexdigest())
 """
 
 bearing = functools.partial(run_shops, bears_faults=True)
 
 
+@pytest.mark.parametrize("program", [bearing, run_newsroom])
 @pytest.mark.parametrize("faults", [None, Faults()])
-def test_the_same_seed_gives_the_same_history_byte_for_byte(faults: Faults | None) -> None:
-    for seed in range(SEEDS // 2):
-        first = run_simulation(bearing, seed=seed, faults=faults)
-        second = run_simulation(bearing, seed=seed, faults=faults)
+def test_the_same_seed_gives_the_same_history_byte_for_byte(
+    program: Callable[[Simulation], Awaitable[None]], faults: Faults | None
+) -> None:
+    for seed in range(SEEDS):
+        first = run_simulation(program, seed=seed, faults=faults)
+        second = run_simulation(program, seed=seed, faults=faults)
 
         assert first.history.encoded() == second.history.encoded(), f"seed {seed}"
         assert first.error is None, f"seed {seed}: {first.error!r}"
@@ -64,10 +75,11 @@ def test_nine_seeds_of_ten_give_orders_of_their_own(backend: str) -> None:
     assert len(orders) >= 0.9 * SEEDS
 
 
-def test_trio_gives_the_same_history_for_the_same_seed_too() -> None:
+@pytest.mark.parametrize("program", [bearing, run_newsroom])
+def test_trio_gives_the_same_history_for_the_same_seed_too(program: Callable[[Simulation], Awaitable[None]]) -> None:
     for seed in range(SEEDS // 4):
-        first = run_simulation(bearing, seed=seed, faults=Faults(), backend="trio")
-        second = run_simulation(bearing, seed=seed, faults=Faults(), backend="trio")
+        first = run_simulation(program, seed=seed, faults=Faults(), backend="trio")
+        second = run_simulation(program, seed=seed, faults=Faults(), backend="trio")
 
         assert first.history.encoded() == second.history.encoded(), f"seed {seed}"
 

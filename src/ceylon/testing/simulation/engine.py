@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import msgspec
 
+from ceylon.agents.setup import load_adapters
 from ceylon.core.backend import current_driver
 from ceylon.core.clock import Clock, run_simulated
 from ceylon.core.instruments import instruments
@@ -63,6 +64,7 @@ def run_simulation(
         checks: Read the history at the end; the law and "nothing is pending" are always checked.
         limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
     """
+    load_adapters()  # or the first language model of a process would hold the clock while they are imported
     run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit))
     with _without_garbage_collection():
         run.go(backend)
