@@ -49,6 +49,7 @@ from ceylon.errors import DuplicateNameError as DuplicateNameError
 from ceylon.errors import HopLimitError as HopLimitError
 from ceylon.errors import InjectedFaultError as InjectedFaultError
 from ceylon.errors import InvalidNameError as InvalidNameError
+from ceylon.errors import LawBrokenError as LawBrokenError
 from ceylon.errors import ModelAuthError as ModelAuthError
 from ceylon.errors import ModelConfigError as ModelConfigError
 from ceylon.errors import ModelNotFoundError as ModelNotFoundError
@@ -56,6 +57,7 @@ from ceylon.errors import ModelProtocolError as ModelProtocolError
 from ceylon.errors import NotAnAddressError as NotAnAddressError
 from ceylon.errors import StrayCancellationError as StrayCancellationError
 from ceylon.errors import StreamTimeoutError as StreamTimeoutError
+from ceylon.errors import UnknownMessageError as UnknownMessageError
 from ceylon.messages import Message
 from ceylon.models.turns import Reply, TextPart, Usage
 

@@ -11,6 +11,7 @@
     │   ├── UnknownAgentError (LookupError)    nobody has that address
     │   ├── MailboxFullError                   no room in time
     │   └── HopLimitError                      passed on too many times
+    ├── UnknownMessageError (LookupError)      an id that the mesh knows no message by
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
@@ -22,6 +23,7 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
@@ -62,6 +64,7 @@ __all__ = [
     "IncompleteStreamError",
     "InjectedFaultError",
     "InvalidNameError",
+    "LawBrokenError",
     "MailboxFullError",
     "MeshClosedError",
     "ModelAuthError",
@@ -79,6 +82,7 @@ __all__ = [
     "UnhandledMessageError",
     "UnknownActionError",
     "UnknownAgentError",
+    "UnknownMessageError",
 ]
 
 
@@ -186,6 +190,16 @@ class HopLimitError(DeliveryError):
         self.address, self.max_hops = address, max_hops
 
 
+class UnknownMessageError(CeylonError, LookupError):
+    """The mesh knows no message of this id: it was never sent here, or ended too long ago."""
+
+    def __init__(self, message_id: str, kept: int) -> None:
+        super().__init__(
+            f"no message {message_id!r} is known; open ones always are, of those that ended the last {kept:,}"
+        )
+        self.message_id, self.kept = message_id, kept
+
+
 class UnhandledMessageError(CeylonError):
     """No handler of the agent takes a message of this type."""
 
@@ -263,11 +277,10 @@ class InjectedFaultError(CeylonError):
 class AskTimeoutError(CeylonError, TimeoutError):
     """No reply arrived before the deadline; the handler may still be running."""
 
-    def __init__(self, address: str, timeout: float) -> None:
-        super().__init__(
-            f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see `mesh.statistics()`"
-        )
-        self.address, self.timeout = address, timeout
+    def __init__(self, address: str, timeout: float, message_id: str = "") -> None:
+        see = f"`mesh.why({message_id!r})`" if message_id else "`mesh.waits()`"
+        super().__init__(f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see {see}")
+        self.address, self.timeout, self.message_id = address, timeout, message_id
 
 
 class StreamTimeoutError(CeylonError, TimeoutError):
@@ -308,6 +321,16 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class LawBrokenError(CeylonError):
+    """A mesh was left with an envelope lost or ended twice; nothing a program does may cause this."""
+
+    def __init__(self, mesh: str, *, agents: Sequence[str], lost: Sequence[str], twice: Sequence[str]) -> None:
+        facts = [("wrong counters", agents), ("never ended", lost), ("ended twice", twice)]
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in facts if names)
+        super().__init__(f"mesh {mesh!r} broke its own law, please report it: {found}")
+        self.mesh, self.agents, self.lost, self.twice = mesh, tuple(agents), tuple(lost), tuple(twice)
 
 
 class BlockingCallError(CeylonError, RuntimeError):

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
+from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
@@ -102,6 +104,8 @@ class BlockingMesh(BlockingVerbs):
             self._thread.stop(at_once=at_once)
         else:
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
+        if name is None and source is None:
+            mesh.check_end()
 
     def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
@@ -112,6 +116,7 @@ class BlockingMesh(BlockingVerbs):
             self._thread.join()
         else:
             self._block("wait", self._mesh.wait_for)
+        self._mesh.check_end()
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
@@ -124,7 +129,11 @@ class BlockingMesh(BlockingVerbs):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(at_once=error is not None)
+        try:
+            self.stop(at_once=error is not None)
+        except LawBrokenError:
+            if error is None:
+                raise
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -158,6 +167,27 @@ class BlockingMesh(BlockingVerbs):
             return self._mesh.statistics()
         found: MeshStatistics = self._block("statistics", self._mesh.interior.tell_statistics)
         return found
+
+    def ledger(self) -> "Ledger":
+        """Return every counter, and every envelope that is open; see `Mesh.ledger`."""
+        found: Ledger = self._inspect("ledger", Inspector.ledger)
+        return found
+
+    def waits(self) -> "list[Wait]":
+        """Return who waits for whom just now; see `Mesh.waits`."""
+        found: list[Wait] = self._inspect("waits", Inspector.waits)
+        return found
+
+    def why(self, message_id: str) -> "Why":
+        """Return where the message of this id is, and who blocks it; see `Mesh.why`."""
+        found: Why = self._inspect("why", lambda it: it.why(message_id))
+        return found
+
+    def _inspect(self, verb: str, function: "Callable[[Inspector], Any]") -> Any:
+        interior = self._mesh.interior
+        if interior.has_ended:  # nothing changes any more
+            return function(interior.inspector)
+        return self._block(verb, functools.partial(interior.inspect, function))
 
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""

@@ -13,11 +13,12 @@ from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Generator, Hashable
 
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
     from ceylon.core.threads import Lease
@@ -71,6 +72,7 @@ class Cell:
         "running",
         "slots",
         "state",
+        "under_way",
     )
 
     def __init__(
@@ -88,6 +90,7 @@ class Cell:
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
+        self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
         self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
@@ -109,6 +112,16 @@ class Cell:
     def has_room(self) -> bool:
         """Say whether an envelope could be put in now without overtaking one that waits for room."""
         return len(self.mail) < self.capacity and not self.parked
+
+    def put_next(self, envelope: Envelope, is_next: "Callable[[Envelope], bool]") -> None:
+        """Put *envelope* in front, behind those there that *is_next* says the same of; it needs no room."""
+        with self._still():
+            at = 0
+            while at < len(self.mail) and is_next(self.mail[at]):
+                at += 1
+            self.put(envelope)
+            if at < len(self.mail) - 1:
+                self.mail.insert(at, self.mail.pop())  # type: ignore[union-attr]
 
     def put(self, envelope: Envelope) -> None:
         """Put *envelope* at the end; the caller has asked for room."""
@@ -170,6 +183,16 @@ class Cell:
                 return envelope
         return None
 
+    def invocation(self, envelope_id: int) -> "Origin | None":
+        """Return the handler under way for this envelope."""
+        for origin in self.under_way or ():
+            if origin.envelope.id == envelope_id:
+                return origin
+        for lease in self.leases or ():
+            if lease.context is not None and lease.context.envelope.id == envelope_id:
+                return lease.context
+        return None
+
     # -- loans ---------------------------------------------------------------------------------------------------------
 
     def lend(self, envelope_id: int, key: "Hashable | None") -> None:
@@ -196,11 +219,21 @@ class Cell:
         """Count the envelopes in the mailbox and in running handlers."""
         if not self.leases:
             return len(self.mail) + self.running
-        with contextlib.ExitStack() as still:  # no thread takes an envelope between the two counts
-            for lease in self.leases:
-                still.enter_context(lease.lock)
+        with self._still():
             held = sum(lease.held for lease in self.leases)
             return len(self.mail) + self.running - len(self.leases) + held
+
+    @contextlib.contextmanager
+    def _still(self) -> "Generator[None]":
+        """Keep threads from taking envelopes meanwhile."""
+        with contextlib.ExitStack() as locks:
+            for lease in self.leases or ():
+                locks.enter_context(lease.lock)
+            yield
+
+    def is_balanced(self) -> bool:
+        """Say whether the one law holds."""
+        return self.statistics().is_balanced
 
     def statistics(self) -> AgentStatistics:
         """Return the counters as they are now."""
@@ -221,12 +254,13 @@ class Cell:
 class Life:
     """What only some agents have: hooks under way, timers, background tasks, a lifespan, a history of failures."""
 
-    __slots__ = ("changed", "failures", "has_stopped", "lifespan", "start_error", "tasks", "timers")
+    __slots__ = ("changed", "failures", "has_stopped", "hooks", "lifespan", "start_error", "tasks", "timers")
 
     def __init__(self) -> None:
         self.tasks: Ordered[OwnTask] = Ordered()
         self.timers: Ordered[Timer] = Ordered()
         self.failures: deque[float] = deque()
+        self.hooks: list[Origin] = []  # under way; until they end nothing is handled
         self.has_stopped = False  # `on_stop` of the present instance has run
         self.lifespan: Lifespan | None = None
         self.start_error: BaseException | None = None

@@ -20,12 +20,12 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke
-from ceylon.core.ledger import Reason
+from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
 from ceylon.core.threads import EXPIRED
-from ceylon.errors import StrayCancellationError, UnhandledMessageError
-from ceylon.messages import STREAM, TELL, Outcome
+from ceylon.errors import StrayCancellationError, UnhandledMessageError, describe
+from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
@@ -198,7 +198,7 @@ class Dispatcher:
             self.offer(cell)
         return self._batch
 
-    async def _handle(  # noqa: C901, PLR0912 – as above
+    async def _handle(  # noqa: C901, PLR0912, PLR0915 – as above
         self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
     ) -> bool:
         """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
@@ -206,8 +206,11 @@ class Dispatcher:
         key = None
         if cell.keeps_keys:
             key = self._occupy(cell, envelope)
-        context = Context(self._interior, cell, envelope)
-        worker.context = context
+        context = worker.context = Context(self._interior, cell, envelope, worker)
+        under_way = cell.under_way
+        if under_way is None:
+            under_way = cell.under_way = []
+        under_way.append(context)
         current.set(context)
         before = _copy_context()
         try:
@@ -226,12 +229,14 @@ class Dispatcher:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             self._leave(cell, key)
             self._caught(worker, context, error)
         else:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             if key is None and cell.slots == 1 and cell.state.handles_mail:
                 cell.running -= 1
             else:
@@ -239,11 +244,30 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))
-            router = self._router
-            router.open_envelopes -= 1
-            if not router.open_envelopes and router.on_quiet is not None:
-                router.on_quiet()
+            router = self._router  # `_completed`, a call less
+            if router.open.pop(envelope.id, None) is envelope:
+                message = envelope.message
+                envelope.message = (
+                    KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+                )
+                router.endings.completed(envelope)
+                if not router.open and router.on_quiet is not None:
+                    router.on_quiet()
+            else:
+                router.ended(envelope, "completed")
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
+
+    def _completed(self, envelope: "Envelope") -> None:
+        """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
+        router = self._router
+        if router.open.pop(envelope.id, None) is not envelope:
+            router.ended(envelope, "completed")
+            return
+        message = envelope.message
+        envelope.message = KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+        router.endings.completed(envelope)
+        if not router.open and router.on_quiet is not None:
+            router.on_quiet()
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
@@ -286,7 +310,7 @@ class Dispatcher:
             self._interior.report_failed_tell(cell, envelope, error)
         elif not has_replied:
             self._router.reply(envelope, Outcome(error=as_asker_sees(error, envelope, cell.address)))
-        self._router.ended()
+        self._router.ended(envelope, "failed", describe(error))
         if isinstance(error, KeyboardInterrupt):
             self._interior.interrupt()
         elif not isinstance(error, Refusal):
@@ -296,12 +320,12 @@ class Dispatcher:
         cell.cancelled += 1
         if envelope.kind is not TELL and envelope.id in self._router.calls:
             self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
-        self._router.ended()
+        self._router.ended(envelope, "cancelled")
 
-    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:  # noqa: ARG002 – for those who record it
-        """Do not handle *envelope*, which nobody waits for any more; the deadline's timer tells the asker."""
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
+        """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
         cell.expired += 1
-        self._router.ended()
+        self._router.ended(envelope, "expired")
 
     def _refuse(self, cell: "Cell", envelope: "Envelope", refusal: Refusal) -> None:
         """End an envelope that no handler takes."""
@@ -344,7 +368,7 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not has_replied:
                 self._router.reply(envelope, outcome)
-            self._router.ended()
+            self._completed(envelope)
 
     async def _finish_lazy(self, task: "Task", cell: "Cell", envelope: "Envelope", value: Any) -> None:
         """Run what a sync handler returned unfinished: a coroutine or a generator."""
@@ -379,24 +403,18 @@ class Dispatcher:
 
     # -- cancelling ----------------------------------------------------------------------------------------------------
 
-    def is_handling(self, cell: "Cell", envelope_id: int) -> bool:
-        """Say whether a handler of *cell* is under way for this envelope."""
-        if any(lease.envelope is not None and lease.envelope.id == envelope_id for lease in cell.leases or ()):
-            return True
-        return any(w.context is not None and w.context.envelope.id == envelope_id for w in self._workers)
-
-    def abandon(self, envelope: "Envelope") -> None:
+    def abandon(self, envelope: "Envelope", cell: "Cell") -> None:
         """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
-        for worker in self._workers:
-            context = worker.context
-            if context is not None and context.envelope is envelope:
-                try:
-                    shielded = context.cell.behaviour.find(envelope).shielded
-                except Refusal:
-                    shielded = False
-                if not shielded:
-                    self._cancel(worker)
-                return
+        context = cell.invocation(envelope.id)
+        worker = context.worker if context is not None else None
+        if worker is None:  # in a thread, which nothing can cancel
+            return
+        try:
+            shielded = cell.behaviour.find(envelope).shielded
+        except Refusal:
+            shielded = False
+        if not shielded:
+            self._cancel(worker)
 
     def cancel_handlers(self, cell: "Cell | None" = None) -> None:
         """Cancel what runs on the loop: every handler, or those of *cell*."""
@@ -404,17 +422,19 @@ class Dispatcher:
             if worker.context is not None and (cell is None or worker.context.cell is cell):
                 self._cancel(worker)
 
-    def give_up(self, cell: "Cell") -> list["Envelope | None"]:
+    def give_up(self, cell: "Cell") -> list["Envelope"]:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
-        given_up: list[Envelope | None] = []
-        for worker in self._workers:
-            if worker.context is not None and worker.context.cell is cell:
+        given_up: list[Envelope] = []
+        for context in cell.under_way or ():
+            worker = context.worker
+            if worker is not None:
                 worker.is_given_up = True
                 if self._interior.is_open:
                     worker.task.disown()
                     logger().warning("handler_abandoned", agent=cell.address)
-                cell.running -= 1
-                given_up.append(worker.context.envelope)
+            cell.running -= 1
+            given_up.append(context.envelope)
+        cell.under_way = None
         return given_up
 
     def _cancel(self, worker: Worker) -> None:

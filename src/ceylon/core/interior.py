@@ -9,15 +9,16 @@ import random
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
+from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
-from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
+from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
@@ -31,6 +32,7 @@ from ceylon.errors import (
     CeylonError,
     DeadlockError,
     DuplicateNameError,
+    LawBrokenError,
     MeshClosedError,
     UnknownAgentError,
     describe,
@@ -63,6 +65,7 @@ class Interior:
     lifecycle: Lifecycle
     belongings: Belongings
     resources: Resources
+    inspector: Inspector
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -73,6 +76,7 @@ class Interior:
         self.is_open = False
         self.is_stopping = False
         self.was_interrupted = False
+        self.breach: LawBrokenError | None = None  # of the one law, found at the end
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.random = random_source
@@ -95,12 +99,13 @@ class Interior:
         self.driver = driver
         self.timers = Timers(driver)
         parts = self.instruments
-        self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
+        self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
         self.resources = Resources(driver)
+        self.inspector = Inspector(self)
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
@@ -135,11 +140,18 @@ class Interior:
             self.close(LOOP_ENDED)
 
     def _check_law(self) -> None:
-        """Say which agents have lost count of an envelope; that would be an error of ours."""
-        statistics = self.statistics()
-        if not statistics.is_balanced or self.router.open_envelopes:
-            broken = [agent for agent in statistics.agents.values() if not agent.is_balanced]
-            logger().error("law_broken", mesh=self.name, agents=broken, stopped=statistics.stopped_agents)
+        """Find out whether every envelope has ended once; if not, that is an error of ours, told to whoever leaves."""
+        router = self.router
+        agents = self._gone.unbalanced + [each.address for each in router.cells.values() if not each.is_balanced()]
+        lost, twice = list(router.open.values()), router.endings.never_open
+        if agents or lost or twice:
+            self.breach = LawBrokenError(
+                self.name,
+                agents=agents,
+                lost=[describe_envelope(self.id, envelope) for envelope in lost],
+                twice=[describe_envelope(self.id, ending) for ending in twice],
+            )
+            logger().critical("law_broken", mesh=self.name, error=str(self.breach))
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -215,12 +227,12 @@ class Interior:
     def when_quiet(self, sink: "Sink") -> None:
         """Let *sink* hear when nothing is in any mailbox or handler."""
         self._quiet.append(sink)
-        if not self.router.open_envelopes:
+        if not self.router.open:
             self._tell_quiet()
 
     def drain(self, source: "Origin | None", sink: "Sink") -> None:
         """Do the same for *source*, unless that is a handler, for which the wait would wait."""
-        if source is not None and self.dispatcher.is_handling(source.cell, source.envelope.id):
+        if source is not None and source.cell.invocation(source.envelope.id) is not None:
             address = source.address
             why = f"a drain would wait for the handler of {address!r} that asks for it; ask from outside of handlers"
             sink.set_result(Outcome(error=DeadlockError((address, address), why)))
@@ -232,6 +244,11 @@ class Interior:
         for sink in quiet:
             if not sink.done():
                 sink.set_result(outcome)
+
+    @property
+    def drains(self) -> int:
+        """How many callers wait until nothing is in any mailbox or handler."""
+        return sum(not sink.done() for sink in self._quiet)
 
     def when_idle(self, sink: "Sink") -> None:
         """Let *sink* hear when no handler runs any more; every agent has been halted."""
@@ -267,6 +284,10 @@ class Interior:
 
     # -- what the parts tell ------------------------------------------------------------------------------------------
 
+    def message_id(self, envelope_id: int) -> str:
+        """Return the id of an envelope that users see: no other mesh has it."""
+        return f"{self.id}-{envelope_id:x}"
+
     def driver_now(self) -> float:
         """Return the mesh's time, also from a worker thread."""
         return self.driver.now_anywhere()
@@ -294,6 +315,10 @@ class Interior:
         self.was_interrupted = True
         if self.on_interrupt is not None:
             self.on_interrupt()
+
+    def inspect(self, function: "Callable[[Inspector], Any]", sink: "Sink") -> None:
+        """Let *sink* have what *function* says of the mesh as it is now; on the loop."""
+        sink.set_result(attempt(lambda: function(self.inspector)))
 
     # -- statistics ----------------------------------------------------------------------------------------------------
 
@@ -344,9 +369,12 @@ class Gone:
 
     def __init__(self) -> None:
         self._sums = dict.fromkeys(self._NAMES, 0)
+        self.unbalanced: list[str] = []  # agents that had lost count
 
     def add(self, statistics: AgentStatistics) -> None:
         """Add one agent's."""
+        if not statistics.is_balanced:
+            self.unbalanced.append(statistics.address)
         for name in self._NAMES:
             self._sums[name] += getattr(statistics, name)
 

@@ -208,20 +208,20 @@ class Lifecycle:
     def _give_up(self, cell: Cell) -> None:
         """Count what still runs, in threads or against its cancellation, as cancelled; it can do no harm any more."""
         router = self._interior.router
+        self._interior.threads.flush()  # what a thread has done is done
         held = self._interior.dispatcher.give_up(cell)
         for lease in cell.leases or ():
-            lease.is_abandoned = True
+            held += lease.abandon()
             cell.running -= 1
             self._interior.threads.abandon(1)
-            held += [lease.envelope] * lease.count_held()
             if self._interior.is_open:
                 logger().warning("thread_abandoned", agent=cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1
-            if envelope is not None and (call := router.calls.get(envelope.id)) is not None:
+            if (call := router.calls.get(envelope.id)) is not None:
                 call.fail(self._why_stopped(cell))
-            router.ended()
+            router.ended(envelope, "cancelled")
 
     async def _close_hooks(self, cell: Cell) -> None:
         """Run `on_stop` if the agent had started, then end what it owns; errors are logged."""

@@ -8,6 +8,7 @@ import anyio.lowlevel
 import msgspec
 
 from ceylon.core.backend import current_driver
+from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.instruments import instruments
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
@@ -15,7 +16,7 @@ from ceylon.core.names import check_name
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.verbs import source_in
-from ceylon.errors import DefinitionError, MeshClosedError, UnknownAgentError
+from ceylon.errors import DefinitionError, LawBrokenError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 from ceylon.settings import DEFAULTS, Settings
 
@@ -95,18 +96,30 @@ class Mesh(AsyncVerbs):
 
         Raises:
             UnknownAgentError: there is no such agent.
+            LawBrokenError: an envelope was lost or ended twice, by a mistake of the mesh's own.
         """
         if name is not None:
             await self._stop_agent(name if isinstance(name, str) else name.address)
             return
         if self._shutdown is None or self._shutdown.closed.is_raised:
             return
-        if self._inside.gateway.is_inside():
-            self.begin_stop(at_once=at_once)
-            if self._source() is None:
-                await self._shutdown.wait()
-        else:
+        if not self._inside.gateway.is_inside():
             await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
+        else:
+            self.begin_stop(at_once=at_once)
+            if self._source() is not None:
+                return
+            await self._shutdown.wait()
+        self.check_end()
+
+    def check_end(self) -> None:
+        """Say how the mesh has ended, if not well; everyone who waits for the end asks.
+
+        Raises:
+            LawBrokenError: it has lost count of an envelope, by a mistake of its own.
+        """
+        if self._inside.breach is not None:
+            raise self._inside.breach
 
     def begin_stop(self, *, at_once: bool) -> None:
         """Begin what `stop` waits for; on the mesh's loop."""
@@ -136,6 +149,7 @@ class Mesh(AsyncVerbs):
         """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
         if self._shutdown is not None:
             await self._shutdown.wait(shielded=False)
+            self.check_end()
 
     async def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open.
@@ -153,7 +167,11 @@ class Mesh(AsyncVerbs):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop(at_once=error is not None)
+        try:
+            await self.stop(at_once=error is not None)
+        except LawBrokenError:
+            if error is None:  # what the block raised comes first; the log has both
+                raise
         if self._inside.was_interrupted and error is None:
             raise KeyboardInterrupt
 
@@ -215,6 +233,39 @@ class Mesh(AsyncVerbs):
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; exact on the mesh's loop, from elsewhere through `blocking`."""
         return self._inside.statistics()
+
+    def ledger(self) -> Ledger:
+        """Return every counter, and every envelope that is open; as `statistics`, exact on the mesh's loop.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().ledger()
+
+    def waits(self) -> list[Wait]:
+        """Return who waits for whom just now: asks, full mailboxes, streams, threads, drains.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().waits()
+
+    def why(self, message_id: str) -> Why:
+        """Return where the message of this id is, what led to it, what it waits for, and who blocks it.
+
+        Ids are in `Context.message_id`, in `AskTimeoutError` and in `ledger`. Open messages are always known, of those
+        that have ended the last 10,000; `print` shows the answer as lines.
+
+        Raises:
+            UnknownMessageError: no such message is known.
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().why(message_id)
+
+    def _inspector(self) -> Inspector:
+        if not self._inside.was_opened:
+            raise MeshClosedError(self.name, "it has not been started")
+        return self._inside.inspector
 
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""

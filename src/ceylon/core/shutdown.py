@@ -69,8 +69,10 @@ class Shutdown:
 
     def _close(self, why: str) -> None:
         if not self.closed.is_raised:
-            self._interior.close(why)
-            self.closed.set()
+            try:
+                self._interior.close(why)
+            finally:  # a mistake of ours in there must not keep whoever waits for the end
+                self.closed.set()
 
     async def _stop_agent(self, cell: "Cell") -> None:
         try:

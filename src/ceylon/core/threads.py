@@ -39,23 +39,25 @@ EXPIRED = Outcome()
 class Lease:
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
-    __slots__ = ("_reported", "_taken", "cell", "envelope", "first", "is_abandoned", "is_blocked", "lock")
+    __slots__ = ("_taken", "cell", "context", "envelope", "first", "is_abandoned", "is_blocked", "lock")
 
     def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
         self.cell = cell
         self.first = handler
         self.envelope: Envelope | None = envelope  # under way in the thread
+        self.context: BlockingContext | None = None  # of its handler, once that has begun
         self.is_abandoned = False
         self.is_blocked = False  # its thread waits in a blocking verb
         self.lock = threading.Lock()  # held while an envelope changes hands
-        self._taken = 1
-        self._reported = 0
+        self._taken = deque([envelope])  # that have not ended, in order; it changes under the lock
 
     def take(self) -> "tuple[Handler, Envelope] | None":
         """Take the next envelope if its handler runs in a thread too; on the thread."""
         cell = self.cell
         with self.lock:
             if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
+                return None
+            if cell.loans:  # a slot that is lent is for one envelope
                 return None
             try:
                 envelope = cell.mail.popleft()
@@ -65,23 +67,25 @@ class Lease:
             if handler is None:
                 cell.mail.appendleft(envelope)
                 return None
-            self._taken += 1
+            self._taken.append(envelope)
             self.envelope = envelope
         return handler, envelope
 
     def report(self) -> None:
-        """Count one as ended; on the loop, which has put it under another counter."""
-        self._reported += 1
+        """Count the first as ended; on the loop, which has put it under another counter."""
+        with self.lock:
+            self._taken.popleft()
 
     @property
     def held(self) -> int:
         """How many envelopes it has taken that have not ended; exact under the lock."""
-        return self._taken - self._reported
+        return len(self._taken)
 
-    def count_held(self) -> int:
-        """Count the same; on the loop, exact also while the thread takes one."""
+    def abandon(self) -> "list[Envelope]":
+        """Take nothing any more, and let what it holds be counted here and now."""
         with self.lock:
-            return self.held
+            self.is_abandoned = True
+            return list(self._taken)
 
 
 def _threaded_handler(cell: "Cell", envelope: "Envelope") -> Handler | None:
@@ -158,7 +162,11 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        return BlockingContext(context.interior, context.cell, context.envelope)
+        twin = BlockingContext(context.interior, context.cell, context.envelope)
+        if context.waits is None:
+            context.waits = []
+        twin.waits = context.waits  # the same handler waits, whichever it uses
+        return twin
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -304,7 +312,7 @@ class ThreadPool:
         left = self._settings.lease_messages
         while taken is not None:
             handler, envelope = taken
-            outcome, has_replied = self._handle(lease.cell, handler, envelope)
+            outcome, has_replied = self._handle(lease, handler, envelope)
             self._done.append((lease, envelope, outcome, has_replied))
             self._wake()
             left -= 1
@@ -316,11 +324,12 @@ class ThreadPool:
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 
-    def _handle(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> tuple[Outcome, bool]:
+    def _handle(self, lease: Lease, handler: Handler, envelope: "Envelope") -> tuple[Outcome, bool]:
         """Run one handler, if its deadline has not passed; return its outcome, and whether it has replied already."""
+        cell = lease.cell
         if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:
             return EXPIRED, False
-        context = BlockingContext(self._interior, cell, envelope)
+        context = lease.context = BlockingContext(self._interior, cell, envelope)
         arguments = (cell.agent, envelope.message, context) if handler.takes_context else (cell.agent, envelope.message)
         variables = self._variables.copy()
         variables.run(current.set, context)

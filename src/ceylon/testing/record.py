@@ -3,8 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ceylon.core.ledger import Reason
-from ceylon.messages import type_name
+from ceylon.core.ledger import Reason, type_name_of
 from ceylon.testing.history import Event, History, What
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Record:
             kind=envelope.kind,
             sender=self.address(envelope.sender),
             recipient=self.address(envelope.recipient),
-            message=type_name(envelope.message),
+            message=type_name_of(envelope.message),
             parent=self._base + envelope.parent if envelope.parent else 0,
             detail=detail,
         )
@@ -114,14 +113,6 @@ class Record:
             if self._open.pop(envelope.id, None) is not None:
                 self._begun.pop(envelope.id, None)
                 self.envelope(What.ENDED, envelope, how)
-
-    def given_up(self, cell: "Cell") -> None:
-        """Write that whatever handlers of *cell* have is cancelled."""
-        leased = {lease.envelope.id for lease in cell.leases or () if lease.envelope is not None}
-        with self.lock:
-            for envelope, address in list(self._open.values()):
-                if address == cell.address and (envelope.id in self._begun or envelope.id in leased):
-                    self.ended(envelope, "cancelled")
 
     def open(self) -> "list[Envelope]":
         """Return the envelopes that have been accepted and have not ended."""

@@ -12,11 +12,10 @@ from ceylon.core.calls import AskCall
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.instruments import Instruments
 from ceylon.core.invocation import LAZY
-from ceylon.core.ledger import DeadLetters, Reason
+from ceylon.core.ledger import DeadLetters, How, Reason
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.router import Router
 from ceylon.core.threads import EXPIRED, ThreadPool
-from ceylon.errors import CeylonError
 from ceylon.messages import Outcome
 from ceylon.testing.history import History, What
 from ceylon.testing.record import Record, Recorder
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
+    from ceylon.core.threads import Lease
     from ceylon.messages import Envelope
 
 __all__ = [
@@ -97,10 +97,13 @@ class RecordedRouter(Router):
         with self.record.lock:  # a thread that is faster waits until this has been said
             full = super().deliver(envelope)
             if full is None:
-                cell = self.find(envelope.recipient)
-                assert cell is not None  # noqa: S101 – it has just accepted it
-                self.record.accepted(envelope, cell)
+                self._write_accepted(envelope)
         return full
+
+    def _write_accepted(self, envelope: "Envelope") -> None:
+        cell = self.find(envelope.recipient)
+        assert cell is not None  # noqa: S101 – it has just accepted it
+        self.record.accepted(envelope, cell)
 
     def accepted(self, cell: "Cell", envelope: "Envelope") -> None:
         """Write it."""
@@ -122,17 +125,10 @@ class RecordedRouter(Router):
         if self.late_replies > before:
             self.record.envelope(What.LATE, envelope)
 
-    def withdraw(self, envelope: "Envelope", cell: "Cell", how: Any) -> None:
-        """Write that it has ended in the mailbox, if it has."""
-        before = getattr(cell, how)
-        super().withdraw(envelope, cell, how)
-        if getattr(cell, how) > before:
-            self.record.ended(envelope, how)
-
-    def bounce(self, envelope: "Envelope", cell: "Cell", reason: Reason, error: CeylonError) -> None:
-        """Write that it ends as a dead letter."""
-        self.record.ended(envelope, "dead_lettered")
-        super().bounce(envelope, cell, reason, error)
+    def ended(self, envelope: "Envelope", how: How, detail: str = "") -> None:
+        """Write it."""
+        self.record.ended(envelope, how)
+        super().ended(envelope, how, detail)
 
 
 class _RecordedCall(AskCall):
@@ -180,36 +176,22 @@ class RecordedDispatcher(Dispatcher):
         self._record.ended(envelope, "completed")  # whatever else it may have been has been said already
         return is_as_it_was
 
-    def failed(self, cell: "Cell", envelope: "Envelope", error: BaseException, *, has_replied: bool = False) -> None:
-        """Write it."""
-        self._record.ended(envelope, "failed")
-        super().failed(cell, envelope, error, has_replied=has_replied)
-
-    def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
-        self._record.ended(envelope, "cancelled")
-        super()._cancelled(cell, envelope)
-
-    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
-        self._record.ended(envelope, "expired")
-        super()._expire(cell, envelope)
-
-    def give_up(self, cell: "Cell") -> "list[Envelope | None]":
-        """Write that what runs is cancelled, in threads too."""
-        self._record.given_up(cell)
-        return super().give_up(cell)
+    def _completed(self, envelope: "Envelope") -> None:
+        self._record.ended(envelope, "completed")
+        super()._completed(envelope)
 
 
 class RecordedThreadPool(ThreadPool):
     """Writes what a handler in a thread begins."""
 
-    def _handle(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> tuple[Outcome, bool]:
+    def _handle(self, lease: "Lease", handler: "Handler", envelope: "Envelope") -> tuple[Outcome, bool]:
         function: Callable[..., Any] = handler.function
 
         def began(*arguments: Any) -> Any:  # in its place, because the deadline is looked at before
-            record_of(self._interior).began(envelope, cell, "threaded")
+            record_of(self._interior).began(envelope, lease.cell, "threaded")
             return function(*arguments)
 
-        outcome, has_replied = super()._handle(cell, msgspec.structs.replace(handler, function=began), envelope)
+        outcome, has_replied = super()._handle(lease, msgspec.structs.replace(handler, function=began), envelope)
         if outcome is not EXPIRED and type(outcome.value) not in LAZY:  # said here: the thread goes on before the loop
             record_of(self._interior).ended(envelope, "completed" if outcome.error is None else "failed")
         return outcome, has_replied

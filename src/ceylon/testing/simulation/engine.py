@@ -12,7 +12,7 @@ from ceylon.agents.setup import load_adapters
 from ceylon.core.backend import current_driver
 from ceylon.core.clock import Clock, run_simulated
 from ceylon.core.instruments import instruments
-from ceylon.messages import type_name
+from ceylon.core.ledger import type_name_of
 from ceylon.testing.history import History
 from ceylon.testing.record import Recorder
 from ceylon.testing.simulation.choices import Choices
@@ -139,10 +139,10 @@ class _Run:
                 asked = call.envelope
                 who = asked.sender or "somebody"
                 waiting.append(
-                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name(asked.message)})"
+                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name_of(asked.message)})"
                 )
         for record in self._recorder.records:
-            waiting += [f"#{each.id} ({type_name(each.message)}) with {each.recipient!r}" for each in record.open()]
+            waiting += [f"#{each.id} ({type_name_of(each.message)}) with {each.recipient!r}" for each in record.open()]
         return waiting
 
     async def _close_meshes(self) -> None:
@@ -183,8 +183,10 @@ def _unlawful(interior: "Interior") -> list[str]:
             said.append(f"the law is broken in mesh {interior.name!r}: {agent}")
         elif agent.pending:
             said.append(f"{agent.pending} messages of {agent.address!r} are pending after the end of {interior.name!r}")
-    if interior.router.open_envelopes:
-        said.append(f"{interior.router.open_envelopes} messages of mesh {interior.name!r} never ended")
+    said += [
+        f"#{each.id} ({type_name_of(each.message)}, to {each.recipient!r}) never ended"
+        for each in interior.router.open.values()
+    ]
     if statistics.pending_asks:
         said.append(f"{statistics.pending_asks} asks in mesh {interior.name!r} never ended")
     return said

@@ -20,9 +20,9 @@ from ceylon.testing.simulation.faults import note_fault
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver
-    from ceylon.core.cell import Cell
     from ceylon.core.clock import Clock
     from ceylon.core.handlers import Handler
+    from ceylon.core.threads import Lease
     from ceylon.messages import Envelope, Outcome
     from ceylon.testing.simulation.choices import Choices
     from ceylon.testing.simulation.faults import FaultPlan
@@ -191,7 +191,7 @@ class LockStepPool(RecordedThreadPool):
 
     # -- faults --------------------------------------------------------------------------------------------------------
 
-    def _handle(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> "tuple[Outcome, bool]":
+    def _handle(self, lease: "Lease", handler: "Handler", envelope: "Envelope") -> "tuple[Outcome, bool]":
         function = handler.function
 
         def spoilt(*arguments: Any) -> Any:
@@ -205,4 +205,4 @@ class LockStepPool(RecordedThreadPool):
                 raise InjectedFaultError
             return function(*arguments)
 
-        return super()._handle(cell, msgspec.structs.replace(handler, function=spoilt), envelope)
+        return super()._handle(lease, msgspec.structs.replace(handler, function=spoilt), envelope)
