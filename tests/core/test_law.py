@@ -63,6 +63,7 @@ async def test_an_ask_that_never_ended_or_a_message_left_over_turns_the_end_red(
         check_end(msgspec.structs.replace(statistics, agents={"a": BALANCED}))
 
 
+@pytest.mark.breaks_the_law
 async def test_a_mailbox_that_loses_an_envelope_turns_the_check_red() -> None:
     held = Held("held")
     mesh = Mesh("leaky", settings=HURRIED)
@@ -98,6 +99,7 @@ async def test_an_envelope_that_ends_twice_is_named() -> None:
     assert broken.value.twice == (f"ask {mesh.interior.id}-1 (str, outside → echo)",)
 
 
+@pytest.mark.breaks_the_law
 async def test_a_mailbox_that_handles_an_envelope_twice_turns_the_check_red() -> None:
     with pytest.raises(LawBrokenError, match="wrong counters: echo"):
         async with Mesh("doubling") as mesh:
@@ -125,6 +127,7 @@ def test_a_blocking_mesh_says_so_too() -> None:
         mesh.interior.router.cells["echo"].completed += 1
 
 
+@pytest.mark.breaks_the_law
 async def test_the_mesh_of_the_tests_checks_the_law_at_its_end() -> None:
     with pytest.raises(AssertionError, match="the law is broken"):
         async with lawful_mesh() as mesh:

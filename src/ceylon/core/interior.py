@@ -79,6 +79,7 @@ class Interior:
         self.breach: LawBrokenError | None = None  # of the one law, found at the end
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
+        self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
         self.gateway = Gateway(name)
@@ -133,6 +134,8 @@ class Interior:
         self.gateway.close(why)
         self.driver.close()
         self._check_law()
+        if self.on_closed is not None:
+            self.on_closed()
 
     def close_if_loop_ends(self) -> None:
         """Close the mesh if the loop under it is ending, which shows in the task that does nothing but wait."""

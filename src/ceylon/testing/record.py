@@ -78,7 +78,6 @@ class Record:
 
     def agent(self, what: What, cell: "Cell", detail: str = "") -> None:
         """Write what happened to an agent."""
-        self._recorder.slots[self.address(cell.address)] = cell.options.concurrency
         self._recorder.add(self._driver, what, recipient=self.address(cell.address), detail=detail)
 
     def accepted(self, envelope: "Envelope", cell: "Cell") -> None:
@@ -100,8 +99,16 @@ class Record:
         with self.lock:
             self.accepted(envelope, cell)
             if envelope.id in self._open and envelope.id not in self._begun:
+                self._note_slots(cell)
                 self._begun[envelope.id] = how
                 self.envelope(What.BEGAN, envelope, how)
+
+    def _note_slots(self, cell: "Cell") -> None:
+        """Keep how many messages the agent may handle at one time: what its class says, or has been given since."""
+        slots = self._recorder.slots
+        given = cell.slots - len(cell.loans or ()) if cell.options.takes_keys else cell.options.concurrency
+        address = self.address(cell.address)
+        slots[address] = max(given, slots.get(address, 1))
 
     def has_begun(self, envelope: "Envelope") -> bool:
         """Say whether a handler has *envelope* already."""

@@ -13,6 +13,7 @@ from ceylon.core.backend import current_driver
 from ceylon.core.clock import Clock, run_simulated
 from ceylon.core.instruments import instruments
 from ceylon.core.ledger import type_name_of
+from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
 from ceylon.testing.history import History
 from ceylon.testing.record import Recorder
 from ceylon.testing.simulation.choices import Choices
@@ -61,7 +62,7 @@ def run_simulation(
         seed: Decides everything that is open; the same one gives the same history, byte for byte.
         faults: What may go wrong; `None` for nothing.
         backend: ``"asyncio"`` or ``"trio"``.
-        checks: Read the history at the end; the law and "nothing is pending" are always checked.
+        checks: Read the history at the end, beside the checkers that always do: the law, order, one at a time, asks.
         limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
     """
     load_adapters()  # or the first language model of a process would hold the clock while they are imported
@@ -158,7 +159,9 @@ class _Run:
     def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
         """Return how it went."""
         history = self._recorder.history
-        violations = [*self._violations, *(words for check in checks for words in check(history))]
+        violations = [*self._violations, *conservation(history), *fifo(history)]
+        violations += [*one_at_a_time(history, self._recorder.slots), *asks_resolved(history)]
+        violations += [words for check in checks for words in check(history)]
         error = self._error
         if error is None and violations:
             error = AssertionError("\n".join(violations))

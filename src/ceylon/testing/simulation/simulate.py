@@ -31,7 +31,7 @@ def simulate(
         seeds: How many, or which; ``--ceylon-seed`` and ``--ceylon-seeds`` say otherwise.
         faults: What may go wrong; `None` for nothing.
         backend: The kind of event loop.
-        checks: Read the history of every run and return what is wrong with it.
+        checks: Read the history of every run and return what is wrong with it, beside the checkers that always do.
 
     Raises:
         AssertionError: by the test, for the first seed that fails: with the seed, the command that replays it, and the
