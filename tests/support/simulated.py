@@ -1,7 +1,6 @@
-"""A program for simulations in which much happens at once, and checks of its histories."""
+"""A program for simulations in which much happens at once."""
 
 import contextvars
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,7 +11,7 @@ from ceylon import Agent, BlockingContext, CeylonError, Context, Message
 from ceylon.core.instruments import Instruments, instruments
 from ceylon.testing import History, Simulation, What
 
-__all__ = ["CLIENTS", "Order", "check_fifo", "check_one_at_a_time", "instrumented", "order_of", "run_shops"]
+__all__ = ["CLIENTS", "Order", "instrumented", "order_of", "run_shops"]
 
 CLIENTS: Final = 4
 _ORDERS: Final = 3
@@ -71,36 +70,6 @@ async def run_shops(simulation: Simulation, *, bears_faults: bool = False) -> No
 def order_of(history: History) -> tuple[tuple[str, int], ...]:
     """Return in which order handlers began and ended, without times."""
     return tuple((event.what, event.id) for event in history.of(What.ACCEPTED, What.BEGAN, What.ENDED))
-
-
-def check_fifo(history: History) -> list[str]:
-    """Say which messages of one sender to one agent were not begun in the order they were accepted in."""
-    accepted: dict[tuple[str, str], list[int]] = defaultdict(list)
-    begun: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for event in history.of(What.ACCEPTED, What.BEGAN):
-        into = accepted if event.what is What.ACCEPTED else begun
-        into[event.sender, event.recipient].append(event.id)
-    return [
-        f"#{number} from {pair[0]!r} to {pair[1]!r} was begun out of order"
-        for pair, numbers in begun.items()
-        for number, expected in zip(numbers, [each for each in accepted[pair] if each in numbers], strict=True)
-        if number != expected
-    ]
-
-
-def check_one_at_a_time(history: History) -> list[str]:
-    """Say which messages were begun while their agent handled another."""
-    busy: dict[str, set[int]] = defaultdict(set)
-    said: list[str] = []
-    for event in history.of(What.BEGAN, What.ENDED):
-        if event.what is What.BEGAN:
-            said += [
-                f"#{event.id} was begun while {event.recipient!r} handled #{other}" for other in busy[event.recipient]
-            ]
-            busy[event.recipient].add(event.id)
-        else:
-            busy[event.recipient].discard(event.id)
-    return said
 
 
 @contextmanager

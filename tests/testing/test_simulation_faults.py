@@ -11,7 +11,7 @@ import pytest
 from ceylon import Agent, BlockingContext, CeylonError, Context, HandlerError, InjectedFaultError, LlmAgent, ModelError
 from ceylon.testing import Faults, ScriptedModel, Simulation, SimulationOutcome, What, run_simulation
 from ceylon.testing.simulation.faults import KINDS, NO_FAULTS
-from support.simulated import check_fifo, check_one_at_a_time, run_shops
+from support.simulated import run_shops
 
 SEEDS: Final = 100
 
@@ -31,9 +31,7 @@ def faults_in(outcome: SimulationOutcome) -> list[str]:
 def test_the_promises_hold_with_every_fault_on(backend: str) -> None:
     kinds: Counter[str] = Counter()
     for seed in range(SEEDS):
-        outcome = run_simulation(
-            bearing, seed=seed, faults=Faults(), backend=backend, checks=(check_fifo, check_one_at_a_time)
-        )
+        outcome = run_simulation(bearing, seed=seed, faults=Faults(), backend=backend)
         kinds.update(outcome.faults)
 
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
@@ -43,7 +41,7 @@ def test_the_promises_hold_with_every_fault_on(backend: str) -> None:
 
 
 def test_a_delay_is_virtual_time_and_keeps_the_order_of_each_sender() -> None:
-    outcome = run_simulation(bearing, seed=1, faults=only("delay"), checks=(check_fifo,))
+    outcome = run_simulation(bearing, seed=1, faults=only("delay"))
 
     assert outcome.error is None
     assert any("is looked at" in words for words in faults_in(outcome))
@@ -53,7 +51,7 @@ def test_a_delay_is_virtual_time_and_keeps_the_order_of_each_sender() -> None:
 def test_messages_are_reordered_between_senders_only() -> None:
     said: list[str] = []
     for seed in range(20):
-        outcome = run_simulation(bearing, seed=seed, faults=only("reorder"), checks=(check_fifo,))
+        outcome = run_simulation(bearing, seed=seed, faults=only("reorder"))
         said += faults_in(outcome)
 
         assert outcome.error is None

@@ -14,10 +14,9 @@ from ceylon.core.router import Router
 from ceylon.messages import TELL, Envelope, Outcome
 from ceylon.testing import Faults, Simulation, run_simulation, simulate
 from ceylon.testing.seeds import choose
-from support.simulated import check_fifo, check_one_at_a_time, instrumented, run_shops
+from support.simulated import instrumented, run_shops
 
 SEEDS: Final = 50
-CHECKS: Final = (check_fifo, check_one_at_a_time)
 
 
 class LosesReplies(Router):
@@ -80,10 +79,10 @@ async def send_much(simulation: Simulation) -> None:
 
 
 BROKEN: Final = {
-    "a reply is lost": (Instruments(router=LosesReplies), run_shops, "AskTimeoutError"),
+    "a reply is lost": (Instruments(router=LosesReplies), run_shops, "the reply was lost"),
     "a message is lost": (Instruments(router=LosesMessages), send_much, "the law is broken"),
-    "the order is not kept": (Instruments(router=SkipsOrder), send_much, "was begun out of order"),
-    "two are handled at once": (Instruments(lifecycle=TwoAtOnce), send_much, "was begun while 'keeper' handled"),
+    "the order is not kept": (Instruments(router=SkipsOrder), send_much, "overtook #"),
+    "two are handled at once": (Instruments(lifecycle=TwoAtOnce), send_much, "was begun beside"),
 }
 
 
@@ -91,7 +90,7 @@ BROKEN: Final = {
 def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str) -> None:
     parts, program, expected = BROKEN[name]
 
-    @simulate(seeds=SEEDS, faults=Faults(crash=0, model=0, slow=0.01), checks=CHECKS)
+    @simulate(seeds=SEEDS, faults=Faults(crash=0, model=0, slow=0.01))
     async def broken(simulation: Simulation) -> None:
         await program(simulation)
 
@@ -119,7 +118,7 @@ def test_the_same_programs_pass_on_a_whole_mesh(name: str) -> None:
     _, program, _ = BROKEN[name]
 
     for seed in range(SEEDS):
-        outcome = run_simulation(program, seed=seed, faults=Faults(crash=0, model=0, slow=0.01), checks=CHECKS)
+        outcome = run_simulation(program, seed=seed, faults=Faults(crash=0, model=0, slow=0.01))
 
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
 
@@ -161,3 +160,34 @@ def test_seeds_can_be_chosen_from_outside(monkeypatch: pytest.MonkeyPatch) -> No
         choose()
 
     assert seen == [0, 1, 2, 7, 0, 1, 0]
+
+
+FAILING: Final = """
+from ceylon import Agent
+from ceylon.testing import simulate
+
+class Keeper(Agent):
+    async def on_message(self, message):
+        return message
+
+@simulate(seeds=5)
+async def test_orders(simulation, tmp_path):
+    async with simulation.mesh() as mesh:
+        mesh.add(Keeper("keeper"))
+        assert await mesh.ask("keeper", simulation.seed) < 3
+"""
+
+
+def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_shop=FAILING)
+
+    failed = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider")
+    command = re.findall(r"replay it with: pytest (.*)$", failed.stdout.str(), re.MULTILINE)[-1].split()
+    again = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider", *command)
+    passing = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider", "--ceylon-seeds=3")
+
+    assert command == ["test_shop.py::test_orders", "--ceylon-seed=3"]
+    failed.assert_outcomes(failed=1)
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*simulation failed with seed 3:", "*ended #1 ask*keeper int (completed)"])
+    passing.assert_outcomes(passed=1)

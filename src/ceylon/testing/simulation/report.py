@@ -15,22 +15,44 @@ if TYPE_CHECKING:
 __all__ = ["relevant", "replay_command", "report"]
 
 _EVENTS: Final = 30
-"""More than that nobody reads; the first ones and the last ones are kept."""
+"""More than that nobody reads."""
+_AROUND: Final = 20
+"""So many events are shown, if there are so many: what happened beside it often explains what went wrong."""
+_VIOLATIONS: Final = 5
+"""The first ones tell; the others mostly follow from them."""
 
 
 def report(function: Callable[..., Any], failed: "SimulationOutcome", smallest: "SimulationOutcome") -> str:
     """Return the message of the error that a failing seed raises."""
+    events = relevant(smallest)
     words = [
-        f"simulation failed with seed {failed.seed}: {describe(failed.error) if failed.error else ''}",
-        *(f"  {violation}" for violation in failed.violations),
+        f"simulation failed with seed {failed.seed}:",
+        *_what_failed(failed),
         f"replay it with: {replay_command(function, failed.seed)}",
     ]
     if failed.faults:
         words.append(f"faults of this seed: {', '.join(failed.faults)}; needed: {', '.join(smallest.faults) or 'none'}")
-    events = relevant(smallest)
-    total = len(failed.history)
-    words.append(f"what matters ({len(events)} of {len(smallest.history)} events; {total} before it was made smaller):")
-    return "\n".join([*words, *_lines(events)])
+    words.append(
+        f"what matters: {len(events)} of {len(smallest.history)} events "
+        f"({len(failed.history)} before the run was made smaller)"
+    )
+    return "\n".join([*words, *(f"  {event}" for event in events)])
+
+
+def _what_failed(failed: "SimulationOutcome") -> list[str]:
+    """Return the test's own error, and what the checkers found."""
+    is_found_by_checks = isinstance(failed.error, AssertionError) and str(failed.error) == "\n".join(failed.violations)
+    said = [] if is_found_by_checks or failed.error is None else _leaves(failed.error)
+    left = len(failed.violations) - _VIOLATIONS
+    more = [f"… and {left} more"] if left > 0 else []
+    return [f"  {words}" for words in (*said, *failed.violations[:_VIOLATIONS], *more)]
+
+
+def _leaves(error: BaseException) -> list[str]:
+    """Describe *error*; of a group, what is in it, each once."""
+    if isinstance(error, BaseExceptionGroup):
+        return list(dict.fromkeys(words for each in error.exceptions for words in _leaves(each)))
+    return [describe(error)]
 
 
 def replay_command(function: Callable[..., Any], seed: int) -> str:
@@ -49,35 +71,39 @@ def _quoted(node: str) -> str:
     return f"'{node}'" if re.search(r"[\s\[]", node) else node
 
 
+# -- what matters ------------------------------------------------------------------------------------------------------
+
+
 def relevant(outcome: "SimulationOutcome") -> list[Event]:
-    """Return the events that have to do with the failure: of the messages named in it and of their causes."""
+    """Return the events of the messages that the failure is about, of their causes, and some of what happened beside."""
     history = outcome.history
-    texts = outcome.violations or [describe(outcome.error) if outcome.error else ""]
-    ids = _with_causes(history, _mentioned(history, texts) or _suspicious(history))
-    if not ids:
-        return history.events[-_EVENTS:]
-    agents = {event.recipient for event in history if event.id in ids}
-    kept = [event for event in history if event.id in ids or (not event.id and _concerns(event, agents))]
-    return [event for event in kept if event.what is not What.STARTED] if len(kept) > _EVENTS else kept
+    ids = _with_causes(history, _named(outcome) or _suspicious(history))
+    core = [event for event in history if event.id in ids] or history.events[-1:]
+    return _beside(history, core[:_EVENTS])
 
 
-def _mentioned(history: History, texts: Iterable[str]) -> set[int]:
-    """Return the envelopes that *texts* name by number."""
-    known = {event.id for event in history}
-    return {int(number) for text in texts for number in re.findall(r"#(\d+)", text)} & known
+def _named(outcome: "SimulationOutcome") -> set[int]:
+    """Return the envelopes that the first violation, or the error, names by number."""
+    known = {event.id for event in outcome.history}
+    texts = [*outcome.violations, *(_leaves(outcome.error) if outcome.error is not None else [])]
+    for text in texts:
+        found = {int(number) for number in re.findall(r"#(\d+)", text)} & known
+        if found:
+            return found
+    return set()
 
 
 def _suspicious(history: History) -> set[int]:
-    """Return the envelopes that had no good end."""
-    accepted = {event.id for event in history.of(What.ACCEPTED)}
-    ended = {event.id for event in history.of(What.ENDED)}
-    odd = {event.id for event in history.of(What.ENDED) if event.detail != "completed"}
-    odd |= {event.id for event in history.of(What.LATE, What.REFUSED)}
-    odd |= {event.id for event in history.of(What.RESOLVED) if event.detail != "reply"}
-    return (accepted - ended) or odd
+    """Return the envelopes with the worst ends there are: none at all; else a bad one, or a late or refused reply."""
+    ended = {event.id: event.detail for event in history.of(What.ENDED)}
+    lost = {event.id for event in history.of(What.ACCEPTED)} - set(ended)
+    odd = [number for number, how in ended.items() if how != "completed"]
+    odd += [event.id for event in history.of(What.LATE, What.REFUSED)]
+    odd += [event.id for event in history.of(What.RESOLVED) if event.detail != "reply"]
+    return lost or set(odd[:1])
 
 
-def _with_causes(history: History, ids: set[int]) -> set[int]:
+def _with_causes(history: History, ids: Iterable[int]) -> set[int]:
     """Return *ids* with those whose handlers sent them, up to the first."""
     parents = {event.id: event.parent for event in history if event.id}
     found: set[int] = set()
@@ -89,13 +115,15 @@ def _with_causes(history: History, ids: set[int]) -> set[int]:
     return found
 
 
-def _concerns(event: Event, agents: set[str]) -> bool:
-    return not event.recipient or event.recipient in agents
-
-
-def _lines(events: list[Event]) -> list[str]:
-    if len(events) <= _EVENTS:
-        return [f"  {event}" for event in events]
-    half = _EVENTS // 2
-    left_out = f"  … {len(events) - _EVENTS} events left out …"
-    return [*(f"  {e}" for e in events[:half]), left_out, *(f"  {e}" for e in events[-half:])]
+def _beside(history: History, core: list[Event]) -> list[Event]:
+    """Add to *core* what happened to the same agents, nearest first, as long as there is room; no ends of agents."""
+    agents = {event.recipient for event in core}
+    last = core[-1].step if core else 0
+    shown = {event.step for event in core}
+    others = [
+        event
+        for event in history
+        if event.step not in shown and event.what is not What.STOPPED and (event.recipient in agents or not event.id)
+    ]
+    others.sort(key=lambda event: abs(event.step - last))
+    return sorted([*core, *others[: max(_AROUND - len(core), 0)]], key=lambda event: event.step)
