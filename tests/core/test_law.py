@@ -67,7 +67,7 @@ async def test_an_ask_that_never_ended_or_a_message_left_over_turns_the_end_red(
 async def test_a_mailbox_that_loses_an_envelope_turns_the_check_red() -> None:
     held = Held("held")
     mesh = Mesh("leaky", settings=HURRIED)
-    with pytest.raises(LawBrokenError, match="never ended: tell .* → held") as broken:
+    with pytest.raises(LawBrokenError, match=r"never ended: tell .* → held") as broken:
         async with mesh:
             ref = mesh.add(held)
             for number in range(3):
@@ -87,7 +87,7 @@ async def test_a_mailbox_that_loses_an_envelope_turns_the_check_red() -> None:
 
 async def test_an_envelope_that_ends_twice_is_named() -> None:
     mesh = Mesh("doubling")
-    with pytest.raises(LawBrokenError, match="ended twice: ask .*outside → echo") as broken:
+    with pytest.raises(LawBrokenError, match=r"ended twice: ask .*outside → echo") as broken:
         async with mesh:
             await mesh.add(Echo("echo")).ask("tea")
             ending = mesh.interior.router.endings.find(1)
