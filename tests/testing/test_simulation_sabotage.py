@@ -1,11 +1,13 @@
 """A simulation that never failed proves nothing: here the mesh is broken on purpose, and every break is found."""
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import pytest
 
+import ceylon
 from ceylon import Agent
 from ceylon.core.cell import Cell
 from ceylon.core.instruments import Instruments
@@ -86,6 +88,7 @@ BROKEN: Final = {
 }
 
 
+@pytest.mark.breaks_the_law
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str) -> None:
     parts, program, expected = BROKEN[name]
@@ -178,7 +181,11 @@ async def test_orders(simulation, tmp_path):
 """
 
 
-def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(pytester: pytest.Pytester) -> None:
+@pytest.mark.process
+def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(ceylon.__file__).parents[1]))
     pytester.makepyfile(test_shop=FAILING)
 
     failed = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider")

@@ -139,8 +139,8 @@ def end_violations(interior: "Interior") -> list[str]:
     found = [_law_broken(name, agent) for agent in agents if not agent.is_balanced or agent.pending]
     if statistics.pending_asks:
         found.append(f"mesh {name!r} has ended, and {statistics.pending_asks} asks never did")
-    if interior.router.open_envelopes:
-        found.append(f"mesh {name!r} has ended, and counts {interior.router.open_envelopes} envelopes as open")
+    if interior.router.open:
+        found.append(f"mesh {name!r} has ended, and counts {len(interior.router.open)} envelopes as open")
     return found
 
 

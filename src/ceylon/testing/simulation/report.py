@@ -75,7 +75,7 @@ def _quoted(node: str) -> str:
 
 
 def relevant(outcome: "SimulationOutcome") -> list[Event]:
-    """Return the events of the messages that the failure is about, of their causes, and some of what happened beside."""
+    """Return the events of the messages that the failure is about, of their causes, and some from beside them."""
     history = outcome.history
     ids = _with_causes(history, _named(outcome) or _suspicious(history))
     core = [event for event in history if event.id in ids] or history.events[-1:]
