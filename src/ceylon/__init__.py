@@ -50,6 +50,7 @@ from ceylon.errors import DeliveryError as DeliveryError
 from ceylon.errors import DuplicateNameError as DuplicateNameError
 from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
 from ceylon.errors import HopLimitError as HopLimitError
+from ceylon.errors import InjectedFaultError as InjectedFaultError
 from ceylon.errors import InvalidNameError as InvalidNameError
 from ceylon.errors import LawBrokenError as LawBrokenError
 from ceylon.errors import ModelAuthError as ModelAuthError

@@ -28,6 +28,7 @@
     ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
+    ├── InjectedFaultError                     a simulation made a handler fail
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -64,6 +65,7 @@ __all__ = [
     "HandlerTimeoutError",
     "HopLimitError",
     "IncompleteStreamError",
+    "InjectedFaultError",
     "InvalidNameError",
     "LawBrokenError",
     "MailboxFullError",
@@ -282,6 +284,13 @@ class StrayCancellationError(CeylonError):
             "CancelledError raised, or its task cancelled); catch it there if it is expected"
         )
         self.address = address
+
+
+class InjectedFaultError(CeylonError):
+    """A simulation made a handler fail, as `Faults(crash=...)` asks for; what it touches must bear it."""
+
+    def __init__(self) -> None:
+        super().__init__("the simulation made this handler fail; `Faults(crash=0)` leaves handlers alone")
 
 
 class AskTimeoutError(CeylonError, TimeoutError):

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ceylon.core.ledger import AgentStatistics
+from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
@@ -295,8 +296,8 @@ class Life:
     )
 
     def __init__(self) -> None:
-        self.tasks: set[OwnTask] = set()
-        self.timers: set[Timer] = set()
+        self.tasks: Ordered[OwnTask] = Ordered()
+        self.timers: Ordered[Timer] = Ordered()
         self.children: dict[str, Cell] = {}  # in the order they were started
         self.watchers: dict[str, Cell] = {}  # whoever is to be told of the agent's end
         self.watched: dict[str, Cell] = {}  # whose ends it is to be told of

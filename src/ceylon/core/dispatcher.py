@@ -22,6 +22,7 @@ from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
 from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
 from ceylon.core.threads import EXPIRED, UNBEGUN
 from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError, describe
 from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
@@ -68,7 +69,7 @@ class Dispatcher:
         self._threads_per_agent = interior.settings.threads_per_agent
         self._ready: deque[Cell] = interior.instruments.ready()
         self._idle: list[Worker] = []
-        self._workers: set[Worker] = set()
+        self._workers: Ordered[Worker] = Ordered()
         self._is_covered = False
         self._is_watching = False
         self._giving_way = 0

@@ -24,6 +24,7 @@ from ceylon.core.instruments import instruments, observers
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
 from ceylon.core.ports import check_agent
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
@@ -101,7 +102,7 @@ class Interior:
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
-        self.tasks: set[TaskCall] = set()  # verbs under way that are more than one ask
+        self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
         self._quiet: list[Sink] = []
         self._idle_sink: Sink | None = None
         self._running = 0
@@ -119,7 +120,7 @@ class Interior:
         self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
-        self.lifecycle = Lifecycle(self)
+        self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)

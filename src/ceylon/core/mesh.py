@@ -10,6 +10,7 @@ import msgspec
 
 from ceylon.core.backend import current_driver
 from ceylon.core.inspection import Inspector, Ledger, Wait, Why
+from ceylon.core.instruments import instruments
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
@@ -57,7 +58,7 @@ class Mesh(AsyncVerbs):
         if max_hops is not None:
             settings = msgspec.structs.replace(settings, max_hops=max_hops)
         self.name = check_name(name)
-        self._inside = Interior(self.name, settings, random_source or random.Random())  # noqa: S311 – jitter
+        self._inside = Interior(self.name, settings, random_source or instruments.get().random_source())
         self._shutdown: Shutdown | None = None
 
     def __repr__(self) -> str:

@@ -9,17 +9,18 @@ import contextlib
 import contextvars
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
+from ceylon.core.gateway import ThreadSink
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.invocation import LAZY
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.core.limits import LeaseLimit
+from ceylon.core.ordered import Ordered
 from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import STREAM, Outcome, attempt
 
@@ -166,7 +167,7 @@ class ThreadPool:
         self._abandoned = 0
         self._why_closed = ""
         self._stuck = 0
-        self._open: set[Run] = set()  # what `run` has begun; on the loop only
+        self._open: Ordered[Run] = Ordered()  # what `run` has begun; on the loop only
         self._done: deque[tuple[Lease, Envelope | None, Outcome, bool]] = deque()
         self._is_armed = False
         self._names = 0
@@ -212,6 +213,10 @@ class ThreadPool:
         self.submit(work)
         outcome: Outcome = await future
         return outcome.get()
+
+    def sink(self) -> ThreadSink:
+        """Return a place for a result that the calling thread is going to wait for."""
+        return ThreadSink()
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
@@ -395,10 +400,9 @@ class ThreadPool:
                 if hold is not None:
                     hold.is_blocked = False
                 return
-            turn = threading.Lock()
-            turn.acquire()
+            turn = self._new_turn()
             self._resuming.append(turn)
-        turn.acquire()
+        self._await_turn(turn)
         if hold is not None:
             with self._lock:
                 hold.is_blocked = False
@@ -409,12 +413,21 @@ class ThreadPool:
             if job is not None:
                 self._dispatch(job, needs_thread=needs_thread)
 
+    def _new_turn(self) -> "threading.Lock":
+        """Return what a thread waits in until it may run again; whoever lets it, releases that."""
+        turn = threading.Lock()
+        turn.acquire()
+        return turn
+
+    def _await_turn(self, turn: "threading.Lock") -> None:
+        turn.acquire()
+
     # -- on a thread ---------------------------------------------------------------------------------------------------
 
     def _run_lease(self, lease: Lease) -> None:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
-        limit = time.monotonic() + self._settings.lease_seconds
+        limit = self._interior.driver_now() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
@@ -433,7 +446,7 @@ class ThreadPool:
             must_end = type(outcome.value) in LAZY or (
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
-            taken = None if must_end or not left or time.monotonic() >= limit else lease.take()
+            taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 

@@ -1,4 +1,4 @@
-"""Instruments for programs built on Ceylon: probes, checkers, scripted models, servers that misbehave.
+"""Instruments for programs built on Ceylon: simulation, probes, checkers, scripted models, servers that misbehave.
 
 The servers are imported from their own modules, `ceylon.testing.model_server` and `ceylon.testing.ollama_server`: both
 also run as programs. So are the contracts of the ports, `ceylon.testing.contracts`, and what breaks the core on
@@ -19,16 +19,21 @@ from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
 from ceylon.testing.probe import BlockingProbe, Probe
+from ceylon.testing.recording import recording_instruments
+from ceylon.testing.simulation import Faults, Simulation, SimulationOutcome, run_simulation, simulate
 
 __all__ = [
     "BlockingProbe",
     "Event",
+    "Faults",
     "History",
     "LawWatch",
     "Leftovers",
     "Probe",
     "ScriptError",
     "ScriptedModel",
+    "Simulation",
+    "SimulationOutcome",
     "Step",
     "What",
     "asks_resolved",
@@ -38,4 +43,7 @@ __all__ = [
     "fifo",
     "nothing_leaked",
     "one_at_a_time",
+    "recording_instruments",
+    "run_simulation",
+    "simulate",
 ]
