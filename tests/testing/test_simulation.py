@@ -146,6 +146,8 @@ def test_the_clock_is_held_while_a_socket_is_open() -> None:
 
 def test_a_test_that_can_never_end_fails_and_says_what_waits() -> None:
     class Deaf(Agent):
+        handler_timeout = 1_000_000.0
+
         async def on_message(self, _: str) -> None:
             await anyio.Event().wait()
 
