@@ -1,6 +1,5 @@
 """Time at its edges: ten thousand deadlines at once, a reply at the very moment of one, clocks that jump."""
 
-import contextlib
 import itertools
 import random
 import signal
@@ -184,7 +183,7 @@ class Answering(Agent):
         return number
 
 
-@few_and_many(100, 2_000)
+@few_and_many(500, 2_000)
 def test_the_reply_to_an_asker_that_has_left_is_dropped_and_counted(seeds: range) -> None:
     late: list[int] = []
 
@@ -198,26 +197,27 @@ def test_the_reply_to_an_asker_that_has_left_is_dropped_and_counted(seeds: range
             async def ask(way: int) -> None:
                 seconds = simulation.random.choice([0.0, 0.002, 0.005, 0.01])
                 with anyio.move_on_after(seconds if way % 2 else 60):
-                    if way < 2:
-                        await mesh.ask("answering", 1.5, timeout=60 if way else max(seconds, 1e-9))
-                        received[0] += 1
-                    else:
-                        await refs[way % 3].ask(seconds)
-
-            async def try_to(way: int) -> None:
-                with contextlib.suppress(AskTimeoutError, HandlerError):
-                    await ask(way)
+                    try:
+                        if way < 2:
+                            await mesh.ask("answering", 1.5, timeout=60 if way else max(seconds, 1e-9))
+                        else:
+                            await refs[way % 3].ask(seconds)
+                    except AskTimeoutError:
+                        return
+                    except HandlerError:
+                        pass
+                    received[0] += 1
 
             async with anyio.create_task_group() as askers:
                 for way in range(8):
-                    askers.start_soon(try_to, way)
+                    askers.start_soon(ask, way)
             await mesh.drain()
 
             statistics = mesh.statistics()
             taken = received[0] + sum(agent.received for agent in asking)
             assert (statistics.pending_asks, statistics.timers, mesh.ledger().open) == (0, 0, [])
-            in_hand = statistics.agents["answering"].completed - taken - statistics.late_replies
-            assert 0 <= in_hand <= 8 - taken  # in time, for an asker that was cancelled at that very moment
+            replies = sum(agent.completed + agent.failed for agent in statistics.agents.values())
+            assert replies >= taken + statistics.late_replies  # one may come as its asker is just being cancelled
             late.append(statistics.late_replies)
 
     for seed in seeds:
