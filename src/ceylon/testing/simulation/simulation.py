@@ -45,7 +45,7 @@ class Simulation:
         self.random = random.Random(f"{seed} test")  # noqa: S311 – repeatable is the point
         self.history: History = recorder.history
         self.slots = recorder.slots
-        self.violations: list[str] = []
+        self.violations = recorder.violations
         self._recorder = recorder
         self._plan = plan
         self._driver = driver
