@@ -17,6 +17,7 @@ from ceylon.core.ledger import DeadLetter
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.watching import Terminated
 from ceylon.errors import (
     ActionArgumentsError,
     AgentStartError,
@@ -28,6 +29,7 @@ from ceylon.errors import (
     IncompleteStreamError,
     MailboxFullError,
     MeshClosedError,
+    MeshFailedError,
     ModelError,
     ModelRateLimitError,
     ModelStatusError,
@@ -46,6 +48,7 @@ from ceylon.errors import CodecError as CodecError
 from ceylon.errors import DefinitionError as DefinitionError
 from ceylon.errors import DeliveryError as DeliveryError
 from ceylon.errors import DuplicateNameError as DuplicateNameError
+from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
 from ceylon.errors import HopLimitError as HopLimitError
 from ceylon.errors import InjectedFaultError as InjectedFaultError
 from ceylon.errors import InvalidNameError as InvalidNameError
@@ -86,6 +89,7 @@ __all__ = [
     "MailboxFullError",
     "Mesh",
     "MeshClosedError",
+    "MeshFailedError",
     "Message",
     "ModelError",
     "ModelRateLimitError",
@@ -95,6 +99,7 @@ __all__ = [
     "Ref",
     "Reply",
     "Stream",
+    "Terminated",
     "TextPart",
     "UnhandledMessageError",
     "UnknownActionError",

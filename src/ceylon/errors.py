@@ -16,6 +16,7 @@
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
     ├── HandlerError                           a handler raised; `root` is the original exception
+    ├── HandlerTimeoutError (TimeoutError)     a handler took longer than its agent allows
     ├── StrayCancellationError                 a handler was cancelled by nobody we know
     ├── AskTimeoutError (TimeoutError)         no reply before the deadline
     ├── StreamTimeoutError (TimeoutError)      no part within the idle time
@@ -24,6 +25,7 @@
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
     ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
+    ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
@@ -60,6 +62,7 @@ __all__ = [
     "DeliveryError",
     "DuplicateNameError",
     "HandlerError",
+    "HandlerTimeoutError",
     "HopLimitError",
     "IncompleteStreamError",
     "InjectedFaultError",
@@ -67,6 +70,7 @@ __all__ = [
     "LawBrokenError",
     "MailboxFullError",
     "MeshClosedError",
+    "MeshFailedError",
     "ModelAuthError",
     "ModelConfigError",
     "ModelError",
@@ -256,6 +260,21 @@ class HandlerError(CeylonError):
         return further
 
 
+class HandlerTimeoutError(CeylonError, TimeoutError):
+    """A handler took longer than the agent's `handler_timeout`.
+
+    `still_runs` says that it went on all the same: in a thread, which nothing can end, or on the loop by ignoring its
+    cancellation. The agent then gets a new instance, because that code still holds the old one.
+    """
+
+    def __init__(self, address: str, message_type: str, seconds: float, *, still_runs: bool = False) -> None:
+        super().__init__(
+            f"the handler of {address!r} for {message_type} took longer than {seconds:g} s; "
+            "raise the agent's `handler_timeout`, or let it wait for less"
+        )
+        self.address, self.message_type, self.seconds, self.still_runs = address, message_type, seconds, still_runs
+
+
 class StrayCancellationError(CeylonError):
     """A handler ended by a cancellation that the mesh never asked for."""
 
@@ -308,10 +327,10 @@ class AgentStartError(CeylonError):
 
 
 class AgentStoppedError(CeylonError):
-    """The agent was stopped before it answered."""
+    """The agent was stopped before it did what was asked of it."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"agent {address!r} was stopped before it answered")
+    def __init__(self, address: str, why: str = "was stopped before it answered") -> None:
+        super().__init__(f"agent {address!r} {why}")
         self.address = address
 
 
@@ -331,6 +350,14 @@ class LawBrokenError(CeylonError):
         found = "; ".join(f"{what}: {', '.join(names)}" for what, names in facts if names)
         super().__init__(f"mesh {mesh!r} broke its own law, please report it: {found}")
         self.mesh, self.agents, self.lost, self.twice = mesh, tuple(agents), tuple(lost), tuple(twice)
+
+
+class MeshFailedError(CeylonError):
+    """A critical agent failed for good, so the mesh stopped; raised where the mesh is left, with the cause."""
+
+    def __init__(self, mesh: str, agent: str, cause: BaseException) -> None:
+        super().__init__(f"mesh {mesh!r} has stopped because its critical agent {agent!r} failed: {describe(cause)}")
+        self.mesh, self.agent, self.cause = mesh, agent, cause
 
 
 class BlockingCallError(CeylonError, RuntimeError):

@@ -28,6 +28,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
     idle_workers: int = 32  # parked worker tasks kept for the next burst
+    handler_timeout: float | None = None  # off: only the author knows how long is too long; tests switch it on
+    block_warning: float | None = 0.1  # a loop held that long delays everybody; `None`: nobody looks
+    # logging
+    log_first: int = 10  # events of one kind about one agent, each written down …
+    log_period: float = 300.0  # … then one in so many seconds, with the number of those left out
+    log_kinds: int = 1_000  # kinds and agents that are counted; the least recent go first
     # threads
     threads: int = 32  # threads that run handlers at one time, a mesh
     threads_per_agent: int = 4  # so that one agent cannot take all of them

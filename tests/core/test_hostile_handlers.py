@@ -42,13 +42,15 @@ async def mesh(anyio_backend: str) -> AsyncIterator[Mesh]:
         await release()
 
 
-async def send(villain: Ref, crime: str, verb: str) -> bool:
+async def send(mesh: Mesh, villain: Ref, crime: str, verb: str) -> bool:
     """Send a crime to *villain*; say whether its sender heard of a failure."""
     try:
         if verb == "ask":
             await villain.ask(Commit(crime), timeout=DEADLINE)
         elif verb == "stream":
             await villain.stream(Commit(crime), timeout=DEADLINE).result()
+        elif verb == "publish":
+            assert await mesh.publish("crimes", Commit(crime)) == 1
         else:
             await villain.tell(Commit(crime))
     except HandlerError:
@@ -56,7 +58,7 @@ async def send(villain: Ref, crime: str, verb: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("verb", ["tell", "ask", "stream"])
+@pytest.mark.parametrize("verb", ["tell", "ask", "stream", "publish"])
 @on_every_case
 async def test_a_crime_concerns_nobody_but_its_own_message(kind: str, crime: str, verb: str, mesh: Mesh) -> None:
     waits, may_go = anyio.Event(), anyio.Event()
@@ -72,14 +74,14 @@ async def test_a_crime_concerns_nobody_but_its_own_message(kind: str, crime: str
     async with anyio.create_task_group() as group:
         group.start_soon(stand_by)
         await waits.wait()
-        has_failed = await send(villain, crime, verb)
+        has_failed = await send(mesh, villain, crime, verb)
         after += [await villain.ask(Ping(), timeout=DEADLINE) for _ in range(3)]
         may_go.set()
 
     assert after == ["untouched"] * 3
     assert answers == ["unharmed"]
     fails = ASYNC_CRIMES[crime].verdict == "fails"
-    assert has_failed == (fails and verb != "tell")
+    assert has_failed == (fails and verb in {"ask", "stream"})
     agent = mesh.statistics().agents["villain"]
     assert (agent.failed, agent.completed, agent.pending) == (int(fails), 4 - fails, 0)
     assert mesh.statistics().agents["bystander"].cancelled == 0
@@ -138,6 +140,7 @@ async def test_a_cancellation_from_nowhere_is_named_to_the_asker(kind: str, crim
         ("raises SystemExit", SystemExit),
         ("raises GeneratorExit", GeneratorExit),
         ("raises MemoryError", MemoryError),
+        ("asks for all the memory", MemoryError),
         ("recurses for ever", RecursionError),
         ("returns a generator that fails", ValueError),
         ("returns a coroutine that fails", ValueError),

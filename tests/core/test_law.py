@@ -85,6 +85,7 @@ async def test_a_mailbox_that_loses_an_envelope_turns_the_check_red() -> None:
     assert broken.value.lost == (f"tell {mesh.interior.id}-{lost.id:x} (int, outside → held)",)
 
 
+@pytest.mark.breaks_the_law
 async def test_an_envelope_that_ends_twice_is_named() -> None:
     mesh = Mesh("doubling")
     with pytest.raises(LawBrokenError, match=r"ended twice: ask .*outside → echo") as broken:
@@ -111,6 +112,7 @@ async def test_a_mailbox_that_handles_an_envelope_twice_turns_the_check_red() ->
                 check_law(mesh.statistics())
 
 
+@pytest.mark.breaks_the_law
 async def test_what_a_block_raises_comes_before_a_broken_law(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ZeroDivisionError):
         async with Mesh("doubling") as mesh:
@@ -121,6 +123,7 @@ async def test_what_a_block_raises_comes_before_a_broken_law(caplog: pytest.LogC
     assert "law_broken" in caplog.text
 
 
+@pytest.mark.breaks_the_law
 def test_a_blocking_mesh_says_so_too() -> None:
     with pytest.raises(LawBrokenError, match="wrong counters: echo"), BlockingMesh("doubling") as mesh:
         mesh.add(Echo("echo")).ask("tea")

@@ -1,115 +1,14 @@
 """Meshes and the process around them: Ctrl-C, fork, and the interpreter's exit. Every test runs a script of its own."""
 
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from support.scripts import Script, assert_quiet, run, without_final_interrupt
+
 pytestmark = pytest.mark.process
-
-DEADLINE: Final = 60.0
-SPAM: Final = ("never retrieved", "was destroyed", "never awaited", "Traceback", "Exception ignored")
-
-PRELUDE: Final = """
-    import asyncio, os, signal, sys, threading
-    import anyio, msgspec
-    from ceylon import *
-    from ceylon.settings import DEFAULTS
-
-    def say(word):
-        print(word, flush=True)
-
-    class Shop(Agent):
-        async def on_start(self):
-            self.is_inside = anyio.Event()
-
-        async def on_stop(self):
-            await anyio.lowlevel.checkpoint()
-            say("on_stop")
-
-        @on
-        async def sleep(self, seconds: float):
-            say("ready")
-            try:
-                await anyio.sleep(60)
-            finally:
-                say("cancelled")
-
-        @on
-        async def echo(self, word: str) -> str:
-            return word
-
-    class Sync(Agent):
-        def on_message(self, message, context=None):
-            return message + 1
-
-    QUICK = msgspec.structs.replace(DEFAULTS, stop_grace=0.5, drain_timeout=30.0)
-"""
-
-
-class Script:
-    """A Python program under way; what it prints is read line by line."""
-
-    def __init__(self, source: str, folder: Path) -> None:
-        path = folder / "script.py"
-        path.write_text(textwrap.dedent(PRELUDE) + textwrap.dedent(source), encoding="utf-8")
-        self._process = subprocess.Popen(  # noqa: S603 – our own program
-            [sys.executable, "-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning", str(path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-
-    def wait_for(self, word: str) -> None:
-        """Read until the program says *word*."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip() == word:
-                return
-        _, errors = self.end()
-        pytest.fail(f"{word!r} was never said; stderr: {errors}")
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
-
-    def end(self) -> tuple[list[str], str]:
-        """Wait for the program's end; return what else it said, and its stderr."""
-        try:
-            said, errors = self._process.communicate(timeout=DEADLINE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            said, errors = self._process.communicate()
-            pytest.fail(f"the script hangs; it said {said!r}, stderr: {errors}")
-        return said.split("\n")[:-1], errors
-
-    @property
-    def exit_code(self) -> int:
-        """How it ended; a shell shows death by SIGINT (-2) as 130."""
-        code = self._process.returncode
-        return 128 - code if code < 0 else code
-
-
-def without_final_interrupt(errors: str) -> str:
-    """Return what is on stderr besides the one traceback of the KeyboardInterrupt that ends the script."""
-    head, mark, tail = errors.partition("Traceback (most recent call last):")
-    if not mark:
-        return errors
-    body, mark, rest = tail.rpartition("KeyboardInterrupt")
-    assert mark, errors
-    return head + body.replace("Traceback (most recent call last):", "", 2) + rest
-
-
-def assert_quiet(errors: str) -> None:
-    """Fail on what a user would have to puzzle over."""
-    found = [spam for spam in SPAM if spam in errors]
-    assert not found, f"{found} in stderr:\n{errors}"
 
 
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
@@ -202,14 +101,6 @@ def test_asyncio_run_may_be_used_instead_of_anyio(tmp_path: Path) -> None:
 
 
 # -- exit --------------------------------------------------------------------------------------------------------------
-
-
-def run(source: str, folder: Path) -> list[str]:
-    """Run a script that ends by itself, in order and in silence."""
-    script = Script(source, folder)
-    said, errors = script.end()
-    assert (script.exit_code, errors) == (0, ""), errors
-    return said
 
 
 def test_the_default_mesh_is_drained_when_the_interpreter_exits(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ EITHER_CRIMES: Final[dict[str, Crime]] = {
     "raises MemoryError": Crime(_raiser(MemoryError)),
     "raises asyncio's CancelledError": Crime(_raiser(asyncio.CancelledError)),
     "makes a Cancelled of trio's": Crime(trio.Cancelled),
+    "asks for all the memory": Crime(lambda: bytearray(sys.maxsize)),
     "recurses for ever": Crime(_recurse),
     "returns a generator": Crime(_generate, "completes"),
     "returns a generator that fails": Crime(_generate_badly),
@@ -156,6 +157,8 @@ EITHER_CRIMES: Final[dict[str, Crime]] = {
     "returns a coroutine that fails": Crime(_bad_coroutine),
     "returns an async generator": Crime(_async_generate, "completes"),
     "returns what no codec takes": Crime(lambda: (object(), lambda: None, "\ud800"), "completes"),
+    "returns a lone surrogate": Crime(lambda: "\ud800", "completes"),
+    "returns a hundred megabytes": Crime(lambda: bytes(100 << 20), "completes"),
     "changes a context variable": Crime(_touch, "completes"),
 }
 """What a sync handler can do as well as an async one."""
@@ -292,6 +295,10 @@ class Villain(Agent):
             return await result
         return result
 
+    @on(topic="crimes")
+    async def hear(self, commit: Commit) -> Any:
+        return await self.commit(commit)
+
     @on
     async def ping(self, ping: Ping) -> str:
         await anyio.lowlevel.checkpoint()
@@ -304,6 +311,10 @@ class SyncVillain(Agent):
     @on
     def commit(self, commit: Commit) -> Any:
         return SYNC_CRIMES[commit.crime].act()
+
+    @on(topic="crimes")
+    def hear(self, commit: Commit) -> Any:
+        return self.commit(commit)
 
     @on
     def ping(self, ping: Ping) -> str:

@@ -155,7 +155,7 @@ def test_a_test_that_can_never_end_fails_and_says_what_waits() -> None:
             await mesh.tell("deaf", "are you there?")
             await anyio.Event().wait()
 
-    outcome = run_simulation(wait, seed=1)
+    outcome = run_simulation(wait, seed=2)  # an even one: no limit for handlers
 
     assert "nothing can ever happen again" in str(outcome.error)
     assert "'deaf'" in str(outcome.error)

@@ -139,7 +139,7 @@ def test_an_ask_in_a_thread_times_out_in_virtual_time() -> None:
             assert await mesh.ask("asker", "x", timeout=2000) == "nobody"
             assert anyio.current_time() == 1000
 
-    assert run_simulation(run, seed=1).error is None
+    assert run_simulation(run, seed=2).error is None  # an even one: no limit for handlers
 
 
 def test_sync_generators_and_hooks_run_in_step() -> None:

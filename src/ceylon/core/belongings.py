@@ -63,11 +63,12 @@ class TimerHandle:
 class OwnTask:
     """A task of an agent's: `ended` is raised when it is over, and `error` is then what it ended by."""
 
-    __slots__ = ("ended", "error", "is_cancelling", "task")
+    __slots__ = ("ended", "error", "is_cancelling", "name", "task")
 
     task: "Task"
 
-    def __init__(self, ended: Signal) -> None:
+    def __init__(self, name: str, ended: Signal) -> None:
+        self.name = name
         self.ended = ended
         self.error: BaseException | None = None
         self.is_cancelling = False  # by the mesh: a cancellation from elsewhere is a failure
@@ -134,6 +135,7 @@ class Belongings:
 
     def __init__(self, interior: "Interior") -> None:
         self._interior = interior
+        self.alive = 0  # hooks and background tasks; not lifespans, which mostly wait for the end
 
     def context_for(self, cell: "Cell") -> Context:
         """Return a context for code that handles no message; what it sends is nobody's ask."""
@@ -278,12 +280,13 @@ class Belongings:
         if isinstance(own.error, KeyboardInterrupt):
             self._interior.interrupt()
         elif own.error is not None:  # nobody awaits it
-            logger().error("background_failed", agent=cell.address, exc_info=own.error)
+            self._interior.quiet_log.error("background_failed", cell.address, exc_info=own.error)
 
     def spawn(self, cell: "Cell", function: Callable[["Cell"], Awaitable[None]], name: str) -> OwnTask:
         """Run ``function(cell)`` in a task that the agent owns."""
-        own = OwnTask(Signal(self._interior.driver))
+        own = OwnTask(name, Signal(self._interior.driver))
         tasks = cell.have_life().tasks
+        counts = name != "lifespan"
 
         async def run(task: "Task") -> None:
             _own_task.set(own)
@@ -297,11 +300,15 @@ class Belongings:
             except BaseException:  # noqa: BLE001, S110 – a scope was left in disorder; the task ends here anyway
                 pass
             finally:
+                self.alive -= counts
                 tasks.discard(own)
                 own.ended.set()
                 self._interior.lifecycle.changed(cell)
 
         tasks.add(own)
+        self.alive += counts
+        if self._interior.watchdog is not None:
+            self._interior.watchdog.wake()
         own.task = self._interior.driver.spawn(run, f"ceylon {cell.address} {name}")
         return own
 

@@ -3,6 +3,7 @@
 Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
 """
 
+import contextlib
 import functools
 import random
 import threading
@@ -15,8 +16,9 @@ import anyio
 from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError
+from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
@@ -95,28 +97,34 @@ class BlockingMesh(BlockingVerbs):
         """Stop the agent *name*, or the whole mesh; see `Mesh.stop`."""
         mesh, source = self._mesh, self._source()
         if name is not None:
-            address = address_of(name)
-            waits = source is None or source.address != address
-            self._block("stop", functools.partial(mesh.interior.stop_agent, address, waits=waits))
+            stop = functools.partial(mesh.interior.stop_agent, address_of(name), source=source, at_once=at_once)
+            self._block("stop", stop)
         elif source is not None:  # a handler of this mesh: it has to end first, so it does not wait
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once, waits=False))
         elif self._thread is not None:
             self._thread.stop(at_once=at_once)
+            mesh.interior.check_end()
         else:
-            self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
-        if name is None and source is None:
-            mesh.check_end()
+            self._leave("stop", functools.partial(mesh.stop_for, at_once=at_once))
+
+    def _leave(self, verb: str, operation: "Callable[[Sink], None]") -> None:
+        """Wait for the end of a mesh on somebody else's loop; if it is over already, say how it ended."""
+        try:
+            self._block(verb, operation)
+        except MeshClosedError as error:
+            self._mesh.interior.check_end(error)
+            raise
 
     def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, or by Ctrl-C."""
+        """Wait until the mesh is stopped: by `stop`, Ctrl-C, SIGTERM, which lets it drain, or a failure: raised."""
         if self._thread is not None:
             self._thread.join()
+            self._mesh.interior.check_end()
         else:
-            self._block("wait", self._mesh.wait_for)
-        self._mesh.check_end()
+            self._leave("wait", self._mesh.wait_for)
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
@@ -131,9 +139,8 @@ class BlockingMesh(BlockingVerbs):
     ) -> None:
         try:
             self.stop(at_once=error is not None)
-        except LawBrokenError:
-            if error is None:
-                raise
+        except (LawBrokenError, MeshFailedError):
+            self._mesh.interior.check_end(error)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -232,22 +239,23 @@ class LoopThread:
     async def _main(self) -> None:
         await self._mesh.start()
         self._has_started.set()
-        await self._mesh.wait()
+        with contextlib.suppress(MeshFailedError):  # told to whoever leaves the mesh
+            await self._mesh.wait()
 
     def stop(self, *, at_once: bool) -> None:
         """Stop the mesh in order and wait for the thread's end."""
-        if self._thread is None or self._has_ended.is_set():
+        if self._thread is None or self._has_ended.is_set() or not self._thread.is_alive():  # as in a forked child
             return
         if threading.current_thread() is self._thread:
             verb = "stop"
             raise BlockingCallError(verb, "`await mesh.stop()` from async code")
         interior = self._mesh.interior
-        interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=at_once))
+        self._mesh.stop_soon(at_once)
         settings = interior.settings
         try:
             self._has_ended.wait(settings.drain_timeout + 2 * settings.stop_grace)
         except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
-            interior.gateway.post_quietly(lambda: self._mesh.begin_stop(at_once=True))
+            self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
             self._has_ended.wait(2 * settings.stop_grace)
             raise
 
@@ -256,7 +264,8 @@ class LoopThread:
         if self._thread is None:
             return
         try:
-            self._has_ended.wait()
+            with heeding_termination(self._mesh.stop_soon):
+                self._has_ended.wait()
         except KeyboardInterrupt:
             self.stop(at_once=True)
             raise

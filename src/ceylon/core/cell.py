@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
+    from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
 
-__all__ = ["Cell", "State"]
+__all__ = ["Cell", "Life", "Record", "State"]
 
 
 class State(enum.Enum):
@@ -67,6 +68,7 @@ class Cell:
         "loans",
         "mail",
         "options",
+        "parent",
         "parked",
         "restarts",
         "running",
@@ -87,6 +89,7 @@ class Cell:
         self.keeps_keys = self.slots > 1 or options.takes_keys  # the latter may get more slots later
         self.mail: deque[Envelope] | tuple[()] = ()
         self.parked: deque[ParkedCall] | None = None
+        self.parent: Cell | None = None  # of the agent that spawned this one
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
@@ -193,6 +196,10 @@ class Cell:
                 return lease.context
         return None
 
+    def is_free(self) -> bool:
+        """Say whether an envelope that comes now is sure to be handled; a slot on loan is not there for all."""
+        return self.running < self.slots and not self.loans and not self.busy_keys and self.state.handles_mail
+
     # -- loans ---------------------------------------------------------------------------------------------------------
 
     def lend(self, envelope_id: int, key: "Hashable | None") -> None:
@@ -248,19 +255,60 @@ class Cell:
             cancelled=self.cancelled,
             pending=self.pending(),
             restarts=self.restarts,
+            parent=self.parent.address if self.parent is not None else "",
         )
 
 
-class Life:
-    """What only some agents have: hooks under way, timers, background tasks, a lifespan, a history of failures."""
+class Record:
+    """Restarts that are counted together: an agent's own, or those of all its children."""
 
-    __slots__ = ("changed", "failures", "has_stopped", "hooks", "lifespan", "start_error", "tasks", "timers")
+    __slots__ = ("due", "failures")
+
+    def __init__(self) -> None:
+        self.failures: deque[float] = deque()  # when, within the period
+        self.due: deque[tuple[Cell, Failure]] | None = None  # what is to begin again, while somebody sees to it
+
+
+class Life:
+    """What only some agents have: hooks under way, timers, background tasks, a lifespan, children, a past.
+
+    `era` counts the agent's beginnings and ends, so that a start which is overtaken by either knows.
+    """
+
+    __slots__ = (
+        "changed",
+        "children",
+        "era",
+        "failure",
+        "group",
+        "has_stopped",
+        "hooks",
+        "is_beginning",
+        "is_hurried",
+        "lifespan",
+        "own",
+        "retiring",
+        "start_error",
+        "tasks",
+        "timers",
+        "watched",
+        "watchers",
+    )
 
     def __init__(self) -> None:
         self.tasks: Ordered[OwnTask] = Ordered()
         self.timers: Ordered[Timer] = Ordered()
-        self.failures: deque[float] = deque()
+        self.children: dict[str, Cell] = {}  # in the order they were started
+        self.watchers: dict[str, Cell] = {}  # whoever is to be told of the agent's end
+        self.watched: dict[str, Cell] = {}  # whose ends it is to be told of
+        self.own: Record | None = None
+        self.group: Record | None = None  # of its children, if they begin again together
+        self.era = 0
         self.hooks: list[Origin] = []  # under way; until they end nothing is handled
+        self.is_beginning = False  # its start hooks are under way
+        self.retiring: Signal | None = None  # an instance is being taken down before a restart
+        self.is_hurried = False  # somebody wants it stopped at once
+        self.failure: BaseException | None = None  # what it failed by for good
         self.has_stopped = False  # `on_stop` of the present instance has run
         self.lifespan: Lifespan | None = None
         self.start_error: BaseException | None = None

@@ -19,19 +19,22 @@ from ceylon.core.context import Context
 from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
-from ceylon.core.invocation import LAZY, as_asker_sees, invoke
+from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
 from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
-from ceylon.core.threads import EXPIRED
-from ceylon.errors import StrayCancellationError, UnhandledMessageError, describe
+from ceylon.core.threads import EXPIRED, UNBEGUN
+from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError, describe
 from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
+    from ceylon.core.limits import HandlerLimit
     from ceylon.core.threads import Lease
+    from ceylon.core.timers import Timer
+    from ceylon.core.watchdog import Watchdog
     from ceylon.messages import Envelope
 
 __all__ = ["Dispatcher", "Worker"]
@@ -71,11 +74,20 @@ class Dispatcher:
         self._is_watching = False
         self._giving_way = 0
         self._is_closed = False
+        self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
+        self.abandoned = 0  # handlers that ignored their cancellation
+        self.watchdog: Watchdog | None = None
+        self.is_unseen = False  # the watchdog, if there is one, has not heard of a message since it last looked
 
     @property
     def worker_count(self) -> int:
         """How many workers there are, busy or parked."""
         return len(self._workers)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a worker runs, or is about to, just now."""
+        return self._is_covered or bool(self._ready)
 
     # -- ready agents --------------------------------------------------------------------------------------------------
 
@@ -90,6 +102,9 @@ class Dispatcher:
     def _cover(self) -> None:
         """Wake a worker, or start one."""
         self._is_covered = True
+        if self.is_unseen and self.watchdog is not None:
+            self.is_unseen = False
+            self.watchdog.wake()
         if self._idle:
             parked = self._idle.pop().parked
             if parked is not None and not parked.done():
@@ -222,7 +237,8 @@ class Dispatcher:
                 if type(value) in LAZY:
                     value = await settle_lazy(value, context, self._threads, threaded=False)
             else:
-                value = await invoke(handler, context, self._threads)
+                run_to_end = invoke if cell.options.handler_timeout is None else invoke_in_time
+                value = await run_to_end(handler, context, self._threads)
         except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
             if isinstance(error, self._driver.cancellation):
                 self._interior.close_if_loop_ends()
@@ -314,7 +330,7 @@ class Dispatcher:
         if isinstance(error, KeyboardInterrupt):
             self._interior.interrupt()
         elif not isinstance(error, Refusal):
-            self._interior.lifecycle.supervise(cell, envelope, error)
+            self._interior.failures.supervise(cell, envelope, error)
 
     def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
         cell.cancelled += 1
@@ -355,6 +371,9 @@ class Dispatcher:
             return
         lease.report()
         cell = lease.cell
+        if outcome is UNBEGUN:
+            cell.mail.appendleft(envelope)  # type: ignore[union-attr]
+            return
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:
@@ -392,14 +411,70 @@ class Dispatcher:
         """Let the dispatcher have the agent again."""
         if lease.is_abandoned:
             return
+        if lease.limit is not None:
+            self.cancel_timer(lease.limit)
+        self._end_lease(lease)
+        self._settle_lease(lease.cell)
+
+    @staticmethod
+    def _end_lease(lease: "Lease") -> None:
         cell = lease.cell
         if cell.leases is not None:
             cell.leases.remove(lease)
         cell.running -= 1
+
+    def _settle_lease(self, cell: "Cell") -> None:
         if not cell.state.handles_mail:
             self._interior.lifecycle.settled(cell)
         elif cell.mail:
             self.offer(cell)
+
+    # -- handlers that take too long -----------------------------------------------------------------------------------
+
+    def set_timer(self, seconds: float, timer: "Timer") -> None:
+        """Let *timer* fire in *seconds*."""
+        self._interior.timers.add(self._now() + seconds, timer)
+
+    def cancel_timer(self, timer: "Timer") -> None:
+        """Do not let it."""
+        self._interior.timers.cancel(timer)
+
+    def overran(self, context: Context) -> float:
+        """Cancel a handler whose time is over; return the seconds it has to end."""
+        if context.worker is not None:
+            self._cancel(context.worker)
+        return self._interior.settings.stop_grace
+
+    def give_up_handler(self, context: Context, error: HandlerTimeoutError) -> None:
+        """Count a handler as failed that ignores its cancellation, and let the agent go on without it."""
+        cell, envelope, worker = context.cell, context.envelope, context.worker
+        if worker is None or worker.is_given_up:
+            return
+        error.still_runs = True
+        self._disown(worker, cell)
+        if cell.under_way is not None:
+            cell.under_way.remove(context)
+        self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
+        self.failed(cell, envelope, error, has_replied=context.has_replied)
+        if cell.mail:
+            self.offer(cell)
+
+    def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
+        """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""
+        self._threads.flush()  # what has ended in time counts first
+        if lease.cell.leases is None or lease not in lease.cell.leases:
+            return None
+        return lease.seconds_left(seconds, self._now())
+
+    def give_up_lease(self, lease: "Lease", error: HandlerTimeoutError) -> None:
+        """Count what a thread handles as failed, and leave the thread to itself."""
+        cell, envelope, context = lease.cell, lease.envelope, lease.context
+        self._end_lease(lease)
+        self._threads.let_go(lease)
+        self._interior.quiet_log.warning("thread_abandoned", cell.address)
+        if envelope is not None and context is not None:
+            self.failed(cell, envelope, error, has_replied=context.has_replied)
+        self._settle_lease(cell)
 
     # -- cancelling ----------------------------------------------------------------------------------------------------
 
@@ -426,16 +501,20 @@ class Dispatcher:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
         given_up: list[Envelope] = []
         for context in cell.under_way or ():
-            worker = context.worker
-            if worker is not None:
-                worker.is_given_up = True
-                if self._interior.is_open:
-                    worker.task.disown()
-                    logger().warning("handler_abandoned", agent=cell.address)
+            if context.worker is not None:
+                self._disown(context.worker, cell)
             cell.running -= 1
             given_up.append(context.envelope)
         cell.under_way = None
         return given_up
+
+    def _disown(self, worker: Worker, cell: "Cell") -> None:
+        """Leave a handler to itself that ignores its cancellation: it has no envelope any more, and no slot."""
+        worker.is_given_up = True
+        self.abandoned += 1
+        if self._interior.is_open:
+            worker.task.disown()
+            self._interior.quiet_log.warning("handler_abandoned", cell.address)
 
     def _cancel(self, worker: Worker) -> None:
         if not worker.is_cancelling:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, cast
 
 from ceylon.core.current import current
+from ceylon.core.limits import limit_of
 from ceylon.messages import ASK, STREAM
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ def _channel_of(context: "Context") -> "Channel | None":
 async def _exhaust(parts: AsyncGenerator[Any, None], context: "Context", channel: "Channel | None") -> Any:
     """Send or keep the parts of an async generator."""
     kept: list[Any] = []
+    limit = limit_of(context)
     async with contextlib.aclosing(parts):
         async for part in parts:
+            if limit is not None:
+                limit.rest()
             if channel is not None:
                 await channel.put(part)
             elif context.envelope.kind is ASK:
                 kept.append(part)
+            if limit is not None:
+                limit.begin()
     return None if channel is not None else kept
 
 
@@ -74,7 +80,8 @@ class _Advance:
         self._threads = threads
         self._post = context.interior.gateway.post_quietly
         self._keeps = context.envelope.kind is ASK
-        self._batch = context.interior.settings.stream_credit
+        self._limit = limit_of(context)
+        self._batch = context.interior.settings.stream_credit if self._limit is None else 1
         self._context: BlockingContext = threads.context_for(context)
         self._arrived: deque[Any] = deque()
         self._is_armed = False
@@ -88,12 +95,20 @@ class _Advance:
                 return await self._collect()
             is_over = False
             while not is_over:
-                await channel.wait_for_room()
+                await self._wait_for_room(channel)
                 is_over = await self._threads.run(functools.partial(self._advance, channel.room(), channel))
         finally:
             self._is_left = True
             self._threads.submit(self._close)
         return None
+
+    async def _wait_for_room(self, channel: "Channel") -> None:
+        """Wait until the consumer has taken enough; that is not the handler's time."""
+        if self._limit is not None:
+            self._limit.rest()
+        await channel.wait_for_room()
+        if self._limit is not None:
+            self._limit.begin()
 
     async def _collect(self) -> list[Any]:
         kept: list[Any] = []
@@ -103,10 +118,19 @@ class _Advance:
             if self._keeps:
                 kept.extend(self._arrived)
             self._arrived.clear()
+            if self._limit is not None:
+                self._limit.begin()
         return kept
 
     def _advance(self, most: int, channel: "Channel | None") -> bool:
         """Take up to *most* parts; say whether the generator is at its end. On a thread."""
+        try:
+            return self._take_parts(most, channel)
+        finally:
+            if self._is_left:  # whoever left could not close it while it ran
+                self._close()
+
+    def _take_parts(self, most: int, channel: "Channel | None") -> bool:
         with self._turn:
             token = current.set(self._context)
             try:
@@ -130,12 +154,16 @@ class _Advance:
         self._is_armed = False
         while self._arrived:
             channel.put_nowait(self._arrived.popleft())
+        if self._limit is not None:
+            self._limit.begin()
 
     def _close(self) -> None:
-        """Run the generator's `finally`, on a thread; it may block."""
-        with self._turn:
-            token = current.set(self._context)
-            try:
-                self._generator.close()
-            finally:
-                current.reset(token)
+        """Run the generator's `finally`, on a thread; it may block. While it runs, that thread does it later."""
+        if not self._turn.acquire(blocking=False):
+            return
+        token = current.set(self._context)
+        try:
+            self._generator.close()
+        finally:
+            current.reset(token)
+            self._turn.release()

@@ -101,6 +101,7 @@ class Behaviour:
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
         self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
         self._found: dict[type, Handler | None] = {}
+        self._timed: Behaviour | None = None  # made when the first agent needs it
         catch_all = getattr(cls, "on_message", None)
         self._catch_all = None if catch_all is None else make_handler(catch_all, inline=inline)
         self.read(final=False)
@@ -152,8 +153,15 @@ class Behaviour:
             _topics=[(pattern, change(handler), accepted) for pattern, handler, accepted in self._topics],
             _catch_all=None if self._catch_all is None else change(self._catch_all),
             _found={},
+            _timed=None,
         )
         return made
+
+    def timed(self) -> "Behaviour":
+        """Return the same behaviour for agents with a `handler_timeout`: no handler takes the short road."""
+        if self._timed is None:
+            self._timed = self.mapped(lambda handler: msgspec.structs.replace(handler, direct=False))
+        return self._timed
 
     def find(self, envelope: Envelope) -> Handler:
         """Return the handler for *envelope*.

@@ -8,12 +8,15 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from ceylon.core.belongings import Belongings
-from ceylon.core.cell import Cell
+from ceylon.core.cell import Cell, State
 from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
@@ -22,11 +25,16 @@ from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
+from ceylon.core.ports import check_agent
+from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
+from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
+from ceylon.core.watchdog import Watchdog
+from ceylon.core.watching import Watches
 from ceylon.errors import (
     AgentStoppedError,
     CeylonError,
@@ -51,6 +59,8 @@ if TYPE_CHECKING:
 __all__ = ["Interior"]
 
 _QUIET: Final = Outcome()
+_LEAST_GRACE: Final = 0.01  # seconds; when there is no time left, a hook that waits for nothing still ends
+_SHARE: Final = 0.8  # of the time that is left, for the next hook; what hangs must not take the others' as well
 _live: "weakref.WeakSet[Interior]" = weakref.WeakSet()  # read by the fork hook below and by nothing else
 
 
@@ -64,8 +74,11 @@ class Interior:
     dispatcher: Dispatcher
     lifecycle: Lifecycle
     belongings: Belongings
+    restarts: Restarts
+    watches: Watches
     resources: Resources
     inspector: Inspector
+    quiet_log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
         self.name = name
@@ -77,11 +90,14 @@ class Interior:
         self.is_stopping = False
         self.was_interrupted = False
         self.breach: LawBrokenError | None = None  # of the one law, found at the end
+        self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
+        self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
         self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
+        self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
@@ -99,14 +115,18 @@ class Interior:
         """Put the parts together on the running loop, and start the agents that were added before."""
         self.driver = driver
         self.timers = Timers(driver)
+        self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
         self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
+        self.restarts = Restarts(self)
+        self.watches = Watches(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
+        self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
@@ -116,11 +136,19 @@ class Interior:
         for cell in early.values():
             self.admit(cell)
 
+    def _set_watchdog(self) -> None:
+        """Have the loop watched, unless the settings or the instruments say no."""
+        limit = self.settings.block_warning
+        if limit is not None and self.instruments.watches_loop:
+            self.watchdog = Watchdog(self.name, self.driver, self.quiet_log, limit)
+            self.watchdog.watch(self.router, self.dispatcher, self.belongings)
+
     def close(self, why: str) -> None:
         """Take everything apart, now: calls end with `MeshClosedError`, what still runs is given up."""
         if not self.is_open:
             return
         self.is_open, self.is_stopping, self.thread = False, True, -1
+        why = self.failures.why_ended or why
         self.router.close(MeshClosedError(self.name, why))
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
@@ -133,6 +161,8 @@ class Interior:
         self.timers.close()
         self.gateway.close(why)
         self.driver.close()
+        if self.watchdog is not None:
+            self.watchdog.close()
         self._check_law()
         if self.on_closed is not None:
             self.on_closed()
@@ -187,34 +217,53 @@ class Interior:
             if cell.mail and self.was_opened:
                 self.dispatcher.offer(cell)
 
-    def _place(self, agent: "AgentLike", address: str) -> None:
+    def spawn(self, parent: Cell, agent: "AgentLike") -> str:
+        """Take *agent* in as a child of *parent*, also while what the mesh has accepted is handled; on the loop."""
+        check_agent(agent)
+        if not self.is_open or self.router.is_halted:
+            raise MeshClosedError(self.name, "it is stopping")
+        if not parent.state.takes_mail:
+            raise AgentStoppedError(parent.address, "is stopping and takes no more children")
+        self._place(agent, agent.name, parent)
+        return agent.name
+
+    def _place(self, agent: "AgentLike", address: str, parent: Cell | None = None) -> None:
         """Make a cell for *agent*; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or self.is_stopping):
+        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
             raise MeshClosedError(self.name, "it is closed")
         if address in self.cells():
             raise DuplicateNameError(address, self.name)
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
-        cell = Cell(address, agent, behaviour, agent.__ceylon_options__(), self.settings.mailbox_capacity)
+        options = agent.__ceylon_options__()
+        if options.handler_timeout is None and self.settings.handler_timeout is not None:
+            options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        if options.handler_timeout is not None:
+            behaviour = behaviour.timed()
+        cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
+        if parent is not None:
+            cell.parent = parent
+            parent.have_life().children[address] = cell
         if self.was_opened:
             self.admit(cell)
         else:
             self.early[address] = cell
             agent.__ceylon_move_in__(self, address)
 
-    def stop_agent(self, address: str, sink: "Sink", *, waits: bool = True) -> None:
-        """End one agent; *sink* hears when it is gone, or at once if it does not wait."""
+    def stop_agent(self, address: str, sink: "Sink", *, source: "Origin | None" = None, at_once: bool = False) -> None:
+        """End one agent; *sink* hears when it is gone, or at once if that would wait for *source*, who asks."""
         cell = self.router.cells.get(address)
         if cell is None:
             sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
             return
+        waits = source is None or not _would_wait_for(cell, source)
 
         async def stop(task: "Task") -> None:
             outcome = Outcome(error=MeshClosedError(self.name, LOOP_ENDED))
             try:
                 with task.life():
-                    await self.lifecycle.stop(cell)
+                    await self.lifecycle.stop(cell, until=self.driver.now() if at_once else None)
                     outcome = Outcome()
             except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
                 logger().critical("stop_failed", agent=address, exc_info=error)
@@ -281,6 +330,8 @@ class Interior:
         """Take *cell* out; its counters stay in the sum."""
         if self.router.cells.get(cell.address) is cell:
             del self.router.cells[cell.address]
+            if cell.parent is not None:
+                cell.parent.have_life().children.pop(cell.address, None)
             self.router.subscribers.pop(cell.address, None)
             self._gone.add(cell.statistics())
             cell.agent.__ceylon_leave_home__()
@@ -298,20 +349,51 @@ class Interior:
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
         detail = describe(error)
-        logger().error(
-            "handler_failed", agent=cell.address, message=type_name(envelope.message), error=detail, exc_info=error
+        self.quiet_log.error(
+            "handler_failed", cell.address, message=type_name(envelope.message), error=detail, exc_info=error
         )
         self.router.keep_failed(envelope, detail)
 
     def report_unhandled(self, cell: Cell, error: "UnhandledMessageError") -> None:
         """Likewise for a tell that no handler takes."""
-        logger().warning("message_unhandled", agent=cell.address, message=error.message_type)
+        self.quiet_log.warning("message_unhandled", cell.address, message=error.message_type)
 
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""
         if self.is_stopping:
-            return MeshClosedError(self.name, "it stopped before the agent answered")
+            return MeshClosedError(self.name, self.failures.why_ended or "it stopped before the agent answered")
+        if cell.state is State.RESTARTING:
+            return AgentStoppedError(cell.address, "began again before it answered")
         return AgentStoppedError(cell.address)
+
+    def run(self, function: Callable[[], Awaitable[None]], name: str, cell: Cell) -> None:
+        """Do something about *cell* in a task that is nobody's own, so that no stop cuts it short."""
+
+        async def work(task: "Task") -> None:
+            try:
+                with task.life():
+                    await function()
+            except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
+                logger().critical("lifecycle_failed", agent=cell.address, task=name, exc_info=error)
+
+        self.driver.spawn(work, f"ceylon {cell.address} {name}")
+
+    def grace(self) -> float:
+        """Return how long a hook, or what is cancelled, may take; hooks of a mesh that stops share one time."""
+        if self.grace_end is None:
+            return self.settings.stop_grace
+        return max(_LEAST_GRACE, (self.grace_end - self.driver.now()) * _SHARE)
+
+    def check_end(self, error: BaseException | None = None) -> None:
+        """Raise what the mesh failed by, if it did; *error*, which leaves its block, goes before unless it says so.
+
+        Raises:
+            LawBrokenError: an envelope was lost or ended twice.
+            MeshFailedError: a critical agent failed for good.
+        """
+        if self.breach is not None and error is None:
+            raise self.breach
+        self.failures.check(error)
 
     def interrupt(self) -> None:
         """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
@@ -346,6 +428,7 @@ class Interior:
             timers=len(self.timers),
             workers=self.dispatcher.worker_count,
             threads=self.threads.statistics(),
+            abandoned_handlers=self.dispatcher.abandoned,
         )
 
     def _statistics_before_opening(self) -> MeshStatistics:
@@ -365,13 +448,25 @@ class Interior:
         )
 
 
+def _would_wait_for(cell: Cell, source: "Origin") -> bool:
+    """Say whether the end of *cell* waits for *source*, or who waits for its answer, or their children."""
+    cells = source.interior.router.cells
+    for each in (source.cell, *(cells.get(address) for address in source.envelope.chain)):
+        above: Cell | None = each
+        while above is not None and above is not cell:
+            above = above.parent
+        if above is not None:
+            return True
+    return False
+
+
 class Gone:
     """The counters of agents that have left, added up."""
 
     _NAMES = ("accepted", "completed", "failed", "dead_lettered", "expired", "cancelled", "pending", "restarts")
 
     def __init__(self) -> None:
-        self._sums = dict.fromkeys(self._NAMES, 0)
+        self._sums: dict[str, Any] = dict.fromkeys(self._NAMES, 0)
         self.unbalanced: list[str] = []  # agents that had lost count
 
     def add(self, statistics: AgentStatistics) -> None:

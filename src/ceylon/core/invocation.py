@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal
+from ceylon.core.limits import HandlerLimit
 from ceylon.errors import AskTimeoutError, DeadlockError, HandlerError, MeshClosedError
 from ceylon.messages import type_name
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ceylon.core.threads import ThreadPool
     from ceylon.messages import Envelope
 
-__all__ = ["LAZY", "as_asker_sees", "call_as", "invoke"]
+__all__ = ["LAZY", "as_asker_sees", "call_as", "invoke", "invoke_in_time"]
 
 LAZY: Final[frozenset[type]] = frozenset({types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType})
 """Results that are not yet results: they are run before the reply."""
@@ -34,13 +35,32 @@ async def invoke(handler: Handler, context: "Context", threads: "ThreadPool") ->
             result = await threads.run(lambda: call_as(given, handler.function, *arguments))
         else:
             result = handler.function(*arguments)
-            if handler.direct:
+            if handler.is_async and not handler.yields:
                 result = await result
         if type(result) in LAZY:
             return await settle_lazy(result, context, threads, threaded=handler.threaded)
     finally:
         context.has_replied = context.has_replied or given.has_replied
     return result
+
+
+async def invoke_in_time(handler: Handler, context: "Context", threads: "ThreadPool") -> Any:
+    """Do the same for an agent whose handlers may take only so long.
+
+    Raises:
+        HandlerTimeoutError: the time was over, and the handler has heeded its cancellation or failed otherwise.
+    """
+    limit = HandlerLimit(context)
+    limit.begin()
+    try:
+        return await invoke(handler, context, threads)
+    except BaseException as error:
+        if limit.error is None:
+            raise
+        limit.error.still_runs = threads.let_go_of(context)
+        raise limit.error from error
+    finally:
+        limit.end()
 
 
 def call_as(context: "Context | BlockingContext", function: "Callable[..., Any]", *arguments: Any) -> Any:

@@ -41,7 +41,7 @@ class Reason(enum.StrEnum):
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
-    HANDLER_FAILED = "handler_failed"  # a failed tell: counted as failed, kept here as a copy
+    HANDLER_FAILED = "handler_failed"  # counted as failed; a copy, of a tell, or of what an agent did not survive
 
 
 How: TypeAlias = Literal["completed", "failed", "dead_lettered", "expired", "cancelled"]
@@ -60,7 +60,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent's counters, as they were at one moment."""
+    """One agent's counters, as they were at one moment; `parent` is the agent that spawned it, if one did."""
 
     address: str
     state: str
@@ -72,6 +72,7 @@ class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     pending: int
     restarts: int
+    parent: str = ""
 
     @property
     def is_balanced(self) -> bool:
@@ -81,19 +82,25 @@ class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThreadStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Worker threads: running handlers, waiting in a blocking verb, parked, and given up at a stop."""
+    """Worker threads: running handlers, waiting in a blocking verb, parked, and given up.
+
+    `abandoned` counts those given up, at a stop or for taking too long, since the mesh was made; `stuck` those of them
+    whose code still runs.
+    """
 
     running: int
     blocked: int
     idle: int
     abandoned: int
+    stuck: int = 0
 
 
 class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A whole mesh at one moment.
 
     `refused` counts the envelopes that were never accepted; `late_replies` those that came when nobody waited any
-    more; `unheard` the publications without a subscriber; `workers` the tasks that run handlers or wait to.
+    more; `unheard` the publications without a subscriber; `workers` the tasks that run handlers or wait to;
+    `abandoned_handlers` those on the loop that ignored their cancellation and were given up.
     """
 
     mesh: str
@@ -107,6 +114,7 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     timers: int
     workers: int
     threads: ThreadStatistics
+    abandoned_handlers: int = 0
 
     @property
     def is_balanced(self) -> bool:

@@ -30,8 +30,10 @@ def logger() -> "structlog.stdlib.BoundLogger":
 
 
 def _render(_: object, __: str, event: MutableMapping[str, Any]) -> tuple[Any, ...]:
-    """Write ``event key=value …`` and leave tracebacks to the standard library."""
+    """Write ``event key=value …``, a stack below it, and leave tracebacks to the standard library."""
+    stack = event.pop("stack", None)
     words = [str(event.pop("event"))]
     options = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}
     words += [f"{key}={value!r}" for key, value in event.items()]
-    return ("%s", " ".join(words)), options
+    line = " ".join(words)
+    return ("%s", line if stack is None else f"{line}\n{stack}".rstrip()), options

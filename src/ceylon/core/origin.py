@@ -51,6 +51,16 @@ class Origin:
         return self.envelope.recipient
 
     @property
+    def parent(self) -> str:
+        """The address of the agent that spawned this one; empty when none did."""
+        return self.cell.parent.address if self.cell.parent is not None else ""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The addresses of the agents that this one has spawned and that are there, in the order they were started."""
+        return tuple(self.cell.life.children) if self.cell.life is not None else ()
+
+    @property
     def message_id(self) -> str:
         """An id that no other message has, in this mesh or another."""
         return self.interior.message_id(self.envelope.id)

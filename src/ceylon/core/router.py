@@ -114,7 +114,8 @@ class Router:
         cell = self.find(envelope.recipient)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
-            error = UnknownAgentError(check_address(envelope.recipient), self.cells)
+            known = [address for address, each in self.cells.items() if each.state.takes_mail]
+            error = UnknownAgentError(check_address(envelope.recipient), known)
             raise error
         return cell
 
@@ -191,7 +192,7 @@ class Router:
         try:
             cell = self.cells.get(envelope.recipient) or self._examine(envelope)
             lender = 0
-            if source is not None and (cell.running >= cell.slots or cell.busy_keys or not cell.state.handles_mail):
+            if source is not None and not cell.is_free():
                 lender = self._lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
@@ -19,6 +19,7 @@ from ceylon.core.gateway import ThreadSink
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.invocation import LAZY
 from ceylon.core.ledger import ThreadStatistics
+from ceylon.core.limits import LeaseLimit
 from ceylon.core.ordered import Ordered
 from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import STREAM, Outcome, attempt
@@ -28,26 +29,76 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.context import Context
     from ceylon.core.interior import Interior
+    from ceylon.core.origin import Origin
     from ceylon.messages import Envelope
 
-__all__ = ["EXPIRED", "Lease", "ThreadPool"]
+__all__ = ["EXPIRED", "UNBEGUN", "Hold", "Lease", "ThreadPool"]
 
 EXPIRED = Outcome()
 """What a lease reports for an envelope whose deadline had passed before it was handled."""
 
+UNBEGUN = Outcome()
+"""What it reports for its first envelope if the agent handles none any more by the time a thread is free."""
 
-class Lease:
+
+class Hold:
+    """What a thread does for somebody, and whether it counts among those that may run. Under the pool's lock."""
+
+    __slots__ = ("has_passed_on", "is_blocked", "is_let_go", "is_under_way")
+
+    def __init__(self) -> None:
+        self.is_under_way = False  # a thread has begun it, and not ended
+        self.is_blocked = False  # its thread waits in a blocking verb
+        self.is_let_go = False  # nobody waits for it any more, and it may never end
+        self.has_passed_on = False  # and its permit to run is another thread's since
+
+
+class Turn(Protocol):
+    """What a thread waits for that may not run yet: a lock that somebody else releases."""
+
+    def acquire(self) -> object:
+        """Wait for it."""
+        ...
+
+    def release(self) -> None:
+        """Let the thread run."""
+        ...
+
+
+class Run(Hold):
+    """One function that a task waits for, as part of *origin*."""
+
+    __slots__ = ("future", "origin")
+
+    def __init__(self, future: "Future", origin: "Origin | None") -> None:
+        super().__init__()
+        self.future, self.origin = future, origin
+
+
+class Lease(Hold):
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
-    __slots__ = ("_taken", "cell", "context", "envelope", "first", "is_abandoned", "is_blocked", "lock")
+    __slots__ = (
+        "_taken",
+        "began",
+        "cell",
+        "context",
+        "envelope",
+        "first",
+        "is_abandoned",
+        "limit",
+        "lock",
+    )
 
     def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
+        super().__init__()
         self.cell = cell
         self.first = handler
         self.envelope: Envelope | None = envelope  # under way in the thread
         self.context: BlockingContext | None = None  # of its handler, once that has begun
         self.is_abandoned = False
-        self.is_blocked = False  # its thread waits in a blocking verb
+        self.limit: LeaseLimit | None = None
+        self.began: float | None = None  # when the handler under way began; kept where there is a limit only
         self.lock = threading.Lock()  # held while an envelope changes hands
         self._taken = deque([envelope])  # that have not ended, in order; it changes under the lock
 
@@ -70,6 +121,19 @@ class Lease:
             self._taken.append(envelope)
             self.envelope = envelope
         return handler, envelope
+
+    def conclude(self) -> bool:
+        """Say that the handler under way has ended, before its limit has; on the thread."""
+        with self.lock:
+            self.began = None
+            return not self.is_abandoned
+
+    def seconds_left(self, seconds: float, now: float) -> float:
+        """Return how much of *seconds* the handler under way still has; if none, its end will not count any more."""
+        with self.lock:
+            left = seconds if self.began is None else self.began + seconds - now
+            self.is_abandoned = self.is_abandoned or left <= 0
+        return left
 
     def report(self) -> None:
         """Count the first as ended; on the loop, which has put it under another counter."""
@@ -106,7 +170,7 @@ class ThreadPool:
         self._settings = interior.settings
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._waiting: deque[Callable[[], None]] = deque()  # no thread may run them yet
-        self._resuming: deque[threading.Lock] = deque()  # likewise: threads that have waited in a verb
+        self._resuming: deque[Turn] = deque()  # likewise: threads that have waited in a verb
         self._lock = threading.Lock()  # guards the numbers below; all of them change on several threads
         self._idle = 0
         self._running = 0
@@ -114,7 +178,8 @@ class ThreadPool:
         self._alive = 0
         self._abandoned = 0
         self._why_closed = ""
-        self._open: Ordered[Future] = Ordered()  # of jobs that `run` has begun; on the loop only
+        self._stuck = 0
+        self._open: Ordered[Run] = Ordered()  # what `run` has begun; on the loop only
         self._done: deque[tuple[Lease, Envelope | None, Outcome, bool]] = deque()
         self._is_armed = False
         self._names = 0
@@ -130,6 +195,9 @@ class ThreadPool:
         if cell.leases is None:
             cell.leases = []
         cell.leases.append(lease)
+        if cell.options.handler_timeout is not None:
+            lease.limit = LeaseLimit(self._interior.dispatcher, lease, cell.options.handler_timeout)
+            lease.limit.begin()
         self.submit(lambda: self._run_lease(lease))
 
     async def run(self, function: Callable[[], Any]) -> Any:
@@ -141,17 +209,19 @@ class ThreadPool:
         if self._why_closed:
             raise MeshClosedError(self._interior.name, self._why_closed)
         future: Future = self._driver.future()
+        run = Run(future, current.get())
 
         def work() -> None:
+            self._begin(run)
             outcome = attempt(function)
             self._interior.gateway.post_quietly(lambda: ended(outcome))
 
         def ended(outcome: Outcome) -> None:
-            self._open.discard(future)
+            self._open.discard(run)
             if not future.done():
                 future.set_result(outcome)
 
-        self._open.add(future)
+        self._open.add(run)
         self.submit(work)
         outcome: Outcome = await future
         return outcome.get()
@@ -172,12 +242,35 @@ class ThreadPool:
         """Return how many threads do what."""
         with self._lock:
             return ThreadStatistics(
-                running=self._running, blocked=self._blocked, idle=self._idle, abandoned=self._abandoned
+                running=self._running,
+                blocked=self._blocked,
+                idle=self._idle,
+                abandoned=self._abandoned,
+                stuck=self._stuck,
             )
 
-    def abandon(self, number: int) -> None:
-        """Take note of *number* threads that go on with code nobody waits for any more."""
-        self._abandoned += number
+    def let_go(self, hold: Hold) -> None:
+        """Give up what a thread does: it may never end, so another thread gets its permit to run."""
+        job, needs_thread = None, False
+        with self._lock:
+            if hold.is_let_go or not hold.is_under_way:
+                return
+            hold.is_let_go = True
+            self._abandoned += 1
+            self._stuck += 1
+            if not hold.is_blocked:
+                hold.has_passed_on = True
+                job, needs_thread = self._pass_on()
+        if job is not None:
+            self._dispatch(job, needs_thread=needs_thread)
+
+    def let_go_of(self, origin: "Origin") -> bool:
+        """Do the same with what threads still do as part of *origin*; say whether there was any."""
+        still_runs = [run for run in self._open if run.origin is origin]
+        for run in still_runs:
+            self._open.discard(run)
+            self.let_go(run)
+        return bool(still_runs)
 
     def close(self, why: str) -> None:
         """Let threads end when they have nothing to run; who waits for one hears that the mesh is closed."""
@@ -188,10 +281,10 @@ class ThreadPool:
                 self._resuming.popleft().release()
             for _ in range(self._idle):
                 self._jobs.put(None)
-        self.abandon(len(self._open))
-        for future in self._open:
-            if not future.done():
-                future.set_result(Outcome(error=MeshClosedError(self._interior.name, why)))
+        for run in self._open:
+            self.let_go(run)
+            if not run.future.done():
+                run.future.set_result(Outcome(error=MeshClosedError(self._interior.name, why)))
 
     # -- jobs and threads ----------------------------------------------------------------------------------------------
 
@@ -234,10 +327,25 @@ class ThreadPool:
         with self._lock:
             self._alive -= 1
 
+    def _begin(self, hold: Hold) -> None:
+        """Note what this thread does from here on."""
+        with self._lock:
+            hold.is_under_way = True
+            self._here.hold = hold
+
     def _next_job(self) -> Callable[[], None] | None:
         """Give back the permit to run, or go on with a job that waited for it."""
         with self._lock:
-            if self._resuming:
+            hold: Hold | None = getattr(self._here, "hold", None)
+            self._here.hold = None
+            if hold is not None:
+                hold.is_under_way = False
+                self._stuck -= hold.is_let_go
+            if hold is not None and hold.has_passed_on:  # one that waits has no other thread if all are taken
+                if self._waiting and self._running < self._settings.threads:
+                    self._running += 1
+                    return self._waiting.popleft()
+            elif self._resuming:
                 self._resuming.popleft().release()
             elif self._waiting:
                 return self._waiting.popleft()
@@ -247,6 +355,16 @@ class ThreadPool:
             if self._why_closed:
                 self._jobs.put(None)
             return None
+
+    def _pass_on(self) -> "tuple[Callable[[], None] | None, bool]":
+        """Give a permit to run to whoever waits for one; return a job to dispatch. Under the lock."""
+        if self._resuming:
+            self._resuming.popleft().release()
+        elif self._waiting and self._has_thread():
+            return self._waiting.popleft(), self._claim()
+        else:
+            self._running -= 1
+        return None, False
 
     @contextlib.contextmanager
     def giving_back(self) -> Generator[None]:
@@ -266,53 +384,71 @@ class ThreadPool:
                     "would wait for each other; make the handlers that ask `async def`",
                 )
             self._blocked += 1
-            lease: Lease | None = getattr(self._here, "lease", None)
-            job = None
-            needs_thread = False
-            if self._resuming:
-                self._resuming.popleft().release()
-            elif self._waiting and self._has_thread():
-                job = self._waiting.popleft()
-                needs_thread = self._claim()
-            else:
-                self._running -= 1
+            hold: Hold | None = getattr(self._here, "hold", None)
+            job, needs_thread = None, False
+            if hold is None or not hold.has_passed_on:
+                job, needs_thread = self._pass_on()
+            if hold is not None:
+                hold.is_blocked = True
         if job is not None:
             self._dispatch(job, needs_thread=needs_thread)
-        if lease is not None:
-            lease.is_blocked = True
-            self._interior.gateway.post_quietly(lambda: self._interior.dispatcher.offer(lease.cell))
+        if isinstance(hold, Lease):
+            cell = hold.cell
+            self._interior.gateway.post_quietly(lambda: self._interior.dispatcher.offer(cell))
         try:
             yield
         finally:
-            self._resume()
-            if lease is not None:
-                lease.is_blocked = False
+            self._resume(hold)
 
-    def _resume(self) -> None:
-        """Wait until one thread more may run, and go on."""
+    def _resume(self, hold: Hold | None) -> None:
+        """Wait until one thread more may run, and go on; one that was given up may in any case, and does not count."""
         with self._lock:
             self._blocked -= 1
+            if hold is not None and hold.is_let_go:
+                hold.is_blocked, hold.has_passed_on = False, True
+                return
             if self._running < self._settings.threads or self._why_closed:
                 self._running += 1
+                if hold is not None:
+                    hold.is_blocked = False
                 return
-            turn = threading.Lock()
-            turn.acquire()
+            turn = self._turn()
             self._resuming.append(turn)
         turn.acquire()
+        if hold is not None:
+            with self._lock:
+                hold.is_blocked = False
+                if not hold.is_let_go:
+                    return
+                hold.has_passed_on = True
+                job, needs_thread = self._pass_on()
+            if job is not None:
+                self._dispatch(job, needs_thread=needs_thread)
+
+    def _turn(self) -> Turn:
+        """Return what this thread waits for until it may run."""
+        turn = threading.Lock()
+        turn.acquire()
+        return turn
 
     # -- on a thread ---------------------------------------------------------------------------------------------------
 
     def _run_lease(self, lease: Lease) -> None:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
-        self._here.lease = lease
+        self._begin(lease)
         limit = self._interior.driver_now() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
+            taken = None
+        elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
+            self._done.append((lease, lease.envelope, UNBEGUN, False))
             taken = None
         left = self._settings.lease_messages
         while taken is not None:
             handler, envelope = taken
             outcome, has_replied = self._handle(lease, handler, envelope)
+            if lease.limit is not None and not lease.conclude():
+                return
             self._done.append((lease, envelope, outcome, has_replied))
             self._wake()
             left -= 1
@@ -320,7 +456,6 @@ class ThreadPool:
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
             taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
-        self._here.lease = None
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 
@@ -330,6 +465,8 @@ class ThreadPool:
         if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:
             return EXPIRED, False
         context = lease.context = BlockingContext(self._interior, cell, envelope)
+        if lease.limit is not None:
+            lease.began = self._interior.driver_now()
         arguments = (cell.agent, envelope.message, context) if handler.takes_context else (cell.agent, envelope.message)
         variables = self._variables.copy()
         variables.run(current.set, context)

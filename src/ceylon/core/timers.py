@@ -77,6 +77,8 @@ class Timers:
         if self._armed is not None:
             self._armed()
         self._armed, self._armed_at = None, float("-inf")
+        for timer in (*self._new, *(entry[2] for entry in self._heap)):
+            timer.is_armed = False  # or taking one back later would count it as stale
         self._new.clear()
         self._heap.clear()
         self._stale = 0

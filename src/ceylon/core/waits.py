@@ -162,24 +162,22 @@ class WaitsGraph:
             key = key_of(envelope)
             holding = [each for each in cell.under_way or () if key is not None and key_of(each.envelope) == key]
             groups += [holding] if holding and key in cell.busy_keys else []
-        if cell.running >= cell.slots:
-            holders = self._holders(cell)
-            groups += [holders] if holders else []
-        return groups
+        holders = self._holders(cell)
+        return [*groups, holders] if holders else groups
 
     def _holders(self, cell: "Cell") -> "Sequence[Origin]":
-        """Return the invocations in the slots of *cell*; nobody if one of them is sure to end."""
+        """Return the invocations in the slots of *cell*; nobody if one is free, or sure to be."""
         holders: list[Origin] = list(cell.under_way or ())
         for lease in cell.leases or ():
             if lease.context is None or not lease.is_blocked:
                 return ()
             holders.append(lease.context)
-        if cell.running > len(holders):  # a slot changes hands just now
-            return ()
+        slots = cell.slots
         if cell.loans and cell.options.reentrant:  # what runs on a loan frees no slot
-            calls = self._router.calls
-            return [each for each in holders if each.envelope.id not in calls or calls[each.envelope.id].loan is None]
-        return holders
+            calls, slots = self._router.calls, slots - len(cell.loans)
+            holders = [each for each in holders if each.envelope.id not in calls or not calls[each.envelope.id].loan]
+        # Fewer than slots though all are in use: one changes hands just now.
+        return holders if len(holders) >= slots else ()
 
 
 def _consumer(call: "StreamCall") -> "Groups[Origin]":

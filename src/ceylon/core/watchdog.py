@@ -1,0 +1,190 @@
+"""Name the handler that holds up the loop.
+
+A thread asks the loop for a sign of life every few hundredths of a second. Gets it none for too long, it looks at what
+the loop's thread is doing; is that the same agent's code for a while, the log says whose and where. A loop that is
+merely waiting, or a machine that is merely busy, shows no agent's code, and nothing is said.
+
+The thread sleeps, without waking up at all, while nothing of any agent is under way. It sees nothing while C code keeps
+the interpreter's lock, because no other thread runs then; such a block is named only if it comes back to Python.
+"""
+
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ceylon.messages import type_name
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
+    from ceylon.core.belongings import Belongings
+    from ceylon.core.dispatcher import Dispatcher
+    from ceylon.core.quiet_log import QuietLog
+    from ceylon.core.router import Router
+
+__all__ = ["Watchdog"]
+
+_PACE: Final = 0.05  # seconds between two questions while messages are handled
+_SLOW_PACE: Final = 0.25  # likewise while handlers only wait
+_SETTLE: Final = 1.0  # seconds without a message before it slows down, or sleeps
+_JOIN: Final = 0.01  # seconds the loop waits for the thread's end; it is on its way out in any case
+_FRAMES: Final = 20  # innermost ones shown
+_HANDLER: Final = "Dispatcher._handle"
+_OWN_TASK: Final = "Belongings.spawn.<locals>.run"
+
+
+class Suspect(NamedTuple):
+    """Whose code the loop's thread runs: `key` is one handling's, or one task's."""
+
+    key: object
+    agent: str
+    facts: dict[str, str]
+    stack: traceback.StackSummary
+
+
+class Watchdog:
+    """Watches one mesh's loop from a thread of its own, which begins with the first message."""
+
+    def __init__(self, mesh: str, driver: "Driver", log: "QuietLog", limit: float) -> None:
+        self._mesh, self._driver, self._log, self._limit = mesh, driver, log, limit
+        self._router: Router
+        self._dispatcher: Dispatcher
+        self._belongings: Belongings
+        self._thread: threading.Thread | None = None
+        self._woken = threading.Event()
+        self._answered = threading.Event()
+        self._is_asleep = True
+        self._has_ended = False
+        self._was_active = False
+        self._active_at = 0.0
+        self._pace = _PACE
+
+    # -- on the loop ---------------------------------------------------------------------------------------------------
+
+    def watch(self, router: "Router", dispatcher: "Dispatcher", belongings: "Belongings") -> None:
+        """Watch over what these parts run."""
+        self._router, self._dispatcher, self._belongings = router, dispatcher, belongings
+        dispatcher.watchdog, dispatcher.is_unseen = self, True
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the thread waits to be woken."""
+        return self._is_asleep
+
+    def wake(self) -> None:
+        """Look, from now on: some agent's code is about to run."""
+        self._was_active = True
+        if not (self._is_asleep or self._pace > _PACE):
+            return
+        self._is_asleep, self._pace = False, _PACE
+        if self._thread is None:
+            name = f"ceylon {self._mesh} watchdog"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+        self._woken.set()
+
+    def _answer(self) -> None:
+        """Give the sign of life, and say how soon to ask for the next."""
+        now = time.monotonic()
+        if self._was_active or self._dispatcher.is_busy:
+            self._was_active, self._active_at = False, now
+        self._dispatcher.is_unseen = True
+        if now - self._active_at < _SETTLE:
+            self._pace = _PACE
+        elif self._router.open or self._belongings.alive:
+            self._pace = _SLOW_PACE
+        else:
+            self._is_asleep = True
+        self._answered.set()
+
+    def close(self) -> None:
+        """Let the thread end; the mesh has."""
+        self._has_ended = True
+        self._dispatcher.is_unseen = False
+        self._woken.set()
+        self._answered.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_JOIN)
+
+    # -- on its thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._has_ended:
+            self._woken.clear()
+            began = time.monotonic()
+            try:
+                self._driver.call_threadsafe(self._answer)
+            except RuntimeError:  # the loop has ended, and nobody closed the mesh
+                return
+            if not self._answered.wait(self._limit / 2):
+                self._look_on(began)
+            self._answered.clear()
+            self._woken.wait(None if self._is_asleep else self._pace)
+
+    def _look_on(self, began: float) -> None:
+        """Look at what the loop does until it answers; warn if it is one and the same thing for too long."""
+        suspect, seen, last = self._find(), 0.0, time.monotonic()
+        step = self._limit / 4
+        while not self._answered.wait(step):
+            if self._driver.has_ended():
+                return
+            now = time.monotonic()
+            seen, last = seen + min(now - last, 1.5 * step), now  # a busy machine may have kept this thread waiting
+            found = self._find()
+            if found is None or suspect is None or found.key is not suspect.key:
+                suspect, seen = found, 0.0
+            elif seen >= self._limit:
+                self._blame(found, began)
+                return
+
+    def _blame(self, suspect: Suspect, began: float) -> None:
+        """Say who holds up the loop, and once more when that is over."""
+        stack = "".join(suspect.stack.format())
+        seconds = round(time.monotonic() - began, 3)
+        is_said = self._log.warning("loop_blocked", suspect.agent, **suspect.facts, seconds=seconds, stack=stack)
+        while not self._answered.wait(_SETTLE):
+            if self._driver.has_ended():
+                return
+        if is_said and not self._has_ended:
+            seconds = round(time.monotonic() - began, 3)
+            self._log.warning("loop_unblocked", suspect.agent, **suspect.facts, seconds=seconds)
+
+    def _find(self) -> Suspect | None:
+        """Return whose code the loop's thread runs just now, if it is an agent's."""
+        frame = sys._current_frames().get(self._driver.thread)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – its documented use
+        inner: list[tuple[FrameType, int]] = []
+        while frame is not None:
+            name = frame.f_code.co_qualname
+            if name == _HANDLER and frame.f_locals.get("self") is self._dispatcher:
+                return _of_handler(frame.f_locals, inner)
+            if name == _OWN_TASK and frame.f_locals.get("self") is self._belongings:
+                return _of_task(frame.f_locals, inner)
+            if not _is_ours(frame):
+                inner.append((frame, frame.f_lineno))
+            frame = frame.f_back
+        return None
+
+
+def _of_handler(names: dict[str, Any], inner: list[tuple[FrameType, int]]) -> Suspect | None:
+    if not inner or "context" not in names:
+        return None
+    facts = {"message": type_name(names["envelope"].message)}
+    return Suspect(names["context"], names["cell"].address, facts, _stack(inner))
+
+
+def _of_task(names: dict[str, Any], inner: list[tuple[FrameType, int]]) -> Suspect | None:
+    if not inner:
+        return None
+    return Suspect(names["own"], names["cell"].address, {"task": names["own"].name}, _stack(inner))
+
+
+def _stack(inner: list[tuple[FrameType, int]]) -> traceback.StackSummary:
+    """Return the innermost frames, outermost first; the lines themselves are read when they are shown."""
+    return traceback.StackSummary.extract(reversed(inner[:_FRAMES]), lookup_lines=False)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Say whether this is the package's own code, which is not what the reader looks for."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "ceylon"

@@ -1,0 +1,320 @@
+"""The loop's watchdog: it names whoever holds up the loop, and nobody else."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from ceylon import Agent, Context, Mesh, Message, on
+from ceylon.core.instruments import Instruments, instruments
+from support.law import lawful_mesh
+from support.leftovers import eventually, quick, threads_left, tidy_mesh
+
+LIMIT = 0.05
+LONG = 0.4
+
+
+class Block(Message[None]):
+    """Hold up the loop."""
+
+    seconds: float = LONG
+
+
+def hold_up_the_loop(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def keep_the_processor(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+class Blocker(Agent):
+    """Blocks the loop in a handler."""
+
+    @on
+    async def block(self, block: Block) -> None:
+        hold_up_the_loop(block.seconds)
+
+    @on
+    async def wait(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    @on
+    async def background(self, word: str, context: Context) -> None:
+        context.start_soon(self.block_later)
+
+    async def block_later(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        hold_up_the_loop(LONG)
+
+
+class Inline(Agent):
+    """Does the same in a plain function on the loop."""
+
+    inline = True
+
+    @on
+    def block(self, block: Block) -> None:
+        hold_up_the_loop(block.seconds)
+
+
+class Parts(Agent):
+    """Does the same between two parts."""
+
+    @on
+    async def block(self, block: Block) -> AsyncIterator[int]:
+        yield 1
+        hold_up_the_loop(block.seconds)
+        yield 2
+
+
+class SlowStart(Agent):
+    """Does the same in a hook."""
+
+    async def on_start(self, context: Context) -> None:
+        hold_up_the_loop(LONG)
+
+
+@asynccontextmanager
+async def watched_mesh(**changes: Any) -> AsyncIterator[Mesh]:
+    async with tidy_mesh("watched", **{"block_warning": LIMIT, **changes}) as mesh:
+        yield mesh
+
+
+def said(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.getMessage().startswith(event + " ")]
+
+
+@pytest.fixture(autouse=True)
+def _log_level(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level(logging.WARNING, logger="ceylon"):
+        yield
+
+
+async def test_a_handler_that_blocks_the_loop_is_named_with_its_message_and_its_stack(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+
+        await blocker.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    [warning] = said(caplog, "loop_blocked")
+    first, *stack = warning.splitlines()
+    assert "agent='blocker'" in first
+    assert "message='Block'" in first
+    assert "seconds=0." in first
+    assert "hold_up_the_loop" in "\n".join(stack)
+    assert "time.sleep(seconds)" in stack[-1]
+    assert not any("ceylon/core" in line for line in stack)
+    [end] = said(caplog, "loop_unblocked")
+    assert "agent='blocker'" in end
+
+
+async def test_a_handler_that_keeps_the_processor_is_named_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Busy(Blocker):
+        @on
+        async def block(self, block: Block) -> None:
+            keep_the_processor(block.seconds)
+
+    async with watched_mesh() as mesh:
+        busy = mesh.add(Busy("busy"))
+
+        await busy.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    [warning] = said(caplog, "loop_blocked")
+    assert "keep_the_processor" in warning
+
+
+@pytest.mark.parametrize("kind", [Inline, Parts])
+async def test_inline_handlers_and_generators_are_named(kind: type[Agent], caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        agent = mesh.add(kind("agent"))
+
+        await agent.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    [warning] = said(caplog, "loop_blocked")
+    assert "agent='agent' message='Block'" in warning
+
+
+async def test_a_hook_that_blocks_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        mesh.add(SlowStart("slow"))
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    [warning] = said(caplog, "loop_blocked")
+    assert "agent='slow' task='on_start'" in warning
+
+
+async def test_a_background_task_that_blocks_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        await blocker.tell("go")
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    [warning] = said(caplog, "loop_blocked")
+    assert "agent='blocker' task='background'" in warning
+    assert "block_later" in warning
+
+
+async def test_a_handler_that_waits_is_not_blamed(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+
+        await blocker.ask(4 * LIMIT)
+
+    assert not said(caplog, "loop_blocked")
+
+
+async def test_code_of_no_agent_that_blocks_the_loop_is_nobodys_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        await blocker.ask(0.0)
+
+        hold_up_the_loop(LONG)
+        await blocker.ask(0.0)
+
+    assert not said(caplog, "loop_blocked")
+
+
+async def test_a_machine_that_is_merely_busy_is_nobodys_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh(block_warning=0.1) as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        over = threading.Event()
+
+        def burn() -> None:
+            while not over.is_set():
+                pass
+
+        burners = [threading.Thread(target=burn) for _ in range(4)]
+        for burner in burners:
+            burner.start()
+        try:
+            for _ in range(10):
+                await blocker.ask(0.01)
+        finally:
+            over.set()
+            for burner in burners:
+                burner.join()
+
+    assert not said(caplog, "loop_blocked")
+
+
+async def test_many_short_handlers_in_a_row_are_not_one_long_one(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+
+        for _ in range(60):
+            blocker.tell_nowait(Block(LIMIT / 10))
+        await mesh.drain()
+
+    assert not said(caplog, "loop_blocked")
+
+
+async def test_the_warnings_about_one_agent_are_limited(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh(log_first=1) as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+
+        for _ in range(3):
+            await blocker.ask(Block(0.2))
+            await anyio.sleep(0.01)
+
+    assert len(said(caplog, "loop_blocked")) == 1
+    assert len(said(caplog, "loop_unblocked")) == 1
+
+
+async def test_the_thread_sleeps_while_nothing_is_under_way_and_wakes_up_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        watchdog = mesh.interior.watchdog
+        assert watchdog is not None
+        await blocker.ask(0.0)
+        assert not watchdog.is_asleep
+
+        await eventually(lambda: watchdog.is_asleep)
+        await blocker.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    assert len(said(caplog, "loop_blocked")) == 1
+
+
+async def test_a_mesh_without_messages_has_no_watchdog_thread() -> None:
+    async with watched_mesh() as mesh:
+        mesh.add(Blocker("blocker"))
+        await anyio.lowlevel.checkpoint()
+
+        assert not threads_left("watched")
+
+
+async def test_the_thread_ends_with_the_mesh() -> None:
+    async with watched_mesh() as mesh:
+        await mesh.add(Blocker("blocker")).ask(0.0)
+        assert threads_left("watched") == {"ceylon watched watchdog"}
+
+    await eventually(lambda: not threads_left("watched"))
+
+
+async def test_settings_and_instruments_can_switch_it_off(caplog: pytest.LogCaptureFixture) -> None:
+    token = instruments.set(Instruments(watches_loop=False))
+    try:
+        unwatched = lawful_mesh("watched", settings=quick(block_warning=LIMIT))
+        async with unwatched as one, lawful_mesh("other", settings=quick(block_warning=None)) as other:
+            for mesh in (one, other):
+                await mesh.add(Blocker("blocker")).ask(Block(4 * LIMIT))
+            assert not threads_left("watched") | threads_left("other")
+    finally:
+        instruments.reset(token)
+
+    assert not said(caplog, "loop_blocked")
+
+
+async def test_of_two_meshes_on_one_loop_only_the_agents_own_speaks(caplog: pytest.LogCaptureFixture) -> None:
+    settings = quick(block_warning=LIMIT)
+    async with lawful_mesh("first", settings=settings) as mesh, lawful_mesh("second", settings=settings) as second:
+        blocker, other = mesh.add(Blocker("blocker")), second.add(Blocker("other"))
+        await other.ask(0.0)
+
+        await blocker.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    assert len(said(caplog, "loop_blocked")) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_it_works_on_uvloop(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        await mesh.add(Blocker("blocker")).ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    assert len(said(caplog, "loop_blocked")) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_fork_leaves_it_to_the_parent(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched_mesh() as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        await blocker.ask(0.0)
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        await anyio.to_thread.run_sync(os.waitpid, child, 0)
+
+        await blocker.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    assert len(said(caplog, "loop_blocked")) == 1
