@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
@@ -51,18 +51,6 @@ class Hold:
         self.is_blocked = False  # its thread waits in a blocking verb
         self.is_let_go = False  # nobody waits for it any more, and it may never end
         self.has_passed_on = False  # and its permit to run is another thread's since
-
-
-class Turn(Protocol):
-    """What a thread waits for that may not run yet: a lock that somebody else releases."""
-
-    def acquire(self) -> object:
-        """Wait for it."""
-        ...
-
-    def release(self) -> None:
-        """Let the thread run."""
-        ...
 
 
 class Run(Hold):
@@ -170,7 +158,7 @@ class ThreadPool:
         self._settings = interior.settings
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._waiting: deque[Callable[[], None]] = deque()  # no thread may run them yet
-        self._resuming: deque[Turn] = deque()  # likewise: threads that have waited in a verb
+        self._resuming: deque[threading.Lock] = deque()  # likewise: threads that have waited in a verb
         self._lock = threading.Lock()  # guards the numbers below; all of them change on several threads
         self._idle = 0
         self._running = 0
@@ -412,9 +400,9 @@ class ThreadPool:
                 if hold is not None:
                     hold.is_blocked = False
                 return
-            turn = self._turn()
+            turn = self._new_turn()
             self._resuming.append(turn)
-        turn.acquire()
+        self._await_turn(turn)
         if hold is not None:
             with self._lock:
                 hold.is_blocked = False
@@ -425,11 +413,14 @@ class ThreadPool:
             if job is not None:
                 self._dispatch(job, needs_thread=needs_thread)
 
-    def _turn(self) -> Turn:
-        """Return what this thread waits for until it may run."""
+    def _new_turn(self) -> "threading.Lock":
+        """Return what a thread waits in until it may run again; whoever lets it, releases that."""
         turn = threading.Lock()
         turn.acquire()
         return turn
+
+    def _await_turn(self, turn: "threading.Lock") -> None:
+        turn.acquire()
 
     # -- on a thread ---------------------------------------------------------------------------------------------------
 

@@ -92,10 +92,6 @@ class _Pause(ThreadSink):
         self._pool.take_over(self._stretch)
         return self._result
 
-    def acquire(self) -> Any:
-        """Wait as `wait` does, where a pool without simulation waits for a lock."""
-        return self._pool.wait_in(self)
-
     def resume(self, stretch: _Stretch) -> None:
         """Let the thread have the baton for *stretch*."""
         self._stretch = stretch
@@ -128,9 +124,9 @@ class LockStepPool(RecordedThreadPool):
 
     def _dispatch(self, job: Callable[[], None], *, needs_thread: bool) -> None:
         """Let the loop begin with *job* in its own time; the caller may be a thread."""
-        self._soon(lambda: self._begin_job(job, needs_thread=needs_thread))
+        self._soon(lambda: self._hand_over(job, needs_thread=needs_thread))
 
-    def _begin_job(self, job: Callable[[], None], *, needs_thread: bool) -> None:
+    def _hand_over(self, job: Callable[[], None], *, needs_thread: bool) -> None:
         stretch = _Stretch()
 
         def run() -> None:
@@ -163,10 +159,6 @@ class LockStepPool(RecordedThreadPool):
         if not self._here.stretch.end():
             self._soon(self.clock.let_go)
 
-    def wait_in(self, pause: _Pause) -> Any:
-        """Wait in *pause*; on a thread."""
-        return pause.wait(self._driver, self._interior.name)
-
     def _next_job(self) -> Callable[[], None] | None:
         job = super()._next_job()
         if job is None:
@@ -179,8 +171,11 @@ class LockStepPool(RecordedThreadPool):
         """Return what a blocking verb waits in; other people's threads are not in step."""
         return _Pause(self) if getattr(self._here, "is_worker", False) else super().sink()
 
-    def _turn(self) -> _Pause:
-        return _Pause(self)
+    def _new_turn(self) -> Any:
+        return _Pause(self)  # it has the one method of a lock that the pool uses
+
+    def _await_turn(self, turn: Any) -> None:
+        turn.wait(self._driver, self._interior.name)
 
     def _sleep(self, seconds: float) -> None:
         """Let a thread wait for virtual time to pass."""
@@ -190,7 +185,7 @@ class LockStepPool(RecordedThreadPool):
             driver.call_at(driver.now() + seconds, pause.release)
 
         self._soon(set_timer)
-        self.wait_in(pause)
+        pause.wait(driver, self._interior.name)
 
     # -- faults --------------------------------------------------------------------------------------------------------
 

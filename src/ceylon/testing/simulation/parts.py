@@ -135,13 +135,13 @@ class _Dispatcher(RecordedDispatcher):
         function = handler.function
         if self._record.has_begun(envelope):  # what goes on here had its share before
             return handler
-        is_awaited = handler.is_async and not handler.yields
-        if is_awaited and self.plan.strikes("slow"):
+        is_plain = handler.is_async and not handler.yields
+        if is_plain and self.plan.strikes("slow"):
             seconds = self.plan.seconds(_LATEST)
             note_fault(self._record, envelope, f"waits {seconds:g} s before its handler begins")
             function = _slow(function, seconds)
         if self.plan.strikes("crash"):
-            after = self.plan.below(_LAST_CRASH) if is_awaited else 0
+            after = self.plan.below(_LAST_CRASH) if is_plain else 0
             function = _crashing(function, after, lambda: note_fault(self._record, envelope, f"crash at await {after}"))
         return handler if function is handler.function else msgspec.structs.replace(handler, function=function)
 
