@@ -141,6 +141,7 @@ async def test_nothing_is_watched_any_more_when_the_watch_is_left() -> None:
 
 PROGRAM = """
 import pytest
+from support.law import BreakableMesh
 from ceylon import Mesh
 from ceylon.testing.sabotage import drop_a_message
 from support.core_agents import Keeper
