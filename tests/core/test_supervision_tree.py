@@ -25,6 +25,7 @@ from ceylon import (
 )
 from ceylon.core.ports import Strategy
 from ceylon.errors import AgentStoppedError
+from ceylon.messages import Envelope
 from support.leftovers import DEADLINE, eventually, tidy_mesh
 
 
@@ -443,6 +444,27 @@ async def test_nor_does_a_hung_sibling(how: str, anyio_backend: str) -> None:
             assert await mesh.ask("failing", 8) == 8
 
         assert mesh.statistics().agents["hanging"].cancelled == 1
+        Hanging.release.set()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio nothing ignores its cancellation for long
+async def test_a_conversation_whose_handler_was_given_up_goes_on_after_the_restart(anyio_backend: str) -> None:
+    class Keyed(Hanging):
+        takes_keys = True
+
+        def __ceylon_serial_key__(self, envelope: Envelope) -> str:
+            return envelope.recipient
+
+    message = _hold("stubborn")
+    async with tidy_mesh(stop_grace=0.05, backoff_first=0.0) as mesh:
+        diary: list[Any] = []
+        mesh.add(Keyed("keyed", diary))
+        await mesh.tell("keyed/alice", message)
+        await eventually(lambda: "stubborn" in diary)
+
+        await mesh.tell("keyed/bob", Explode())
+        with anyio.fail_after(DEADLINE):
+            assert await mesh.ask("keyed/alice", 7) == 7
         Hanging.release.set()
 
 
