@@ -1,5 +1,6 @@
 """A stop between any two steps of a busy mesh: nothing is lost, and everyone who asked has an answer or an error."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
@@ -119,6 +120,41 @@ def stop_at(backend: str, at: int, *, at_once: bool) -> bool:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_stop_at_any_step_loses_nothing_and_answers_everyone(backend: str, how: str) -> None:
     at = next(at for at in range(1, MOST_STEPS) if not stop_at(backend, at, at_once=how == "at once"))
+
+    assert at > 100
+
+
+def cancel_everything_at(at: int) -> bool:
+    """Run everything, and cancel each task of the mesh before step *at*, as the end of `asyncio.run` does."""
+    steps = Steps(at)
+    outcomes: list[BaseException | None] = []
+
+    async def main() -> None:
+        mesh = Mesh("test", settings=quick())
+        await mesh.start()
+        mesh.add(Worker("worker"))
+        mesh.add(Front("front"))
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("ceylon"):
+                    task.cancel()
+
+        steps.arm(cancel)
+        await send_all(mesh, outcomes)
+        steps.disarm()
+        await mesh.stop()
+        check_end(mesh.statistics())
+        assert mesh.statistics().timers == 0
+
+    run_in_steps("asyncio", main, steps)
+
+    assert len(outcomes) == 30, f"cancelled at step {at}: {len(outcomes)} outcomes"
+    return steps.has_acted
+
+
+def test_the_end_of_the_loop_at_any_step_loses_nothing_and_answers_everyone() -> None:
+    at = next(at for at in range(1, MOST_STEPS) if not cancel_everything_at(at))
 
     assert at > 100
 
