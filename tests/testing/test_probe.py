@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import trio.testing
 
 from ceylon import AskTimeoutError, BlockingMesh, HandlerError, Mesh, MeshClosedError
 from ceylon.testing import Probe
@@ -248,3 +249,19 @@ async def test_it_stands_at_the_end_of_a_way(mesh: Mesh) -> None:
 async def test_without_a_mesh_it_says_so() -> None:
     with pytest.raises(MeshClosedError, match="probe 'lonely' is in none"):
         await Probe("lonely").receive()
+
+
+def test_under_a_virtual_clock_an_hour_of_nothing_passes_at_once() -> None:
+    async def wait_an_hour() -> float:
+        async with Mesh("virtual") as mesh:
+            probe = Probe()
+            mesh.add(probe)
+            began = mesh.interior.driver.now()
+            await probe.expect_nothing(3600)
+            with pytest.raises(AssertionError, match="waited 3600 s"):
+                await probe.receive(timeout=3600)
+            return mesh.interior.driver.now() - began
+
+    options = {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+    assert anyio.run(wait_an_hour, backend="trio", backend_options=options) >= 7200

@@ -137,8 +137,8 @@ class Inspector:
 
     def _parked(self) -> Iterator[Envelope]:
         """Give the envelopes whose senders wait for room."""
-        for cell in self._router.cells.values():
-            yield from (call.envelope for call in cell.parked or ())
+        for cell in list(self._router.cells.values()):
+            yield from (call.envelope for call in list(cell.parked or ()))
 
     def _describe(self, envelope: Envelope) -> OpenMessage:
         place = self._place(envelope)
@@ -172,15 +172,15 @@ class Inspector:
     def waits(self) -> list[Wait]:
         """Return who waits for whom."""
         found: list[Wait] = []
-        for call in self._router.calls.values():
+        for call in list(self._router.calls.values()):
             if not isinstance(call, StreamCall):
                 found.append(self._wait("reply", call.source, call.envelope, call.groups(self._router.waits)))
             elif call.channel.is_pulled:
                 groups = self._router.waits.of_envelope(call.cell, call.envelope)
                 found.append(self._wait("parts", call.source, call.envelope, groups))
-        for cell in self._router.cells.values():
-            found += [wait for call in cell.parked or () if (wait := self._of_tell(call)) is not None]
-            found += [wait for origin in cell.under_way or () if (wait := self._of_credit(origin)) is not None]
+        for cell in list(self._router.cells.values()):
+            found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
+            found += [wait for origin in list(cell.under_way or ()) if (wait := self._of_credit(origin)) is not None]
             found += self._of_threads(cell)
         return found + self._of_drains()
 
@@ -219,7 +219,7 @@ class Inspector:
     def _of_threads(self, cell: "Cell") -> list[Wait]:
         """Return which leases of *cell* have no thread yet."""
         waiting = [
-            lease.envelope for lease in cell.leases or () if lease.context is None and lease.envelope is not None
+            lease.envelope for lease in list(cell.leases or ()) if lease.context is None and lease.envelope is not None
         ]
         return [
             Wait(
