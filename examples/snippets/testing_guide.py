@@ -4,6 +4,8 @@ python examples/snippets/testing_guide.py      # runs them, then shows what a fa
 pytest examples/snippets/testing_guide.py      # runs them
 """
 
+# ruff: noqa: D102, D103, S101, S603 – tests are sentences that assert, and the page says the rest
+
 import subprocess
 import sys
 
