@@ -13,7 +13,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from ceylon import Agent, Context, Mesh
+from ceylon import Agent, BlockingMesh, Context, DefinitionError, Mesh, default_mesh
+from ceylon.core.router import Router
 from ceylon.testing import Faults, Simulation, What, run_simulation, simulate
 from support.simulated import order_of, run_shops
 from support.simulated_newsroom import run_newsroom
@@ -182,6 +183,15 @@ def test_any_mesh_opened_inside_is_simulated() -> None:
     assert outcome.error is None
     assert [event.recipient for event in outcome.history.of(What.BEGAN)] == ["echo", "two:echo"]
     assert [event.detail for event in outcome.history.of(What.NOTE)] == ["between"]
+
+
+def test_a_mesh_with_a_loop_of_its_own_is_refused_and_the_default_mesh_left_alone() -> None:
+    async def run(_: Simulation) -> None:
+        assert type(default_mesh().interior.router) is Router
+        with pytest.raises(DefinitionError, match="has a loop of its own"):
+            BlockingMesh("apart").start()
+
+    assert run_simulation(run, seed=1).error is None
 
 
 def test_a_mesh_left_open_is_a_failure() -> None:
