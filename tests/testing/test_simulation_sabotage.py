@@ -273,7 +273,7 @@ def test_pytests_own_failures_name_the_seed_and_a_skip_is_a_skip() -> None:
     async def skipping(simulation: Simulation) -> None:
         pytest.skip("on purpose")
 
-    with pytest.raises(AssertionError, match="(?s)failed with seed 4.*on purpose"):
+    with pytest.raises(AssertionError, match=r"(?s)failed with seed 4.*on purpose"):
         failing()
     with pytest.raises(pytest.skip.Exception):
         skipping()
