@@ -17,6 +17,7 @@ from ceylon.core.ledger import DeadLetter
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.watching import Terminated
 from ceylon.errors import (
     ActionArgumentsError,
     AgentStartError,
@@ -28,6 +29,7 @@ from ceylon.errors import (
     IncompleteStreamError,
     MailboxFullError,
     MeshClosedError,
+    MeshFailedError,
     ModelError,
     ModelRateLimitError,
     ModelStatusError,
@@ -48,7 +50,9 @@ from ceylon.errors import DeliveryError as DeliveryError
 from ceylon.errors import DuplicateNameError as DuplicateNameError
 from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
 from ceylon.errors import HopLimitError as HopLimitError
+from ceylon.errors import InjectedFaultError as InjectedFaultError
 from ceylon.errors import InvalidNameError as InvalidNameError
+from ceylon.errors import LawBrokenError as LawBrokenError
 from ceylon.errors import ModelAuthError as ModelAuthError
 from ceylon.errors import ModelConfigError as ModelConfigError
 from ceylon.errors import ModelNotFoundError as ModelNotFoundError
@@ -56,6 +60,7 @@ from ceylon.errors import ModelProtocolError as ModelProtocolError
 from ceylon.errors import NotAnAddressError as NotAnAddressError
 from ceylon.errors import StrayCancellationError as StrayCancellationError
 from ceylon.errors import StreamTimeoutError as StreamTimeoutError
+from ceylon.errors import UnknownMessageError as UnknownMessageError
 from ceylon.messages import Message
 from ceylon.models.turns import Reply, TextPart, Usage
 
@@ -84,6 +89,7 @@ __all__ = [
     "MailboxFullError",
     "Mesh",
     "MeshClosedError",
+    "MeshFailedError",
     "Message",
     "ModelError",
     "ModelRateLimitError",
@@ -93,6 +99,7 @@ __all__ = [
     "Ref",
     "Reply",
     "Stream",
+    "Terminated",
     "TextPart",
     "UnhandledMessageError",
     "UnknownActionError",

@@ -11,6 +11,7 @@
     │   ├── UnknownAgentError (LookupError)    nobody has that address
     │   ├── MailboxFullError                   no room in time
     │   └── HopLimitError                      passed on too many times
+    ├── UnknownMessageError (LookupError)      an id that the mesh knows no message by
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
@@ -23,8 +24,11 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
+    ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
+    ├── InjectedFaultError                     a simulation made a handler fail
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -61,9 +65,12 @@ __all__ = [
     "HandlerTimeoutError",
     "HopLimitError",
     "IncompleteStreamError",
+    "InjectedFaultError",
     "InvalidNameError",
+    "LawBrokenError",
     "MailboxFullError",
     "MeshClosedError",
+    "MeshFailedError",
     "ModelAuthError",
     "ModelConfigError",
     "ModelError",
@@ -79,6 +86,7 @@ __all__ = [
     "UnhandledMessageError",
     "UnknownActionError",
     "UnknownAgentError",
+    "UnknownMessageError",
 ]
 
 
@@ -186,6 +194,16 @@ class HopLimitError(DeliveryError):
         self.address, self.max_hops = address, max_hops
 
 
+class UnknownMessageError(CeylonError, LookupError):
+    """The mesh knows no message of this id: it was never sent here, or ended too long ago."""
+
+    def __init__(self, message_id: str, kept: int) -> None:
+        super().__init__(
+            f"no message {message_id!r} is known; open ones always are, of those that ended the last {kept:,}"
+        )
+        self.message_id, self.kept = message_id, kept
+
+
 class UnhandledMessageError(CeylonError):
     """No handler of the agent takes a message of this type."""
 
@@ -268,14 +286,20 @@ class StrayCancellationError(CeylonError):
         self.address = address
 
 
+class InjectedFaultError(CeylonError):
+    """A simulation made a handler fail, as `Faults(crash=...)` asks for; what it touches must bear it."""
+
+    def __init__(self) -> None:
+        super().__init__("the simulation made this handler fail; `Faults(crash=0)` leaves handlers alone")
+
+
 class AskTimeoutError(CeylonError, TimeoutError):
     """No reply arrived before the deadline; the handler may still be running."""
 
-    def __init__(self, address: str, timeout: float) -> None:
-        super().__init__(
-            f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see `mesh.statistics()`"
-        )
-        self.address, self.timeout = address, timeout
+    def __init__(self, address: str, timeout: float, message_id: str = "") -> None:
+        see = f"`mesh.why({message_id!r})`" if message_id else "`mesh.waits()`"
+        super().__init__(f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see {see}")
+        self.address, self.timeout, self.message_id = address, timeout, message_id
 
 
 class StreamTimeoutError(CeylonError, TimeoutError):
@@ -303,10 +327,10 @@ class AgentStartError(CeylonError):
 
 
 class AgentStoppedError(CeylonError):
-    """The agent was stopped before it answered."""
+    """The agent was stopped before it did what was asked of it."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"agent {address!r} was stopped before it answered")
+    def __init__(self, address: str, why: str = "was stopped before it answered") -> None:
+        super().__init__(f"agent {address!r} {why}")
         self.address = address
 
 
@@ -316,6 +340,24 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class LawBrokenError(CeylonError):
+    """A mesh was left with an envelope lost or ended twice; nothing a program does may cause this."""
+
+    def __init__(self, mesh: str, *, agents: Sequence[str], lost: Sequence[str], twice: Sequence[str]) -> None:
+        facts = [("wrong counters", agents), ("never ended", lost), ("ended twice", twice)]
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in facts if names)
+        super().__init__(f"mesh {mesh!r} broke its own law, please report it: {found}")
+        self.mesh, self.agents, self.lost, self.twice = mesh, tuple(agents), tuple(lost), tuple(twice)
+
+
+class MeshFailedError(CeylonError):
+    """A critical agent failed for good, so the mesh stopped; raised where the mesh is left, with the cause."""
+
+    def __init__(self, mesh: str, agent: str, cause: BaseException) -> None:
+        super().__init__(f"mesh {mesh!r} has stopped because its critical agent {agent!r} failed: {describe(cause)}")
+        self.mesh, self.agent, self.cause = mesh, agent, cause
 
 
 class BlockingCallError(CeylonError, RuntimeError):

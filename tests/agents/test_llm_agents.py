@@ -404,3 +404,21 @@ def test_a_thread_that_is_asked_to_wait_on_the_mesh_s_own_loop_says_what_to_writ
         sender = mesh.add(Sender("sender"))
         with pytest.raises(HandlerError, match=r"send_message would block .* write `await agent.send_message_async"):
             sender.ask("hi")
+
+
+async def test_an_agent_in_a_long_turn_stops_at_once(server: ModelServer, anyio_backend: str) -> None:
+    server.hold()
+    async with Mesh(settings=impatient(drain_timeout=60.0)) as mesh:
+        tutor = mesh.add(llm(server))
+        for question in ("first", "second"):
+            await tutor.tell(question)
+        await server.until(lambda: server.in_flight == 2)
+        began = anyio.current_time()
+
+        await mesh.stop(tutor, at_once=True)
+        took = anyio.current_time() - began
+
+        await server.until(lambda: server.clients_left == 2)
+        assert mesh.agents == []
+    assert took < impatient().stop_grace / 2  # it waits for neither the drain nor the grace
+    assert mesh.statistics().stopped_agents.cancelled == 2

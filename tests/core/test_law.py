@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceylon import Agent, CeylonError, Context, Mesh, on
+from ceylon import Agent, BlockingMesh, CeylonError, Context, LawBrokenError, Mesh, on
 from ceylon.core.ledger import AgentStatistics
+from ceylon.messages import Envelope
 from ceylon.settings import DEFAULTS
 from support.core_agents import Counter, Echo, Held, until
 from support.law import check_end, check_law, lawful_mesh
@@ -62,34 +63,74 @@ async def test_an_ask_that_never_ended_or_a_message_left_over_turns_the_end_red(
         check_end(msgspec.structs.replace(statistics, agents={"a": BALANCED}))
 
 
+@pytest.mark.breaks_the_law
 async def test_a_mailbox_that_loses_an_envelope_turns_the_check_red() -> None:
-    async with Mesh("leaky") as mesh:
-        held = Held("held")
-        ref = mesh.add(held)
-        for number in range(3):
-            await ref.tell(number)
-        await until(lambda: held.begun)
-        check_law(mesh.statistics())
-
-        lost = mesh.interior.router.cells["held"].mail.pop()  # type: ignore[union-attr]
-        mesh.interior.router.open_envelopes -= 1  # or the mesh would wait for it
-
-        assert lost.message == 2
-        with pytest.raises(AssertionError, match="the law is broken"):
+    held = Held("held")
+    mesh = Mesh("leaky", settings=HURRIED)
+    with pytest.raises(LawBrokenError, match=r"never ended: tell .* → held") as broken:
+        async with mesh:
+            ref = mesh.add(held)
+            for number in range(3):
+                await ref.tell(number)
+            await until(lambda: held.begun)
             check_law(mesh.statistics())
-        held.gate.set()
+
+            lost = mesh.interior.router.cells["held"].mail.pop()  # type: ignore[union-attr]
+
+            assert lost.message == 2
+            with pytest.raises(AssertionError, match="the law is broken"):
+                check_law(mesh.statistics())
+            held.gate.set()
+    assert broken.value.agents == ("held",)
+    assert broken.value.lost == (f"tell {mesh.interior.id}-{lost.id:x} (int, outside → held)",)
 
 
+@pytest.mark.breaks_the_law
+async def test_an_envelope_that_ends_twice_is_named() -> None:
+    mesh = Mesh("doubling")
+    with pytest.raises(LawBrokenError, match=r"ended twice: ask .*outside → echo") as broken:
+        async with mesh:
+            await mesh.add(Echo("echo")).ask("tea")
+            ending = mesh.interior.router.endings.find(1)
+            assert ending is not None
+
+            mesh.interior.router.ended(Envelope(1, "ask", "", "echo", "tea"), "completed")
+
+    assert (broken.value.agents, broken.value.lost) == ((), ())
+    assert broken.value.twice == (f"ask {mesh.interior.id}-1 (str, outside → echo)",)
+
+
+@pytest.mark.breaks_the_law
 async def test_a_mailbox_that_handles_an_envelope_twice_turns_the_check_red() -> None:
-    async with Mesh("doubling") as mesh:
-        ref = mesh.add(Echo("echo"))
-        await ref.ask("tea")
+    with pytest.raises(LawBrokenError, match="wrong counters: echo"):
+        async with Mesh("doubling") as mesh:
+            ref = mesh.add(Echo("echo"))
+            await ref.ask("tea")
+            mesh.interior.router.cells["echo"].completed += 1
+
+            with pytest.raises(AssertionError, match="the law is broken"):
+                check_law(mesh.statistics())
+
+
+@pytest.mark.breaks_the_law
+async def test_what_a_block_raises_comes_before_a_broken_law(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with Mesh("doubling") as mesh:
+            await mesh.add(Echo("echo")).ask("tea")
+            mesh.interior.router.cells["echo"].completed += 1
+            raise ZeroDivisionError
+
+    assert "law_broken" in caplog.text
+
+
+@pytest.mark.breaks_the_law
+def test_a_blocking_mesh_says_so_too() -> None:
+    with pytest.raises(LawBrokenError, match="wrong counters: echo"), BlockingMesh("doubling") as mesh:
+        mesh.add(Echo("echo")).ask("tea")
         mesh.interior.router.cells["echo"].completed += 1
 
-        with pytest.raises(AssertionError, match="the law is broken"):
-            check_law(mesh.statistics())
 
-
+@pytest.mark.breaks_the_law
 async def test_the_mesh_of_the_tests_checks_the_law_at_its_end() -> None:
     with pytest.raises(AssertionError, match="the law is broken"):
         async with lawful_mesh() as mesh:

@@ -22,6 +22,15 @@ def test_import_loads_no_http_client_database_logger_or_second_loop() -> None:
     assert set(HEAVY).isdisjoint(json.loads(printed))
 
 
+@pytest.mark.process
+def test_the_instruments_for_tests_load_no_test_framework() -> None:
+    program = "import json, sys, ceylon.testing, ceylon.testing.contracts; print(json.dumps(sorted(sys.modules)))"
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout  # noqa: S603 – this Python
+
+    assert {"pytest", "_pytest", "hypothesis", "httpx", "trio", "structlog"}.isdisjoint(json.loads(printed))
+
+
 def test_every_public_name_is_there() -> None:
     assert [name for name in ceylon.__all__ if not hasattr(ceylon, name)] == []
 

@@ -1,5 +1,6 @@
 """Every public verb, awaited once: what an async caller does with it, and what comes of it as plain JSON."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -145,6 +146,27 @@ async def dead_letters(stage: Stage[Mesh]) -> Any:
         await stage.mesh.tell(label, "hello")
     except UnknownAgentError:
         return [letter.reason for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+
+
+@of("mesh.ledger")
+async def ledger(stage: Stage[Mesh]) -> Any:
+    return "shop" in stage.mesh.ledger().statistics.agents
+
+
+@of("mesh.waits")
+async def waits(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    return [str(wait) for wait in stage.mesh.waits() if label in {wait.waiter, wait.on}]
+
+
+@of("mesh.why")
+async def why(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    with contextlib.suppress(UnknownAgentError):
+        await stage.mesh.tell(label, "hello")
+    (letter,) = [letter for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+    found = stage.mesh.why(stage.mesh.interior.message_id(letter.envelope.id))
+    return [found.state, found.detail]
 
 
 @of("default_mesh")

@@ -1,5 +1,6 @@
 """Every public verb in its blocking form, used once: what a script or a thread does with it."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -136,6 +137,27 @@ def dead_letters(stage: Stage[BlockingMesh]) -> Any:
         stage.mesh.tell(label, "hello")
     except UnknownAgentError:
         return [letter.reason for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+
+
+@of("mesh.ledger")
+def ledger(stage: Stage[BlockingMesh]) -> Any:
+    return "shop" in stage.mesh.ledger().statistics.agents
+
+
+@of("mesh.waits")
+def waits(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    return [str(wait) for wait in stage.mesh.waits() if label in {wait.waiter, wait.on}]
+
+
+@of("mesh.why")
+def why(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    with contextlib.suppress(UnknownAgentError):
+        stage.mesh.tell(label, "hello")
+    (letter,) = [letter for letter in stage.mesh.dead_letters() if letter.envelope.recipient == label]
+    found = stage.mesh.why(stage.mesh.interior.message_id(letter.envelope.id))
+    return [found.state, found.detail]
 
 
 @of("default_mesh")

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import anyio
 
-from ceylon import Agent, BlockingContext, Context, Message, on
+from ceylon import Agent, BlockingContext, Context, Message, Terminated, on
 from support.callers_agents import PEOPLE, Heard, News, Order
 
 __all__ = ["RUNNERS", "Clerk", "Errand", "Porter", "Verb"]
@@ -19,10 +19,13 @@ Verb = Literal[
     "publish",
     "ref",
     "reply",
+    "spawn",
     "start_soon",
     "stream",
     "tell",
     "tell_nowait",
+    "unwatch",
+    "watch",
 ]
 
 RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
@@ -34,10 +37,13 @@ RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "publish": ("porter", "clerk"),
     "ref": ("porter",),
     "reply": ("porter", "clerk"),
+    "spawn": ("porter", "clerk"),
     "start_soon": ("porter",),
     "stream": ("porter", "clerk"),
     "tell": ("porter", "clerk"),
     "tell_nowait": ("porter",),
+    "unwatch": ("porter", "clerk"),
+    "watch": ("porter", "clerk"),
 }
 """Who runs an errand: the porter on the loop, the clerk in a thread; some verbs there are only on the loop."""
 
@@ -62,6 +68,18 @@ class Rung(Message[bool]):
     times: int = 1
 
 
+class Child(Agent):
+    """Is spawned by an errand, and stays as long as its parent."""
+
+    @on
+    async def echo(self, number: int) -> int:
+        return number
+
+    @on
+    async def ignore(self, news: News) -> None:
+        """Take part in broadcasts."""
+
+
 class Porter(Agent):
     """Runs errands on the loop, each with one verb of its `Context`."""
 
@@ -77,6 +95,10 @@ class Porter(Agent):
         async with self._rung:
             self._rings[ring.label] += 1
             self._rung.notify_all()
+
+    @on
+    async def end(self, terminated: Terminated) -> None:
+        await self.ring(Ring(terminated.address))
 
     @on
     async def until_rung(self, question: Rung) -> bool:
@@ -127,6 +149,19 @@ class Porter(Agent):
         context.start_soon(self.ring, Ring(label))
         return await self.until_rung(Rung(label))
 
+    async def _spawn(self, context: Context, label: str) -> Any:
+        return await context.spawn(Child(label)).ask(7)
+
+    async def _watch(self, context: Context, label: str) -> Any:
+        context.watch(label)  # nobody has been there, which is an end as well
+        return await self.until_rung(Rung(label))
+
+    async def _unwatch(self, context: Context, label: str) -> Any:
+        child = context.spawn(Child(label))
+        context.watch(child)
+        context.unwatch(child)
+        return await child.ask(7)
+
     async def _after(self, context: Context, label: str) -> Any:
         context.after(0, Ring(label))
         return await self.until_rung(Rung(label))
@@ -146,6 +181,10 @@ class Clerk(Agent):
     @on
     async def ring(self, ring: Ring, context: Context) -> None:
         await context.tell("porter", ring)
+
+    @on
+    async def end(self, terminated: Terminated, context: Context) -> None:
+        await context.tell("porter", Ring(terminated.address))
 
     @on(inline=True)
     def ignore(self, news: News) -> None:
@@ -177,6 +216,19 @@ class Clerk(Agent):
 
     def _reply(self, context: BlockingContext, label: str) -> None:
         context.reply("early")
+
+    def _spawn(self, context: BlockingContext, label: str) -> Any:
+        return context.spawn(Child(label)).ask(7)
+
+    def _watch(self, context: BlockingContext, label: str) -> Any:
+        context.watch(label)
+        return context.ask("porter", Rung(label))
+
+    def _unwatch(self, context: BlockingContext, label: str) -> Any:
+        child = context.spawn(Child(label))
+        context.watch(child)
+        context.unwatch(child)
+        return child.ask(7)
 
     def _after(self, context: BlockingContext, label: str) -> Any:
         context.after(0, Ring(label))

@@ -88,6 +88,8 @@ PACKAGE: Final = "for code of this package"
 SETTING: Final = "it only sets something: nothing is sent, no loop is needed"
 
 NO_VERBS: Final[Mapping[str, str]] = {
+    "*Context.begin_wait": PACKAGE,
+    "*Context.end_wait": PACKAGE,
     "*Context.give_reply": PACKAGE,
     "BlockingMesh.of": PACKAGE,
     "LlmAgent.batch": PACKAGE,
@@ -99,6 +101,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "LlmAgent.with_*": SETTING,
     "Mesh.begin_stop": PACKAGE,
     "Mesh.stop_for": PACKAGE,
+    "Mesh.stop_soon": PACKAGE,
     "Mesh.wait_for": PACKAGE,
 }
 """Public functions of the classes below that are no verbs, and why."""

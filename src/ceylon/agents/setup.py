@@ -11,9 +11,15 @@ from ceylon.agents.llm_settings import LlmSettings
 if TYPE_CHECKING:
     from ceylon.models.port import Model
 
-__all__ = ["Setup"]
+__all__ = ["Setup", "load_adapters"]
 
 _ADAPTERS: Final = ("ceylon.agents.sessions", "ceylon.models.resolve")
+
+
+def load_adapters() -> None:
+    """Import the adapters, and the HTTP client under them, here and now: where nobody waits for it."""
+    for module in _ADAPTERS:
+        importlib.import_module(module)
 
 
 class Setup:

@@ -192,6 +192,7 @@ class AsyncioDriver:
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
         self._tasks: set[AsyncioTask] = set()
+        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
 
     def now_anywhere(self) -> float:
         """See `Driver`."""
@@ -213,7 +214,7 @@ class AsyncioDriver:
         """See `Driver`."""
         made = AsyncioTask()
         # Not `create_task`: an eager task factory would run the first step here and now.
-        made.task = asyncio.Task(function(made), loop=self._loop, name=name, context=self._context.copy())
+        made.task = self._task_class(function(made), loop=self._loop, name=name, context=self._context.copy())
         self._tasks.add(made)  # the loop itself keeps weak references only
         made.task.add_done_callback(lambda _: self._tasks.discard(made))
         return made

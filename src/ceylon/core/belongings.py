@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 import inspect
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
 from ceylon.core.context import Context
@@ -122,7 +122,9 @@ class Lifespan:
             message = f"{type(cell.agent).__name__}.lifespan must be `async def` with one `yield`"
             raise DefinitionError(message)
         made = cast("AsyncGenerator[None, None]", steps)
-        async with contextlib.asynccontextmanager(lambda: made)():
+        async with contextlib.AsyncExitStack() as entered:
+            with self._belongings.holding(cell, context):
+                await entered.enter_async_context(contextlib.asynccontextmanager(lambda: made)())
             self._has_yielded = True
             self._is_entered.set()
             await self._may_leave.wait()
@@ -158,18 +160,29 @@ class Belongings:
         async def run(_: "Cell") -> None:
             context = self.context_for(cell)
             current.set(context)
-            if inspect.iscoroutinefunction(hook):
-                await hook(*(*arguments, context)[:takes])
-            else:
-                blocking = self._interior.threads.context_for(context)
-                given = (*arguments, blocking)[:takes]
-                await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
+            with self.holding(cell, context):
+                if inspect.iscoroutinefunction(hook):
+                    await hook(*(*arguments, context)[:takes])
+                else:
+                    blocking = self._interior.threads.context_for(context)
+                    given = (*arguments, blocking)[:takes]
+                    await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
 
         own = self.spawn(cell, run, name)
         await self.wait_or_end(cell, own, name, patience)
         if isinstance(own.error, KeyboardInterrupt):
             self._interior.interrupt()
         return own.error
+
+    @contextlib.contextmanager
+    def holding(self, cell: "Cell", context: Context) -> Generator[None]:
+        """Let the waits graph know that a hook runs, whose end the agent's mail may wait for."""
+        hooks = cell.have_life().hooks
+        hooks.append(context)
+        try:
+            yield
+        finally:
+            hooks.remove(context)
 
     async def enter_lifespan(self, cell: "Cell") -> BaseException | None:
         """Start the agent's lifespan, if it has one, and wait until it has yielded; return what it raises."""

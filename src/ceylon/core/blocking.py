@@ -3,6 +3,7 @@
 Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
 """
 
+import contextlib
 import functools
 import random
 import threading
@@ -12,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
+from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, MeshClosedError
+from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
@@ -94,25 +97,34 @@ class BlockingMesh(BlockingVerbs):
         """Stop the agent *name*, or the whole mesh; see `Mesh.stop`."""
         mesh, source = self._mesh, self._source()
         if name is not None:
-            address = address_of(name)
-            waits = source is None or source.address != address
-            self._block("stop", functools.partial(mesh.interior.stop_agent, address, waits=waits))
+            stop = functools.partial(mesh.interior.stop_agent, address_of(name), source=source, at_once=at_once)
+            self._block("stop", stop)
         elif source is not None:  # a handler of this mesh: it has to end first, so it does not wait
             self._block("stop", functools.partial(mesh.stop_for, at_once=at_once, waits=False))
         elif self._thread is not None:
             self._thread.stop(at_once=at_once)
+            mesh.interior.check_end()
         else:
-            self._block("stop", functools.partial(mesh.stop_for, at_once=at_once))
+            self._leave("stop", functools.partial(mesh.stop_for, at_once=at_once))
+
+    def _leave(self, verb: str, operation: "Callable[[Sink], None]") -> None:
+        """Wait for the end of a mesh on somebody else's loop; if it is over already, say how it ended."""
+        try:
+            self._block(verb, operation)
+        except MeshClosedError as error:
+            self._mesh.interior.check_end(error)
+            raise
 
     def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by SIGTERM, which lets it drain first."""
+        """Wait until the mesh is stopped: by `stop`, Ctrl-C, SIGTERM, which lets it drain, or a failure: raised."""
         if self._thread is not None:
             self._thread.join()
+            self._mesh.interior.check_end()
         else:
-            self._block("wait", self._mesh.wait_for)
+            self._leave("wait", self._mesh.wait_for)
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
@@ -125,7 +137,10 @@ class BlockingMesh(BlockingVerbs):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(at_once=error is not None)
+        try:
+            self.stop(at_once=error is not None)
+        except (LawBrokenError, MeshFailedError):
+            self._mesh.interior.check_end(error)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -159,6 +174,27 @@ class BlockingMesh(BlockingVerbs):
             return self._mesh.statistics()
         found: MeshStatistics = self._block("statistics", self._mesh.interior.tell_statistics)
         return found
+
+    def ledger(self) -> "Ledger":
+        """Return every counter, and every envelope that is open; see `Mesh.ledger`."""
+        found: Ledger = self._inspect("ledger", Inspector.ledger)
+        return found
+
+    def waits(self) -> "list[Wait]":
+        """Return who waits for whom just now; see `Mesh.waits`."""
+        found: list[Wait] = self._inspect("waits", Inspector.waits)
+        return found
+
+    def why(self, message_id: str) -> "Why":
+        """Return where the message of this id is, and who blocks it; see `Mesh.why`."""
+        found: Why = self._inspect("why", lambda it: it.why(message_id))
+        return found
+
+    def _inspect(self, verb: str, function: "Callable[[Inspector], Any]") -> Any:
+        interior = self._mesh.interior
+        if interior.has_ended:  # nothing changes any more
+            return function(interior.inspector)
+        return self._block(verb, functools.partial(interior.inspect, function))
 
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""
@@ -203,7 +239,8 @@ class LoopThread:
     async def _main(self) -> None:
         await self._mesh.start()
         self._has_started.set()
-        await self._mesh.wait()
+        with contextlib.suppress(MeshFailedError):  # told to whoever leaves the mesh
+            await self._mesh.wait()
 
     def stop(self, *, at_once: bool) -> None:
         """Stop the mesh in order and wait for the thread's end."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.cell import Cell
     from ceylon.core.ledger import Reason
+    from ceylon.core.origin import Origin
     from ceylon.core.router import Router
+    from ceylon.core.waits import Groups, WaitsGraph
 
 __all__ = ["AskCall", "Call", "ParkedCall", "PublishCall", "TellCall"]
 
@@ -48,23 +50,32 @@ class Call(Timer):
         """Nobody waits any more."""
         self.is_settled = True
 
+    def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":  # noqa: ARG002 – of those that know more
+        """Return what the end of this waits for; see `waits`."""
+        return ()
+
 
 class ParkedCall(Call):
-    """A call whose envelope may have to wait before a full mailbox."""
+    """A call whose envelope may have to wait before a full mailbox. `source`: the handler that waits, if one does."""
 
-    __slots__ = ("cell", "envelope")
+    __slots__ = ("cell", "envelope", "source")
 
     cell: "Cell"
     envelope: Envelope
+    source: "Origin | None"
 
     def admitted(self) -> None:
         """There was room: the envelope is in the mailbox."""
-        self._router.accepted(self.cell)
+        self._router.accepted(self.cell, self.envelope)
 
     def refused(self, reason: "Reason", error: CeylonError) -> None:
         """There will never be room: the agent has stopped."""
         self._router.dead_letters.add(self.envelope, reason)
         self.fail(error)
+
+    def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
+        """See `Call.groups`."""
+        return graph.of_envelope(self.cell, self.envelope)
 
 
 class AskCall(ParkedCall):
@@ -72,7 +83,9 @@ class AskCall(ParkedCall):
 
     __slots__ = ("began", "loan")
 
-    def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell") -> None:
+    def __init__(
+        self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", source: "Origin | None"
+    ) -> None:
         # Written out, not through super(): every ask pays for it.
         self.loan: tuple[int, Hashable | None] | None = None  # what a handler of the same agent lends it
         self._action = None
@@ -82,7 +95,13 @@ class AskCall(ParkedCall):
         self.is_settled = False
         self.envelope = envelope
         self.cell = cell
+        self.source = source
         self.began = 0.0
+
+    def begin_wait(self) -> None:
+        """Take note that the asker waits, from now on."""
+        if self.source is not None:
+            self.source.begin_wait(self)
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the deadline is taken back."""
@@ -93,8 +112,10 @@ class AskCall(ParkedCall):
         router.calls.pop(self.envelope.id, None)
         if self.is_armed:
             router.timers.cancel(self)
+        if self.source is not None:
+            self.source.end_wait(self)
         if self.loan is not None:
-            self._router.take_back(self)
+            router.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
         return True
@@ -104,7 +125,8 @@ class AskCall(ParkedCall):
         if not self.is_settled:
             self._router.withdraw(self.envelope, self.cell, "expired")
             given = (self.envelope.deadline or self.began) - self.began
-            self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3)))
+            number = self._router.name(self.envelope.id)
+            self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3), number))
 
     def cancel(self) -> None:
         """Let go, because the asker has left."""
@@ -112,6 +134,8 @@ class AskCall(ParkedCall):
             self.is_settled = True
             self._router.calls.pop(self.envelope.id, None)
             self._router.timers.cancel(self)
+            if self.source is not None:
+                self.source.end_wait(self)
             if self.loan is not None:
                 self._router.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
@@ -122,13 +146,23 @@ class TellCall(ParkedCall):
 
     __slots__ = ("_waited",)
 
-    def __init__(self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", waited: float) -> None:
+    def __init__(
+        self,
+        router: "Router",
+        future: "Sink",
+        envelope: Envelope,
+        cell: "Cell",
+        source: "Origin | None",
+        waited: float,
+    ) -> None:
         super().__init__(router, future)
-        self.envelope, self.cell, self._waited = envelope, cell, waited
+        self.envelope, self.cell, self.source, self._waited = envelope, cell, source, waited
+        if source is not None:
+            source.begin_wait(self)
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the sender's patience is taken back."""
-        self._router.timers.cancel(self)
+        self._let_go()
         return super().settle(outcome)
 
     def admitted(self) -> None:
@@ -147,8 +181,13 @@ class TellCall(ParkedCall):
         """Let go, because the sender has left; what was not in the mailbox never will be."""
         if not self.is_settled:
             self.is_settled = True
-            self._router.timers.cancel(self)
+            self._let_go()
             self.cell.unpark(self.envelope)
+
+    def _let_go(self) -> None:
+        self._router.timers.cancel(self)
+        if self.source is not None:
+            self.source.end_wait(self)
 
 
 class PublishCall(Call):

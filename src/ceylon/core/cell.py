@@ -9,20 +9,23 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ceylon.core.ledger import AgentStatistics
+from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Generator, Hashable
 
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
+    from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
     from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
 
-__all__ = ["Cell", "State"]
+__all__ = ["Cell", "Life", "Record", "State"]
 
 
 class State(enum.Enum):
@@ -65,11 +68,13 @@ class Cell:
         "loans",
         "mail",
         "options",
+        "parent",
         "parked",
         "restarts",
         "running",
         "slots",
         "state",
+        "under_way",
     )
 
     def __init__(
@@ -84,9 +89,11 @@ class Cell:
         self.keeps_keys = self.slots > 1 or options.takes_keys  # the latter may get more slots later
         self.mail: deque[Envelope] | tuple[()] = ()
         self.parked: deque[ParkedCall] | None = None
+        self.parent: Cell | None = None  # of the agent that spawned this one
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
+        self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
         self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
@@ -108,6 +115,16 @@ class Cell:
     def has_room(self) -> bool:
         """Say whether an envelope could be put in now without overtaking one that waits for room."""
         return len(self.mail) < self.capacity and not self.parked
+
+    def put_next(self, envelope: Envelope, is_next: "Callable[[Envelope], bool]") -> None:
+        """Put *envelope* in front, behind those there that *is_next* says the same of; it needs no room."""
+        with self._still():
+            at = 0
+            while at < len(self.mail) and is_next(self.mail[at]):
+                at += 1
+            self.put(envelope)
+            if at < len(self.mail) - 1:
+                self.mail.insert(at, self.mail.pop())  # type: ignore[union-attr]
 
     def put(self, envelope: Envelope) -> None:
         """Put *envelope* at the end; the caller has asked for room."""
@@ -169,6 +186,20 @@ class Cell:
                 return envelope
         return None
 
+    def invocation(self, envelope_id: int) -> "Origin | None":
+        """Return the handler under way for this envelope."""
+        for origin in self.under_way or ():
+            if origin.envelope.id == envelope_id:
+                return origin
+        for lease in self.leases or ():
+            if lease.context is not None and lease.context.envelope.id == envelope_id:
+                return lease.context
+        return None
+
+    def is_free(self) -> bool:
+        """Say whether an envelope that comes now is sure to be handled; a slot on loan is not there for all."""
+        return self.running < self.slots and not self.loans and not self.busy_keys and self.state.handles_mail
+
     # -- loans ---------------------------------------------------------------------------------------------------------
 
     def lend(self, envelope_id: int, key: "Hashable | None") -> None:
@@ -195,11 +226,21 @@ class Cell:
         """Count the envelopes in the mailbox and in running handlers."""
         if not self.leases:
             return len(self.mail) + self.running
-        with contextlib.ExitStack() as still:  # no thread takes an envelope between the two counts
-            for lease in self.leases:
-                still.enter_context(lease.lock)
+        with self._still():
             held = sum(lease.held for lease in self.leases)
             return len(self.mail) + self.running - len(self.leases) + held
+
+    @contextlib.contextmanager
+    def _still(self) -> "Generator[None]":
+        """Keep threads from taking envelopes meanwhile."""
+        with contextlib.ExitStack() as locks:
+            for lease in self.leases or ():
+                locks.enter_context(lease.lock)
+            yield
+
+    def is_balanced(self) -> bool:
+        """Say whether the one law holds."""
+        return self.statistics().is_balanced
 
     def statistics(self) -> AgentStatistics:
         """Return the counters as they are now."""
@@ -214,18 +255,60 @@ class Cell:
             cancelled=self.cancelled,
             pending=self.pending(),
             restarts=self.restarts,
+            parent=self.parent.address if self.parent is not None else "",
         )
 
 
-class Life:
-    """What only some agents have: hooks under way, timers, background tasks, a lifespan, a history of failures."""
+class Record:
+    """Restarts that are counted together: an agent's own, or those of all its children."""
 
-    __slots__ = ("changed", "failures", "has_stopped", "lifespan", "start_error", "tasks", "timers")
+    __slots__ = ("due", "failures")
 
     def __init__(self) -> None:
-        self.tasks: set[OwnTask] = set()
-        self.timers: set[Timer] = set()
-        self.failures: deque[float] = deque()
+        self.failures: deque[float] = deque()  # when, within the period
+        self.due: deque[tuple[Cell, Failure]] | None = None  # what is to begin again, while somebody sees to it
+
+
+class Life:
+    """What only some agents have: hooks under way, timers, background tasks, a lifespan, children, a past.
+
+    `era` counts the agent's beginnings and ends, so that a start which is overtaken by either knows.
+    """
+
+    __slots__ = (
+        "changed",
+        "children",
+        "era",
+        "failure",
+        "group",
+        "has_stopped",
+        "hooks",
+        "is_beginning",
+        "is_hurried",
+        "lifespan",
+        "own",
+        "retiring",
+        "start_error",
+        "tasks",
+        "timers",
+        "watched",
+        "watchers",
+    )
+
+    def __init__(self) -> None:
+        self.tasks: Ordered[OwnTask] = Ordered()
+        self.timers: Ordered[Timer] = Ordered()
+        self.children: dict[str, Cell] = {}  # in the order they were started
+        self.watchers: dict[str, Cell] = {}  # whoever is to be told of the agent's end
+        self.watched: dict[str, Cell] = {}  # whose ends it is to be told of
+        self.own: Record | None = None
+        self.group: Record | None = None  # of its children, if they begin again together
+        self.era = 0
+        self.hooks: list[Origin] = []  # under way; until they end nothing is handled
+        self.is_beginning = False  # its start hooks are under way
+        self.retiring: Signal | None = None  # an instance is being taken down before a restart
+        self.is_hurried = False  # somebody wants it stopped at once
+        self.failure: BaseException | None = None  # what it failed by for good
         self.has_stopped = False  # `on_stop` of the present instance has run
         self.lifespan: Lifespan | None = None
         self.start_error: BaseException | None = None

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.origin import Origin
-from ceylon.core.ref import AsyncVerbs, BlockingVerbs, Ref
+from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
 from ceylon.messages import attempt
 
 if TYPE_CHECKING:
     from ceylon.core.belongings import TimerHandle
+    from ceylon.core.ports import AgentLike
 
 __all__ = ["BlockingContext", "Context"]
 
@@ -43,6 +44,27 @@ class Context(Origin, AsyncVerbs):
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
         self.interior.belongings.start_soon(self.cell, function, arguments)
 
+    def spawn(self, agent: "AgentLike") -> Ref:
+        """Add *agent* to the mesh as a child of this one, which stops and begins again with it; return a ref to it.
+
+        Raises:
+            DuplicateNameError: there is an agent of this name.
+            AgentInUseError: another mesh has it.
+            AgentStoppedError: this agent is stopping.
+        """
+        return Ref(self.interior, self.interior.spawn(self.cell, agent))
+
+    def watch(self, recipient: "str | Ref") -> None:
+        """Let the agent get one `Terminated` when *recipient* has ended; at once, if there is no such agent.
+
+        That holds across the agent's own restarts. What *recipient* has told the agent before is in front of it.
+        """
+        self.interior.watches.begin(self.cell, address_of(recipient))
+
+    def unwatch(self, recipient: "str | Ref") -> None:
+        """Take `watch` back; a `Terminated` that is in the mailbox already stays there."""
+        self.interior.watches.end(self.cell, address_of(recipient))
+
 
 class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
@@ -62,6 +84,21 @@ class BlockingContext(Origin, BlockingVerbs):
     def reply(self, value: Any) -> None:
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
         self._on_loop("reply", lambda: self._give_reply(value))
+
+    def spawn(self, agent: "AgentLike") -> BlockingRef:
+        """Add *agent* to the mesh as a child of this one; see `Context.spawn`."""
+        address: str = self._on_loop("spawn", lambda: self.interior.spawn(self.cell, agent))
+        return BlockingRef(self.interior, address)
+
+    def watch(self, recipient: "str | BlockingRef | Ref") -> None:
+        """Let the agent get one `Terminated` when *recipient* has ended; see `Context.watch`."""
+        address = address_of(recipient)
+        self._on_loop("watch", lambda: self.interior.watches.begin(self.cell, address))
+
+    def unwatch(self, recipient: "str | BlockingRef | Ref") -> None:
+        """Take `watch` back; see `Context.unwatch`."""
+        address = address_of(recipient)
+        self._on_loop("unwatch", lambda: self.interior.watches.end(self.cell, address))
 
     def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""

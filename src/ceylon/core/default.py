@@ -1,11 +1,12 @@
 """The process-wide mesh for agents that have no other: started at first use, drained when the interpreter exits."""
 
 import concurrent.futures.thread as _registered_first  # its exit hook must be there before ours, so that it runs after
+import contextlib
 import os
 import threading
 
 from ceylon.core.blocking import BlockingMesh
-from ceylon.errors import MeshClosedError
+from ceylon.errors import MeshClosedError, MeshFailedError
 
 __all__ = ["default_mesh", "running_default_mesh"]
 
@@ -46,7 +47,8 @@ def _stop() -> None:
     global _is_over  # noqa: PLW0603 – as above
     _is_over = True
     if _mesh is not None:
-        _mesh.stop()
+        with contextlib.suppress(MeshFailedError):  # logged; nobody is left to be told
+            _mesh.stop()
 
 
 def _forget() -> None:

@@ -20,11 +20,12 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
-from ceylon.core.ledger import Reason
+from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
 from ceylon.core.threads import EXPIRED, UNBEGUN
-from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError
-from ceylon.messages import STREAM, TELL, Outcome
+from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError, describe
+from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
@@ -68,7 +69,7 @@ class Dispatcher:
         self._threads_per_agent = interior.settings.threads_per_agent
         self._ready: deque[Cell] = interior.instruments.ready()
         self._idle: list[Worker] = []
-        self._workers: set[Worker] = set()
+        self._workers: Ordered[Worker] = Ordered()
         self._is_covered = False
         self._is_watching = False
         self._giving_way = 0
@@ -193,7 +194,7 @@ class Dispatcher:
                 return served
             deadline = envelope.deadline
             if deadline is not None and deadline <= self._now():
-                self._expire(cell)
+                self._expire(cell, envelope)
                 continue
             try:
                 handler = find(envelope)
@@ -220,8 +221,11 @@ class Dispatcher:
         key = None
         if cell.keeps_keys:
             key = self._occupy(cell, envelope)
-        context = Context(self._interior, cell, envelope)
-        worker.context = context
+        context = worker.context = Context(self._interior, cell, envelope, worker)
+        under_way = cell.under_way
+        if under_way is None:
+            under_way = cell.under_way = []
+        under_way.append(context)
         current.set(context)
         before = _copy_context()
         try:
@@ -241,12 +245,14 @@ class Dispatcher:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             self._leave(cell, key)
             self._caught(worker, context, error)
         else:
             worker.context = None
             if worker.is_given_up:
                 return False
+            under_way.remove(context)
             if key is None and cell.slots == 1 and cell.state.handles_mail:
                 cell.running -= 1
             else:
@@ -254,11 +260,30 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))
-            router = self._router
-            router.open_envelopes -= 1
-            if not router.open_envelopes and router.on_quiet is not None:
-                router.on_quiet()
+            router = self._router  # `_completed`, a call less
+            if router.open.pop(envelope.id, None) is envelope:
+                message = envelope.message
+                envelope.message = (
+                    KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+                )
+                router.endings.completed(envelope)
+                if not router.open and router.on_quiet is not None:
+                    router.on_quiet()
+            else:
+                router.ended(envelope, "completed")
         return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
+
+    def _completed(self, envelope: "Envelope") -> None:
+        """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
+        router = self._router
+        if router.open.pop(envelope.id, None) is not envelope:
+            router.ended(envelope, "completed")
+            return
+        message = envelope.message
+        envelope.message = KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+        router.endings.completed(envelope)
+        if not router.open and router.on_quiet is not None:
+            router.on_quiet()
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
@@ -301,22 +326,22 @@ class Dispatcher:
             self._interior.report_failed_tell(cell, envelope, error)
         elif not has_replied:
             self._router.reply(envelope, Outcome(error=as_asker_sees(error, envelope, cell.address)))
-        self._router.ended()
+        self._router.ended(envelope, "failed", describe(error))
         if isinstance(error, KeyboardInterrupt):
             self._interior.interrupt()
         elif not isinstance(error, Refusal):
-            self._interior.lifecycle.supervise(cell, envelope, error)
+            self._interior.failures.supervise(cell, envelope, error)
 
     def _cancelled(self, cell: "Cell", envelope: "Envelope") -> None:
         cell.cancelled += 1
         if envelope.kind is not TELL and envelope.id in self._router.calls:
             self._router.reply(envelope, Outcome(error=self._interior.why_cancelled(cell)))
-        self._router.ended()
+        self._router.ended(envelope, "cancelled")
 
-    def _expire(self, cell: "Cell") -> None:
+    def _expire(self, cell: "Cell", envelope: "Envelope") -> None:
         """Do not handle what nobody waits for any more; the deadline's timer tells the asker."""
         cell.expired += 1
-        self._router.ended()
+        self._router.ended(envelope, "expired")
 
     def _refuse(self, cell: "Cell", envelope: "Envelope", refusal: Refusal) -> None:
         """End an envelope that no handler takes."""
@@ -352,7 +377,7 @@ class Dispatcher:
         if cell.parked:
             cell.admit()
         if outcome is EXPIRED:
-            self._expire(cell)
+            self._expire(cell, envelope)
         elif outcome.error is not None:
             self.failed(cell, envelope, outcome.error, has_replied=has_replied)
         elif type(outcome.value) in LAZY:
@@ -362,7 +387,7 @@ class Dispatcher:
             cell.completed += 1
             if envelope.kind is not TELL and not has_replied:
                 self._router.reply(envelope, outcome)
-            self._router.ended()
+            self._completed(envelope)
 
     async def _finish_lazy(self, task: "Task", cell: "Cell", envelope: "Envelope", value: Any) -> None:
         """Run what a sync handler returned unfinished: a coroutine or a generator."""
@@ -416,19 +441,19 @@ class Dispatcher:
 
     def overran(self, context: Context) -> float:
         """Cancel a handler whose time is over; return the seconds it has to end."""
-        for worker in self._workers:
-            if worker.context is context:
-                self._cancel(worker)
+        if context.worker is not None:
+            self._cancel(context.worker)
         return self._interior.settings.stop_grace
 
     def give_up_handler(self, context: Context, error: HandlerTimeoutError) -> None:
         """Count a handler as failed that ignores its cancellation, and let the agent go on without it."""
-        worker = next((each for each in self._workers if each.context is context), None)
+        cell, envelope, worker = context.cell, context.envelope, context.worker
         if worker is None or worker.is_given_up:
             return
         error.still_runs = True
-        cell, envelope = context.cell, context.envelope
         self._disown(worker, cell)
+        if cell.under_way is not None:
+            cell.under_way.remove(context)
         self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
         if cell.mail:
@@ -453,27 +478,18 @@ class Dispatcher:
 
     # -- cancelling ----------------------------------------------------------------------------------------------------
 
-    def is_handling(self, cell: "Cell", envelope_id: int) -> bool:
-        """Say whether a handler of *cell* is under way for this envelope."""
-        if any(lease.envelope is not None and lease.envelope.id == envelope_id for lease in cell.leases or ()):
-            return True
-        return any(
-            worker.context is not None and worker.context.envelope.id == envelope_id and not worker.is_given_up
-            for worker in self._workers
-        )
-
-    def abandon(self, envelope: "Envelope") -> None:
+    def abandon(self, envelope: "Envelope", cell: "Cell") -> None:
         """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
-        for worker in self._workers:
-            context = worker.context
-            if context is not None and context.envelope is envelope:
-                try:
-                    shielded = context.cell.behaviour.find(envelope).shielded
-                except Refusal:
-                    shielded = False
-                if not shielded:
-                    self._cancel(worker)
-                return
+        context = cell.invocation(envelope.id)
+        worker = context.worker if context is not None else None
+        if worker is None:  # in a thread, which nothing can cancel
+            return
+        try:
+            shielded = cell.behaviour.find(envelope).shielded
+        except Refusal:
+            shielded = False
+        if not shielded:
+            self._cancel(worker)
 
     def cancel_handlers(self, cell: "Cell | None" = None) -> None:
         """Cancel what runs on the loop: every handler, or those of *cell*."""
@@ -481,14 +497,15 @@ class Dispatcher:
             if worker.context is not None and (cell is None or worker.context.cell is cell):
                 self._cancel(worker)
 
-    def give_up(self, cell: "Cell") -> list["Envelope | None"]:
+    def give_up(self, cell: "Cell") -> list["Envelope"]:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
-        given_up: list[Envelope | None] = []
-        for worker in self._workers:
-            if worker.context is not None and worker.context.cell is cell and not worker.is_given_up:
-                self._disown(worker, cell)
-                cell.running -= 1
-                given_up.append(worker.context.envelope)
+        given_up: list[Envelope] = []
+        for context in cell.under_way or ():
+            if context.worker is not None:
+                self._disown(context.worker, cell)
+            cell.running -= 1
+            given_up.append(context.envelope)
+        cell.under_way = None
         return given_up
 
     def _disown(self, worker: Worker, cell: "Cell") -> None:

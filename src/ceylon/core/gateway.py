@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ceylon.core.calls import Call
     from ceylon.core.threads import ThreadPool
 
-__all__ = ["LOOP_ENDED", "Gateway", "Operation"]
+__all__ = ["LOOP_ENDED", "Gateway", "Operation", "ThreadSink"]
 
 LOOP_ENDED: Final = "its event loop has ended"
 _LOOK_UP: Final = 1.0
@@ -156,7 +156,7 @@ class Gateway:
             raise BlockingCallError(verb, instead or f"`await` and the async `{verb}`")
         if may_warn:
             self._warn_foreign_loop(verb)
-        sink = ThreadSink()
+        sink = self._threads.sink()
         calls: list[Call] = []
         try:
             with self._threads.giving_back():  # first: a thread too many is refused before it has begun anything

@@ -5,6 +5,7 @@ no message pays for the possibility.
 """
 
 import contextvars
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from ceylon.core.dispatcher import Dispatcher
     from ceylon.core.interior import Interior
+    from ceylon.core.lifecycle import Lifecycle
     from ceylon.core.router import Router
     from ceylon.core.threads import ThreadPool
 
@@ -28,7 +30,9 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
         router: A subclass of `Router`.
         dispatcher: A subclass of `Dispatcher`.
         threads: A subclass of `ThreadPool`.
+        lifecycle: A subclass of `Lifecycle`.
         new_id: Makes the mesh's id.
+        random_source: Makes what jitter comes from, for a mesh that is given nothing of the kind.
         watches_loop: Whether a thread looks out for handlers that block the loop.
     """
 
@@ -36,7 +40,9 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     router: "type[Router] | None" = None
     dispatcher: "type[Dispatcher] | None" = None
     threads: "type[ThreadPool] | None" = None
+    lifecycle: "type[Lifecycle] | None" = None
     new_id: "Callable[[], str] | None" = None
+    random_source: Callable[[], random.Random] = random.Random
     watches_loop: bool = True
 
 

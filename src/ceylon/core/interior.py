@@ -8,32 +8,39 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from ceylon.core.belongings import Belongings
-from ceylon.core.cell import Cell
+from ceylon.core.cell import Cell, State
 from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
+from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
-from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics
+from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
+from ceylon.core.ordered import Ordered
+from ceylon.core.ports import check_agent
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
+from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
 from ceylon.core.watchdog import Watchdog
+from ceylon.core.watching import Watches
 from ceylon.errors import (
     AgentStoppedError,
     CeylonError,
     DeadlockError,
     DuplicateNameError,
+    LawBrokenError,
     MeshClosedError,
     UnknownAgentError,
     describe,
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
 __all__ = ["Interior"]
 
 _QUIET: Final = Outcome()
+_LEAST_GRACE: Final = 0.01  # seconds; when there is no time left, a hook that waits for nothing still ends
+_SHARE: Final = 0.8  # of the time that is left, for the next hook; what hangs must not take the others' as well
 _live: "weakref.WeakSet[Interior]" = weakref.WeakSet()  # read by the fork hook below and by nothing else
 
 
@@ -65,7 +74,10 @@ class Interior:
     dispatcher: Dispatcher
     lifecycle: Lifecycle
     belongings: Belongings
+    restarts: Restarts
+    watches: Watches
     resources: Resources
+    inspector: Inspector
     quiet_log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
@@ -77,16 +89,20 @@ class Interior:
         self.is_open = False
         self.is_stopping = False
         self.was_interrupted = False
+        self.breach: LawBrokenError | None = None  # of the one law, found at the end
+        self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
         self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.on_interrupt: Callable[[], None] | None = None
+        self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
+        self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
-        self.tasks: set[TaskCall] = set()  # verbs under way that are more than one ask
+        self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
         self._quiet: list[Sink] = []
         self._idle_sink: Sink | None = None
         self._running = 0
@@ -101,12 +117,15 @@ class Interior:
         self.timers = Timers(driver)
         self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
-        self.router = (parts.router or Router)(self.name, driver, self.timers, self.settings)
+        self.router = (parts.router or Router)(self, driver, self.timers)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
-        self.lifecycle = Lifecycle(self)
+        self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
+        self.restarts = Restarts(self)
+        self.watches = Watches(self)
         self.resources = Resources(driver)
+        self.inspector = Inspector(self)
         self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.router.on_quiet = self._tell_quiet
@@ -129,6 +148,7 @@ class Interior:
         if not self.is_open:
             return
         self.is_open, self.is_stopping, self.thread = False, True, -1
+        why = self.failures.why_ended or why
         self.router.close(MeshClosedError(self.name, why))
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
@@ -144,6 +164,8 @@ class Interior:
         if self.watchdog is not None:
             self.watchdog.close()
         self._check_law()
+        if self.on_closed is not None:
+            self.on_closed()
 
     def close_if_loop_ends(self) -> None:
         """Close the mesh if the loop under it is ending, which shows in the task that does nothing but wait."""
@@ -151,11 +173,18 @@ class Interior:
             self.close(LOOP_ENDED)
 
     def _check_law(self) -> None:
-        """Say which agents have lost count of an envelope; that would be an error of ours."""
-        statistics = self.statistics()
-        if not statistics.is_balanced or self.router.open_envelopes:
-            broken = [agent for agent in statistics.agents.values() if not agent.is_balanced]
-            logger().error("law_broken", mesh=self.name, agents=broken, stopped=statistics.stopped_agents)
+        """Find out whether every envelope has ended once; if not, that is an error of ours, told to whoever leaves."""
+        router = self.router
+        agents = self._gone.unbalanced + [each.address for each in router.cells.values() if not each.is_balanced()]
+        lost, twice = list(router.open.values()), router.endings.never_open
+        if agents or lost or twice:
+            self.breach = LawBrokenError(
+                self.name,
+                agents=agents,
+                lost=[describe_envelope(self.id, envelope) for envelope in lost],
+                twice=[describe_envelope(self.id, ending) for ending in twice],
+            )
+            logger().critical("law_broken", mesh=self.name, error=str(self.breach))
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -188,9 +217,19 @@ class Interior:
             if cell.mail and self.was_opened:
                 self.dispatcher.offer(cell)
 
-    def _place(self, agent: "AgentLike", address: str) -> None:
+    def spawn(self, parent: Cell, agent: "AgentLike") -> str:
+        """Take *agent* in as a child of *parent*, also while what the mesh has accepted is handled; on the loop."""
+        check_agent(agent)
+        if not self.is_open or self.router.is_halted:
+            raise MeshClosedError(self.name, "it is stopping")
+        if not parent.state.takes_mail:
+            raise AgentStoppedError(parent.address, "is stopping and takes no more children")
+        self._place(agent, agent.name, parent)
+        return agent.name
+
+    def _place(self, agent: "AgentLike", address: str, parent: Cell | None = None) -> None:
         """Make a cell for *agent*; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or self.is_stopping):
+        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
             raise MeshClosedError(self.name, "it is closed")
         if address in self.cells():
             raise DuplicateNameError(address, self.name)
@@ -203,24 +242,28 @@ class Interior:
         if options.handler_timeout is not None:
             behaviour = behaviour.timed()
         cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
+        if parent is not None:
+            cell.parent = parent
+            parent.have_life().children[address] = cell
         if self.was_opened:
             self.admit(cell)
         else:
             self.early[address] = cell
             agent.__ceylon_move_in__(self, address)
 
-    def stop_agent(self, address: str, sink: "Sink", *, waits: bool = True) -> None:
-        """End one agent; *sink* hears when it is gone, or at once if it does not wait."""
+    def stop_agent(self, address: str, sink: "Sink", *, source: "Origin | None" = None, at_once: bool = False) -> None:
+        """End one agent; *sink* hears when it is gone, or at once if that would wait for *source*, who asks."""
         cell = self.router.cells.get(address)
         if cell is None:
             sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
             return
+        waits = source is None or not _would_wait_for(cell, source)
 
         async def stop(task: "Task") -> None:
             outcome = Outcome(error=MeshClosedError(self.name, LOOP_ENDED))
             try:
                 with task.life():
-                    await self.lifecycle.stop(cell)
+                    await self.lifecycle.stop(cell, until=self.driver.now() if at_once else None)
                     outcome = Outcome()
             except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
                 logger().critical("stop_failed", agent=address, exc_info=error)
@@ -236,12 +279,12 @@ class Interior:
     def when_quiet(self, sink: "Sink") -> None:
         """Let *sink* hear when nothing is in any mailbox or handler."""
         self._quiet.append(sink)
-        if not self.router.open_envelopes:
+        if not self.router.open:
             self._tell_quiet()
 
     def drain(self, source: "Origin | None", sink: "Sink") -> None:
         """Do the same for *source*, unless that is a handler, for which the wait would wait."""
-        if source is not None and self.dispatcher.is_handling(source.cell, source.envelope.id):
+        if source is not None and source.cell.invocation(source.envelope.id) is not None:
             address = source.address
             why = f"a drain would wait for the handler of {address!r} that asks for it; ask from outside of handlers"
             sink.set_result(Outcome(error=DeadlockError((address, address), why)))
@@ -253,6 +296,11 @@ class Interior:
         for sink in quiet:
             if not sink.done():
                 sink.set_result(outcome)
+
+    @property
+    def drains(self) -> int:
+        """How many callers wait until nothing is in any mailbox or handler."""
+        return sum(not sink.done() for sink in self._quiet)
 
     def when_idle(self, sink: "Sink") -> None:
         """Let *sink* hear when no handler runs any more; every agent has been halted."""
@@ -282,11 +330,17 @@ class Interior:
         """Take *cell* out; its counters stay in the sum."""
         if self.router.cells.get(cell.address) is cell:
             del self.router.cells[cell.address]
+            if cell.parent is not None:
+                cell.parent.have_life().children.pop(cell.address, None)
             self.router.subscribers.pop(cell.address, None)
             self._gone.add(cell.statistics())
             cell.agent.__ceylon_leave_home__()
 
     # -- what the parts tell ------------------------------------------------------------------------------------------
+
+    def message_id(self, envelope_id: int) -> str:
+        """Return the id of an envelope that users see: no other mesh has it."""
+        return f"{self.id}-{envelope_id:x}"
 
     def driver_now(self) -> float:
         """Return the mesh's time, also from a worker thread."""
@@ -307,14 +361,49 @@ class Interior:
     def why_cancelled(self, cell: Cell) -> CeylonError:
         """Return what the asker of a handler is told that the mesh has cancelled."""
         if self.is_stopping:
-            return MeshClosedError(self.name, "it stopped before the agent answered")
+            return MeshClosedError(self.name, self.failures.why_ended or "it stopped before the agent answered")
+        if cell.state is State.RESTARTING:
+            return AgentStoppedError(cell.address, "began again before it answered")
         return AgentStoppedError(cell.address)
+
+    def run(self, function: Callable[[], Awaitable[None]], name: str, cell: Cell) -> None:
+        """Do something about *cell* in a task that is nobody's own, so that no stop cuts it short."""
+
+        async def work(task: "Task") -> None:
+            try:
+                with task.life():
+                    await function()
+            except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
+                logger().critical("lifecycle_failed", agent=cell.address, task=name, exc_info=error)
+
+        self.driver.spawn(work, f"ceylon {cell.address} {name}")
+
+    def grace(self) -> float:
+        """Return how long a hook, or what is cancelled, may take; hooks of a mesh that stops share one time."""
+        if self.grace_end is None:
+            return self.settings.stop_grace
+        return max(_LEAST_GRACE, (self.grace_end - self.driver.now()) * _SHARE)
+
+    def check_end(self, error: BaseException | None = None) -> None:
+        """Raise what the mesh failed by, if it did; *error*, which leaves its block, goes before unless it says so.
+
+        Raises:
+            LawBrokenError: an envelope was lost or ended twice.
+            MeshFailedError: a critical agent failed for good.
+        """
+        if self.breach is not None and error is None:
+            raise self.breach
+        self.failures.check(error)
 
     def interrupt(self) -> None:
         """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
         self.was_interrupted = True
         if self.on_interrupt is not None:
             self.on_interrupt()
+
+    def inspect(self, function: "Callable[[Inspector], Any]", sink: "Sink") -> None:
+        """Let *sink* have what *function* says of the mesh as it is now; on the loop."""
+        sink.set_result(attempt(lambda: function(self.inspector)))
 
     # -- statistics ----------------------------------------------------------------------------------------------------
 
@@ -359,16 +448,31 @@ class Interior:
         )
 
 
+def _would_wait_for(cell: Cell, source: "Origin") -> bool:
+    """Say whether the end of *cell* waits for *source*, or who waits for its answer, or their children."""
+    cells = source.interior.router.cells
+    for each in (source.cell, *(cells.get(address) for address in source.envelope.chain)):
+        above: Cell | None = each
+        while above is not None and above is not cell:
+            above = above.parent
+        if above is not None:
+            return True
+    return False
+
+
 class Gone:
     """The counters of agents that have left, added up."""
 
     _NAMES = ("accepted", "completed", "failed", "dead_lettered", "expired", "cancelled", "pending", "restarts")
 
     def __init__(self) -> None:
-        self._sums = dict.fromkeys(self._NAMES, 0)
+        self._sums: dict[str, Any] = dict.fromkeys(self._NAMES, 0)
+        self.unbalanced: list[str] = []  # agents that had lost count
 
     def add(self, statistics: AgentStatistics) -> None:
         """Add one agent's."""
+        if not statistics.is_balanced:
+            self.unbalanced.append(statistics.address)
         for name in self._NAMES:
             self._sums[name] += getattr(statistics, name)
 

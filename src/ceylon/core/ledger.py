@@ -7,12 +7,28 @@ The one law, per agent: ``accepted = completed + failed + dead_lettered + expire
 import enum
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from ceylon.messages import Envelope
+from ceylon.messages import Envelope, Kind, type_name
 
-__all__ = ["AgentStatistics", "DeadLetter", "DeadLetters", "MeshStatistics", "Reason", "ThreadStatistics"]
+__all__ = [
+    "AgentStatistics",
+    "DeadLetter",
+    "DeadLetters",
+    "Ending",
+    "Endings",
+    "How",
+    "KeptName",
+    "MeshStatistics",
+    "Reason",
+    "ThreadStatistics",
+    "describe_envelope",
+    "type_name_of",
+]
+
+_MOST_BREACHES: Final = 100  # kept of what must never happen at all
 
 
 class Reason(enum.StrEnum):
@@ -25,8 +41,11 @@ class Reason(enum.StrEnum):
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
-    HANDLER_FAILED = "handler_failed"  # a failed tell: counted as failed, kept here as a copy
+    HANDLER_FAILED = "handler_failed"  # counted as failed; a copy, of a tell, or of what an agent did not survive
 
+
+How: TypeAlias = Literal["completed", "failed", "dead_lettered", "expired", "cancelled"]
+"""How an accepted envelope ends."""
 
 REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS})
 """These envelopes were never accepted: their senders got an error."""
@@ -41,7 +60,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent's counters, as they were at one moment."""
+    """One agent's counters, as they were at one moment; `parent` is the agent that spawned it, if one did."""
 
     address: str
     state: str
@@ -53,6 +72,7 @@ class AgentStatistics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     pending: int
     restarts: int
+    parent: str = ""
 
     @property
     def is_balanced(self) -> bool:
@@ -100,6 +120,69 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     def is_balanced(self) -> bool:
         """Say whether the one law holds for every agent, also for those that are gone."""
         return self.stopped_agents.is_balanced and all(agent.is_balanced for agent in self.agents.values())
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """An envelope that is over, without its message, and how it ended."""
+
+    id: int
+    kind: Kind
+    sender: str
+    recipient: str
+    message_type: str
+    parent: int
+    how: How
+    detail: str
+
+
+class KeptName(msgspec.Struct, frozen=True):
+    """Stands for a message that is over whose type alone does not say what it was."""
+
+    text: str
+
+
+class Endings:
+    """The ring of the last endings, and what would break the law: envelopes that ended without being open."""
+
+    def __init__(self, size: int) -> None:
+        self._ring: deque[Ending | Envelope] = deque(maxlen=size)
+        self.completed = self._ring.append  # an envelope whose message was replaced by its type; the dispatcher does so
+        self.never_open: list[Ending] = []
+
+    def add(self, envelope: Envelope, how: How, detail: str = "", *, was_open: bool = True) -> None:
+        """Keep how *envelope* ended."""
+        ending = _ending(envelope, how, detail)
+        self._ring.append(ending)
+        if not was_open and len(self.never_open) < _MOST_BREACHES:
+            self.never_open.append(ending)
+
+    def find(self, envelope_id: int) -> Ending | None:
+        """Return the ending of an envelope, if it is in the ring."""
+        for kept in reversed(self._ring):
+            if kept.id == envelope_id:
+                return kept if isinstance(kept, Ending) else _ending(kept, "completed", "")
+        return None
+
+
+def describe_envelope(mesh_id: str, envelope: Envelope | Ending) -> str:
+    """Name an envelope in an error: its id, kind and road."""
+    ending = envelope if isinstance(envelope, Ending) else _ending(envelope, "completed", "")
+    road = f"{ending.sender or 'outside'} → {ending.recipient}"
+    return f"{ending.kind} {mesh_id}-{ending.id:x} ({ending.message_type}, {road})"
+
+
+def _ending(envelope: Envelope, how: How, detail: str) -> Ending:
+    name = type_name_of(envelope.message)
+    return Ending(
+        envelope.id, envelope.kind, envelope.sender, envelope.recipient, name, envelope.parent, how, detail
+    )  # fmt: skip
+
+
+def type_name_of(message: object) -> str:
+    """Return what to call *message*, or what is kept of one that is over: its type, or an action's name."""
+    if isinstance(message, type):
+        return message.__name__
+    return message.text if isinstance(message, KeptName) else type_name(message)
 
 
 class DeadLetters:

@@ -3,7 +3,7 @@
 What takes time runs in a task of its own for as long as it takes; an agent that is merely there has none.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,15 +13,7 @@ from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
-from ceylon.errors import (
-    AgentStartError,
-    AgentStoppedError,
-    CeylonError,
-    HandlerTimeoutError,
-    MeshClosedError,
-    describe,
-)
-from ceylon.messages import Envelope
+from ceylon.errors import AgentStartError, CeylonError
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
@@ -44,72 +36,56 @@ class Lifecycle:
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
         if any(cell.agent.__ceylon_hook__(name) is not None for name in _HOOKS):
-            self._undertake(cell, lambda it: self._begin(it, None), "start")
+            self._undertake(cell)
         else:
             self._run(cell)
 
     def _run(self, cell: Cell) -> None:
-        cell.state = State.RUNNING
+        cell.state = State.HALTED if self._interior.router.is_halted else State.RUNNING
         self.changed(cell)
         if cell.mail:
             self._interior.dispatcher.offer(cell)
 
-    def _undertake(self, cell: Cell, function: Callable[[Cell], Awaitable[None]], name: str) -> None:
-        """Start, restart or stop *cell* in a task of its own. If that fails by a mistake of ours, the agent stops."""
-        own = self._interior.belongings.spawn(cell, function, name)
+    def _undertake(self, cell: Cell) -> None:
+        """Start *cell* in a task of its own. If that fails by a mistake of ours, the agent is given up."""
+        own = self._interior.belongings.spawn(cell, self.begin, "start")
 
         def ended() -> None:
             if own.error is not None:
-                logger().critical("lifecycle_failed", agent=cell.address, task=name, exc_info=own.error)
-                if name != "stop":
-                    self._undertake(cell, self._stop_failed, "stop")
+                logger().critical("lifecycle_failed", agent=cell.address, task="start", exc_info=own.error)
+                self._interior.failures.could_not_start(cell, own.error)
 
         own.ended.also(ended)
 
-    async def _begin(self, cell: Cell, cause: BaseException | None) -> None:
+    async def begin(self, cell: Cell, cause: BaseException | None = None) -> None:
         """Run the start hooks; failing ones are tried again by the rule for restarts. *cause*: of a restart."""
-        while (error := await self._enter(cell, cause)) is not None:
-            if cell.state not in _BETWEEN:
-                return
-            logger().error("agent_start_failed", agent=cell.address, exc_info=error)
-            await self._close_hooks(cell)
-            cell.have_life().start_error = error
-            if not await self._may_try_again(cell, error):
-                return
-        if cell.state in _BETWEEN:
-            cell.have_life().start_error = None
-            self._run(cell)
+        life = cell.have_life()
+        era, life.is_beginning = life.era, True
+        try:
+            while (error := await self._enter(cell, cause, era)) is not None:
+                if not _is_beginning(cell, era):
+                    return
+                logger().error("agent_start_failed", agent=cell.address, exc_info=error)
+                await self._retire(cell)
+                life.start_error = error
+                if not _is_beginning(cell, era) or not await self._interior.restarts.may_try_again(cell, error):
+                    return
+            if _is_beginning(cell, era):
+                life.start_error = None
+                self._run(cell)
+        finally:
+            life.is_beginning = False
 
-    async def _enter(self, cell: Cell, cause: BaseException | None) -> BaseException | None:
+    async def _enter(self, cell: Cell, cause: BaseException | None, era: int) -> BaseException | None:
         """Run what comes before the first message; return what it raises."""
         belongings = self._interior.belongings
-        error = await belongings.enter_lifespan(cell) or await belongings.run_hook(cell, "on_start")
+        error = await belongings.enter_lifespan(cell)
+        if error is None and _is_beginning(cell, era):
+            error = await belongings.run_hook(cell, "on_start")
         cell.have_life().start_error = error
-        if error is None and cause is not None:
+        if error is None and cause is not None and _is_beginning(cell, era):
             error = await belongings.run_hook(cell, "on_restart", cause)
         return error
-
-    async def _may_try_again(self, cell: Cell, error: BaseException) -> bool:
-        """Wait, and put a new instance in the agent's place; say no, having stopped it for good, if that is no use."""
-        supervisor = self._interior.supervisor
-        failures = cell.have_life().failures
-        if not supervisor.may_restart(failures, self._driver.now()):
-            logger().error("agent_failed_for_good", agent=cell.address, error=describe(error))
-            self._take_out(cell, Reason.AGENT_FAILED)
-            return False
-        await self.sleep(supervisor.pause(failures))
-        if cell.state not in _BETWEEN:
-            return False
-        try:
-            cell.agent = cell.agent.__ceylon_rebuild__()
-        except Exception as refused:  # noqa: BLE001 – a user's __init__
-            logger().error("agent_rebuild_failed", agent=cell.address, exc_info=refused)
-            cell.have_life().start_error = refused
-            self._take_out(cell, Reason.AGENT_FAILED)
-            return False
-        cell.have_life().has_stopped = False
-        self._interior.adopt(cell)
-        return True
 
     async def sleep(self, seconds: float) -> None:
         """Wait for *seconds*, on the mesh's own timers."""
@@ -121,40 +97,6 @@ class Lifecycle:
         finally:
             self._interior.timers.cancel(timer)
 
-    # -- failure -------------------------------------------------------------------------------------------------------
-
-    def supervise(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
-        """Do what the supervisor decides after a handler failed."""
-        if cell.state is not State.RUNNING:
-            return
-        try:
-            directive = self._interior.supervisor.decide(cell.options, envelope, error)
-        except BaseException as refused:  # noqa: BLE001 – a user's callable; the agent must not hang between two states
-            logger().error("supervision_failed", agent=cell.address, exc_info=refused)
-            directive = "stop"
-        if directive == "resume" and isinstance(error, HandlerTimeoutError) and error.still_runs:
-            directive = "restart"  # what still runs holds this instance
-        if directive == "restart":
-            cell.state = State.RESTARTING
-            self._undertake(cell, lambda it: self._restart(it, error), "restart")
-        elif directive == "stop":
-            self.halt(cell)  # at once: what is behind the failing message is not handled any more
-            logger().error("agent_stopped_by_failure", agent=cell.address, error=describe(error))
-            self._undertake(cell, self._stop_failed, "stop")
-
-    async def _stop_failed(self, cell: Cell) -> None:
-        await self.stop(cell, reason=Reason.AGENT_FAILED)
-
-    async def _restart(self, cell: Cell, error: BaseException) -> None:
-        """Leave the old instance, make a new one, and let it go on with the same mailbox."""
-        await self._wait_until_settled(cell)
-        await self._close_hooks(cell)
-        if await self._may_try_again(cell, error):
-            cell.restarts += 1
-            await self._begin(cell, error)
-            if cell.state is State.RUNNING:
-                logger().warning("agent_restarted", agent=cell.address, restarts=cell.restarts, error=describe(error))
-
     # -- stop ----------------------------------------------------------------------------------------------------------
 
     def halt(self, cell: Cell) -> None:
@@ -162,23 +104,92 @@ class Lifecycle:
         if cell.state is State.RUNNING:
             cell.state = State.HALTED
 
-    async def stop(self, cell: Cell, *, reason: Reason = Reason.STOPPED, grace: float | None = None) -> None:
-        """End *cell*: what runs may finish within the drain time, what waits becomes dead letters."""
+    async def take_down(self, cell: Cell) -> None:
+        """End the present instance before a restart, in whatever state it is; the mailbox stays."""
+        life = cell.have_life()
+        cell.state = State.RESTARTING
+        if life.is_beginning:
+            await self._end_beginning(cell)
+        if cell.state is State.RESTARTING:
+            await self._retire(cell)
+
+    async def _retire(self, cell: Cell) -> None:
+        """End the instance: its handlers, its children, its hooks. Whoever stops the agent meanwhile waits for that."""
+        life = cell.have_life()
+        life.retiring = retiring = Signal(self._driver)
+        until = self._driver.now() + self._interior.grace()
+        try:
+            await self._settle(cell, until)
+            await self._stop_children(cell, until)
+            await self._close_hooks(cell)
+            await self._stop_children(cell, until)  # of background tasks that were not over yet
+        finally:
+            life.retiring = None
+            retiring.set()
+
+    async def stop(self, cell: Cell, *, reason: Reason = Reason.STOPPED, until: float | None = None) -> None:
+        """End *cell*: what runs may finish within the drain time, what waits becomes dead letters.
+
+        Its children end after its handlers, which may need them, and before its hooks. *until* is when handlers are
+        cancelled; a second stop that is sooner hurries the first.
+        """
+        now = self._driver.now()
+        until = now + self._interior.settings.drain_timeout if until is None else until
         if cell.state in {State.STOPPING, State.STOPPED}:
+            if until <= now:
+                self._hurry(cell)
             while cell.state is not State.STOPPED:
-                await self._wait_for_change(cell)
+                await self.wait_for_change(cell)
             return
         is_between, cell.state = cell.state in _BETWEEN, State.STOPPING
+        self.changed(cell)
+        if until <= now:
+            self._hurry(cell)
         if is_between:
-            await self._interior.belongings.end_tasks(cell, self._interior.settings.stop_grace)
-        patience = self._interior.settings.drain_timeout if grace is None else grace
-        if patience and not await self._wait_until_settled(cell, patience):
-            self._interior.dispatcher.cancel_handlers(cell)
-            await self._wait_until_settled(cell, self._interior.settings.stop_grace)
-        self._give_up(cell)
+            await self._end_beginning(cell)
+        await self._settle(cell, until)
         self._bounce_mail(cell, reason)
+        await self._stop_children(cell, until)
         await self._close_hooks(cell)
         self._take_out(cell, reason)
+
+    async def _end_beginning(self, cell: Cell) -> None:
+        """End a start that is under way; an instance that is being taken down has a right to its end."""
+        life = cell.have_life()
+        life.era += 1
+        if life.retiring is not None:
+            await life.retiring.wait()
+        await self._interior.belongings.end_tasks(cell, self._interior.grace())
+
+    def _hurry(self, cell: Cell) -> None:
+        """Cancel what *cell* still runs, and its children, and let none of them have time for more."""
+        if cell.running:
+            self._interior.dispatcher.cancel_handlers(cell)
+        if cell.life is not None:
+            cell.life.is_hurried = True
+            self.changed(cell)
+            for child in cell.life.children.values():
+                self._hurry(child)
+
+    async def _settle(self, cell: Cell, until: float) -> None:
+        """Wait for the handlers of *cell*, cancel them at the time *until*, and give up what ignores that."""
+        if not cell.running:
+            return
+        life, patience = cell.have_life(), until - self._driver.now()
+        await self._wait_until_settled(cell, patience, lambda: life.is_hurried)
+        if cell.running:
+            self._interior.dispatcher.cancel_handlers(cell)
+            await self._wait_until_settled(cell, self._interior.grace())
+            self._give_up(cell)
+
+    async def _stop_children(self, cell: Cell, until: float) -> None:
+        """Stop the agent's children, last started first; each is gone before the next one's turn."""
+        life = cell.life
+        while life is not None and life.children:
+            address, child = next(reversed(life.children.items()))
+            await self.stop(child, until=self._driver.now() if life.is_hurried else until)
+            if life.children.get(address) is child:  # it could not be stopped; the others are to be all the same
+                del life.children[address]
 
     def drop(self, cell: Cell) -> None:
         """End *cell* here and now: its loop is not going to run any more."""
@@ -192,6 +203,7 @@ class Lifecycle:
         cell.state = State.STOPPING
         self._bounce_mail(cell, reason)
         self._interior.remove(cell)
+        self._interior.watches.ended(cell)
         cell.state = State.STOPPED
         self.changed(cell)
 
@@ -210,28 +222,26 @@ class Lifecycle:
             started = AgentStartError(cell.address, error)
             started.__cause__ = error
             return started
-        if self._interior.is_stopping:
-            return MeshClosedError(self._interior.name, "it stopped before the agent answered")
-        return AgentStoppedError(cell.address)
+        return self._interior.why_cancelled(cell)
 
     def _give_up(self, cell: Cell) -> None:
         """Count what still runs, in threads or against its cancellation, as cancelled; it can do no harm any more."""
         router = self._interior.router
+        cell.busy_keys = None  # a conversation whose handler is given up may go on after a restart
         self._interior.threads.flush()  # what has ended in time is not among it
         held = self._interior.dispatcher.give_up(cell)
         for lease in cell.leases or ():
-            lease.is_abandoned = True
+            held += lease.abandon()
             cell.running -= 1
             self._interior.threads.let_go(lease)
-            held += [lease.envelope] * lease.count_held()
             if self._interior.is_open:
                 self._interior.quiet_log.warning("thread_abandoned", cell.address)
         cell.leases = None
         for envelope in held:
             cell.cancelled += 1
-            if envelope is not None and (call := router.calls.get(envelope.id)) is not None:
+            if (call := router.calls.get(envelope.id)) is not None:
                 call.fail(self._why_stopped(cell))
-            router.ended()
+            router.ended(envelope, "cancelled")
 
     async def _close_hooks(self, cell: Cell) -> None:
         """Run `on_stop` if the agent had started, then end what it owns; errors are logged."""
@@ -240,19 +250,19 @@ class Lifecycle:
         if cell.life is None or not (cell.life.start_error or cell.life.has_stopped):
             if cell.life is not None:
                 cell.life.has_stopped = True
-            error = await belongings.run_hook(cell, "on_stop", patience=self._interior.settings.stop_grace)
+            error = await belongings.run_hook(cell, "on_stop", patience=self._interior.grace())
             if error is not None:
                 logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
         await self._clear_out(cell)
 
     async def _clear_out(self, cell: Cell) -> None:
         """End what the agent owns; what its background tasks use is there until they have ended."""
-        belongings, patience = self._interior.belongings, self._interior.settings.stop_grace
+        belongings, grace = self._interior.belongings, self._interior.grace
         belongings.cancel_timers(cell)
-        await belongings.end_tasks(cell, patience)
-        await belongings.leave_lifespan(cell, patience)
+        await belongings.end_tasks(cell, grace())
+        await belongings.leave_lifespan(cell, grace())
         try:
-            with anyio.move_on_after(patience):
+            with anyio.move_on_after(grace()):
                 await cell.agent.__ceylon_vacate__()
         except Exception as error:  # noqa: BLE001 – what is not given back must not keep the agent
             logger().error("agent_stop_failed", agent=cell.address, exc_info=error)
@@ -271,18 +281,26 @@ class Lifecycle:
             cell.life.changed.set()
             cell.life.changed = None
 
-    async def _wait_for_change(self, cell: Cell) -> None:
+    async def wait_for_change(self, cell: Cell) -> None:
+        """Wait until something about *cell* has changed, perhaps nothing that matters here."""
         life = cell.have_life()
         if life.changed is None:
             life.changed = Signal(self._driver)
         await life.changed.wait()
 
-    async def _wait_until_settled(self, cell: Cell, patience: float | None = None) -> bool:
-        """Wait until no handler of *cell* runs; say no if that takes longer than *patience* seconds."""
+    async def _wait_until_settled(
+        self, cell: Cell, patience: float, is_hurried: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until no handler of *cell* runs, for *patience* seconds at most, or until somebody is in a hurry."""
         timer = Timer(lambda: self.changed(cell))
-        if patience is not None:
-            self._interior.timers.add(self._driver.now() + patience, timer)
-        while cell.running and (patience is None or timer.is_armed):
-            await self._wait_for_change(cell)
-        self._interior.timers.cancel(timer)
-        return not cell.running
+        self._interior.timers.add(self._driver.now() + patience, timer)
+        try:
+            while cell.running and timer.is_armed and not is_hurried():
+                await self.wait_for_change(cell)
+        finally:
+            self._interior.timers.cancel(timer)
+
+
+def _is_beginning(cell: Cell, era: int) -> bool:
+    """Say whether *cell* still begins as it did in *era*: it has neither ended nor begun once more."""
+    return cell.state in _BETWEEN and cell.have_life().era == era

@@ -1,5 +1,6 @@
 """The mesh: agents, a router and a dispatcher on the event loop it is opened on, asyncio or trio."""
 
+import contextlib
 import random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,15 +9,18 @@ import anyio.lowlevel
 import msgspec
 
 from ceylon.core.backend import current_driver
+from ceylon.core.inspection import Inspector, Ledger, Wait, Why
+from ceylon.core.instruments import instruments
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
+from ceylon.core.ports import check_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
-from ceylon.errors import DefinitionError, MeshClosedError, UnknownAgentError
-from ceylon.messages import Outcome
+from ceylon.errors import MeshClosedError, UnknownAgentError
+from ceylon.messages import Outcome, attempt
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ class Mesh(AsyncVerbs):
         if max_hops is not None:
             settings = msgspec.structs.replace(settings, max_hops=max_hops)
         self.name = check_name(name)
-        self._inside = Interior(self.name, settings, random_source or random.Random())  # noqa: S311 – jitter
+        self._inside = Interior(self.name, settings, random_source or instruments.get().random_source())
         self._shutdown: Shutdown | None = None
 
     def __repr__(self) -> str:
@@ -90,33 +94,43 @@ class Mesh(AsyncVerbs):
 
         A mesh takes nothing new, finishes what it has within 10 s, cancels the rest and gives it 5 s, then gives up
         threads that still run. *at_once* leaves out the first of these. Whoever still waits gets `MeshClosedError`.
+        An agent ends likewise, its children before it, last started first.
 
         Called by a handler that would itself have to end first, this begins the stop and returns without waiting.
 
         Raises:
             UnknownAgentError: there is no such agent.
+            LawBrokenError: an envelope was lost or ended twice, by a mistake of the mesh's own.
+            MeshFailedError: the mesh was ended by the failure of a critical agent.
         """
         if name is not None:
-            await self._stop_agent(name if isinstance(name, str) else name.address)
-            return
+            await self._stop_agent(address_of(name), at_once=at_once)
+        elif self._source() is not None:
+            await self._end(at_once=at_once)
+        else:
+            await self._end(at_once=at_once)
+            self._inside.check_end()
+
+    async def _end(self, *, at_once: bool) -> None:
+        """Stop the mesh; what it failed by is not raised here."""
         if self._shutdown is None or self._shutdown.closed.is_raised:
             return
-        if self._inside.gateway.is_inside():
-            self.begin_stop(at_once=at_once)
-            if self._source() is None:
-                await self._shutdown.wait()
-        else:
-            await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
+        if not self._inside.gateway.is_inside():
+            with contextlib.suppress(MeshClosedError):  # it has ended meanwhile
+                await self._inside.gateway.perform(lambda sink: self.stop_for(sink, at_once=at_once))
+            return
+        self.begin_stop(at_once=at_once)
+        if self._source() is None:
+            await self._shutdown.wait()
 
     def begin_stop(self, *, at_once: bool) -> None:
         """Begin what `stop` waits for; on the mesh's loop."""
         if self._shutdown is not None:
             self._shutdown.begin(at_once=at_once)
 
-    async def _stop_agent(self, address: str) -> None:
-        source = self._source()
-        waits = source is None or source.address != address
-        outcome = await self._inside.gateway.perform(lambda sink: self._inside.stop_agent(address, sink, waits=waits))
+    async def _stop_agent(self, address: str, *, at_once: bool) -> None:
+        source, stop = self._source(), self._inside.stop_agent
+        outcome = await self._inside.gateway.perform(lambda sink: stop(address, sink, source=source, at_once=at_once))
         outcome.get()
 
     def stop_for(self, sink: "Sink", *, at_once: bool, waits: bool = True) -> None:
@@ -130,13 +144,18 @@ class Mesh(AsyncVerbs):
     def wait_for(self, sink: "Sink") -> None:
         """Let *sink* hear of the mesh's end; on the mesh's loop."""
         if self._shutdown is not None:
-            self._shutdown.closed.also(lambda: sink.set_result(Outcome()))
+            self._shutdown.closed.also(lambda: sink.set_result(attempt(self._inside.check_end)))
 
     async def wait(self) -> None:
-        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, or by SIGTERM, which lets it drain first."""
+        """Wait until the mesh is stopped: by `stop`, by Ctrl-C, by SIGTERM, which lets it drain, or by a failure.
+
+        Raises:
+            MeshFailedError: a critical agent failed for good.
+        """
         if self._shutdown is not None:
             with heeding_termination(self.stop_soon):
                 await self._shutdown.wait(shielded=False)
+            self._inside.check_end()
 
     def stop_soon(self, at_once: bool) -> None:  # noqa: FBT001 – called back
         """Begin what `stop` waits for, from any thread or a signal's handler."""
@@ -158,9 +177,10 @@ class Mesh(AsyncVerbs):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop(at_once=error is not None)
+        await self._end(at_once=error is not None)
         if self._inside.was_interrupted and error is None:
             raise KeyboardInterrupt
+        self._inside.check_end(error)
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -221,16 +241,39 @@ class Mesh(AsyncVerbs):
         """Return every counter as it is now; exact on the mesh's loop, from elsewhere through `blocking`."""
         return self._inside.statistics()
 
+    def ledger(self) -> Ledger:
+        """Return every counter, and every envelope that is open; as `statistics`, exact on the mesh's loop.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().ledger()
+
+    def waits(self) -> list[Wait]:
+        """Return who waits for whom just now: asks, full mailboxes, streams, threads, drains.
+
+        Raises:
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().waits()
+
+    def why(self, message_id: str) -> Why:
+        """Return where the message of this id is, what led to it, what it waits for, and who blocks it.
+
+        Ids are in `Context.message_id`, in `AskTimeoutError` and in `ledger`. Open messages are always known, of those
+        that have ended the last 10,000; `print` shows the answer as lines.
+
+        Raises:
+            UnknownMessageError: no such message is known.
+            MeshClosedError: the mesh has not been started.
+        """
+        return self._inspector().why(message_id)
+
+    def _inspector(self) -> Inspector:
+        if not self._inside.was_opened:
+            raise MeshClosedError(self.name, "it has not been started")
+        return self._inside.inspector
+
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""
         return self._inside.router.dead_letters.letters() if self._inside.was_opened else []
-
-
-def check_agent(agent: object) -> None:
-    """Raise `DefinitionError` unless *agent* is an agent."""
-    if isinstance(agent, type):
-        message = f"{agent.__name__} is a class; add an instance: {agent.__name__}('name')"
-        raise DefinitionError(message)
-    if not hasattr(agent, "__ceylon_behaviour__"):
-        message = f"{agent!r} is no agent; agents are instances of subclasses of ceylon.Agent"
-        raise DefinitionError(message)

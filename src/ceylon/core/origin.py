@@ -8,7 +8,9 @@ from ceylon.messages import Outcome
 if TYPE_CHECKING:
     import structlog
 
+    from ceylon.core.calls import Call
     from ceylon.core.cell import Cell
+    from ceylon.core.dispatcher import Worker
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
@@ -18,13 +20,17 @@ __all__ = ["Origin"]
 class Origin:
     """The facts about one message in its handler; code on the loop and code in threads has them alike."""
 
-    __slots__ = ("cell", "envelope", "has_replied", "interior")
+    __slots__ = ("cell", "envelope", "has_replied", "interior", "waits", "worker")
 
-    def __init__(self, interior: "Interior", cell: "Cell", envelope: "Envelope") -> None:
+    def __init__(
+        self, interior: "Interior", cell: "Cell", envelope: "Envelope", worker: "Worker | None" = None
+    ) -> None:
         self.interior = interior
         self.cell = cell
         self.envelope = envelope
         self.has_replied = False
+        self.worker = worker  # that runs it, unless a thread does
+        self.waits: list[Call] | None = None  # what the handler waits for just now; made at the first
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.address!r} for message {self.message_id}>"
@@ -45,9 +51,19 @@ class Origin:
         return self.envelope.recipient
 
     @property
+    def parent(self) -> str:
+        """The address of the agent that spawned this one; empty when none did."""
+        return self.cell.parent.address if self.cell.parent is not None else ""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The addresses of the agents that this one has spawned and that are there, in the order they were started."""
+        return tuple(self.cell.life.children) if self.cell.life is not None else ()
+
+    @property
     def message_id(self) -> str:
         """An id that no other message has, in this mesh or another."""
-        return f"{self.interior.id}-{self.envelope.id:x}"
+        return self.interior.message_id(self.envelope.id)
 
     @property
     def deadline(self) -> float | None:
@@ -68,6 +84,18 @@ class Origin:
     def log(self) -> "structlog.stdlib.BoundLogger":
         """A logger that knows the agent and the message."""
         return logger().bind(agent=self.address, message_id=self.message_id)
+
+    def begin_wait(self, call: "Call") -> None:
+        """Take note that the handler waits for *call* from now on; on the mesh's loop."""
+        if self.waits is None:
+            self.waits = [call]
+        else:
+            self.waits.append(call)
+
+    def end_wait(self, call: "Call") -> None:
+        """Take note that it does not any more."""
+        if self.waits is not None and call in self.waits:
+            self.waits.remove(call)
 
     def _source(self) -> "Origin":
         return self

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_
 
 import msgspec
 
+from ceylon.errors import DefinitionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy"]
+__all__ = ["STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy", "check_agent"]
 
 Directive: TypeAlias = Literal["resume", "restart", "stop", "escalate"]
 """What a supervisor decides after a failure."""
@@ -97,3 +99,13 @@ class AgentLike(Protocol):
     def __ceylon_hook__(self, name: str) -> "Callable[..., Any] | None":
         """Return the hook of this name if the class defines one of its own."""
         ...
+
+
+def check_agent(agent: object) -> None:
+    """Raise `DefinitionError` unless *agent* is an agent."""
+    if isinstance(agent, type):
+        message = f"{agent.__name__} is a class; add an instance: {agent.__name__}('name')"
+        raise DefinitionError(message)
+    if not hasattr(agent, "__ceylon_behaviour__"):
+        message = f"{agent!r} is no agent; agents are instances of subclasses of ceylon.Agent"
+        raise DefinitionError(message)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from ceylon.core.calls import AskCall, Call, PublishCall, TellCall
-from ceylon.core.ledger import DeadLetter, DeadLetters, Reason
+from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
 from ceylon.core.names import check_address, split_key
 from ceylon.core.topics import DEAD_LETTERS
+from ceylon.core.waits import WaitsGraph
 from ceylon.errors import (
     ArgumentError,
     CeylonError,
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink
     from ceylon.core.cell import Cell
     from ceylon.core.dispatcher import Dispatcher
+    from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.timers import Timers
-    from ceylon.settings import Settings
 
 __all__ = ["Router"]
 
@@ -37,16 +38,19 @@ class Router:
 
     dispatcher: "Dispatcher"
 
-    def __init__(self, mesh: str, driver: "Driver", timers: "Timers", settings: "Settings") -> None:
-        self.mesh = mesh
+    def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
+        self.mesh = interior.name
+        self.name = interior.message_id
         self.driver = driver
         self.timers = timers
-        self.settings = settings
+        self.settings = settings = interior.settings
         self.cells: dict[str, Cell] = {}
         self.calls: dict[int, AskCall] = {}  # by envelope id
         self.subscribers: dict[str, Cell] = {}  # cells whose agents subscribe to anything
         self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
-        self.open_envelopes = 0  # accepted and not ended; the drain waits for none
+        self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
+        self.endings = Endings(settings.ledger_ring)
+        self.waits = WaitsGraph(self)
         self.late_replies = 0
         self.unheard = 0
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
@@ -93,7 +97,7 @@ class Router:
             cell.accepted += 1
         else:
             cell.put(envelope)
-        self.open_envelopes += 1
+        self.open[envelope.id] = envelope
         if not cell.is_listed:
             self.dispatcher.offer(cell)
         return None
@@ -110,7 +114,8 @@ class Router:
         cell = self.find(envelope.recipient)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
-            error = UnknownAgentError(check_address(envelope.recipient), self.cells)
+            known = [address for address, each in self.cells.items() if each.state.takes_mail]
+            error = UnknownAgentError(check_address(envelope.recipient), known)
             raise error
         return cell
 
@@ -135,8 +140,8 @@ class Router:
             self.refuse_full(envelope)
             raise MailboxFullError(full.address, full.capacity)
 
-    def tell(self, envelope: Envelope, future: "Sink") -> Call | None:
-        """Deliver *envelope*, waiting for room; *future* gets the outcome. `None`: it has it already."""
+    def tell(self, envelope: Envelope, future: "Sink", source: "Origin | None") -> Call | None:
+        """Deliver *envelope* for *source*, waiting for room; *future* gets the outcome. `None`: it has it already."""
         try:
             full = self.deliver(envelope)
         except (DeliveryError, MeshClosedError, ValueError) as error:
@@ -145,16 +150,21 @@ class Router:
         if full is None:
             future.set_result(Outcome())
             return None
-        return self.wait_for_room(envelope, full, future)
+        return self.wait_for_room(envelope, full, future, source)
 
-    def wait_for_room(self, envelope: Envelope, cell: "Cell", future: "Sink") -> Call | None:
-        """Park *envelope* before a full mailbox; a tell to oneself could wait for ever, so it fails."""
+    def wait_for_room(self, envelope: Envelope, cell: "Cell", future: "Sink", source: "Origin | None") -> Call | None:
+        """Park *envelope* before a full mailbox; a wait that could never end, as one for oneself, fails at once."""
+        error: CeylonError | None = None
         if envelope.sender == cell.address:
+            error = MailboxFullError(cell.address, cell.capacity)
+        elif source is not None:
+            error = self._why_refused(source, cell, envelope)
+        if error is not None:
             self.refuse_full(envelope)
-            future.set_result(Outcome(error=MailboxFullError(cell.address, cell.capacity)))
+            future.set_result(Outcome(error=error))
             return None
         waited = self.settings.tell_timeout
-        call = TellCall(self, future, envelope, cell, waited)
+        call = TellCall(self, future, envelope, cell, source, waited)
         cell.park(call)
         self.timers.add(self.driver.now() + waited, call)
         return call
@@ -181,10 +191,16 @@ class Router:
         """
         try:
             cell = self.cells.get(envelope.recipient) or self._examine(envelope)
-            lender = self._lender(envelope, cell) if envelope.chain and cell.address in envelope.chain else 0
-            call = kind(self, future, envelope, cell)
+            lender = 0
+            if source is not None and not cell.is_free():
+                lender = self._lender(envelope, cell, source)
+            call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
-            full = self.deliver(envelope)
+            full: Cell | None = None
+            if lender and cell.options.reentrant:
+                self._deliver_next(envelope)
+            else:
+                full = self.deliver(envelope)
         except (CeylonError, ValueError) as error:
             future.set_result(Outcome(error=error))
             return None
@@ -193,6 +209,8 @@ class Router:
             self.timers.add(envelope.deadline, call)
         if full is not None:
             full.park(call)
+        if source is not None:
+            call.begin_wait()
         if lender:
             self._lend(call, lender, source)
         return call
@@ -219,29 +237,41 @@ class Router:
             deadline = inherited
         call.envelope.deadline = deadline
 
-    def _lender(self, envelope: Envelope, cell: "Cell") -> int:
-        """Refuse an ask that would wait for its own asker, or return the id of the envelope whose handler lends a slot.
+    def _lender(self, envelope: Envelope, cell: "Cell", source: "Origin") -> int:
+        """Return the id of the envelope whose handler lends its slot to this ask; 0 if none does.
 
-        "The address is among the askers" alone would be a false alarm for an asker with a free slot, or one that has
-        given up waiting. So the chain is walked back: every ask in it must still be open, and the handler that sent
-        the outermost one must still hold the agent's only slot. An agent that keeps conversations apart lends instead:
-        its slots bound how many are under way, they do not keep handlers from each other.
+        An agent lends to the asks of its own chain if it is reentrant, or if it keeps conversations apart: its slots
+        bound how many are under way, they do not keep handlers from each other.
+
+        Raises:
+            DeadlockError: the ask would wait for itself.
         """
-        lends = cell.options.takes_keys
-        if cell.slots > 1 and not lends:
-            return 0
-        sent = envelope
-        while sent.sender != cell.address:
-            asked = self.calls.get(sent.parent)
-            if asked is None:
-                return 0
-            sent = asked.envelope
-        if lends:
-            return sent.parent
-        if self.dispatcher.is_handling(cell, sent.parent):
-            at = envelope.chain.index(cell.address)
-            raise DeadlockError((*envelope.chain[at:], cell.address))
+        if (cell.options.reentrant or cell.options.takes_keys) and cell.address in envelope.chain:
+            sent = envelope
+            while sent.sender != cell.address:
+                asked = self.calls.get(sent.parent)
+                if asked is None:
+                    break
+                sent = asked.envelope
+            else:
+                if cell.options.takes_keys or cell.invocation(sent.parent) is not None:
+                    return sent.parent
+        self.waits.check(source, self.waits.of_mailbox(cell, envelope), cell.address)
         return 0
+
+    def _why_refused(self, source: "Origin", cell: "Cell", envelope: Envelope) -> DeadlockError | None:
+        """Return why *source* may not wait until *envelope* finds room."""
+        try:
+            self.waits.check(source, self.waits.of_mailbox(cell, envelope), cell.address)
+        except DeadlockError as error:
+            return error
+        return None
+
+    def _deliver_next(self, envelope: Envelope) -> None:
+        """Put *envelope*, which comes back to an agent that waits for it, before everything but its like."""
+        cell = self._examine(envelope)
+        cell.put_next(envelope, lambda it: it.id in self.calls and self.calls[it.id].loan is not None)
+        self.open[envelope.id] = envelope
 
     def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
         """Lend *call* the slot of the handler that waits for it, and its conversation if it is the same."""
@@ -258,7 +288,7 @@ class Router:
         if call.loan is not None:
             (lender, key), cell = call.loan, call.cell
             cell.take_back(lender)
-            if key is not None and cell.busy_keys is not None and self.dispatcher.is_handling(cell, lender):
+            if key is not None and cell.busy_keys is not None and cell.invocation(lender) is not None:
                 cell.busy_keys.add(key)
 
     # -- topics --------------------------------------------------------------------------------------------------------
@@ -273,7 +303,7 @@ class Router:
         if not cells:
             self.unheard += 1
         for cell in cells:
-            self.tell(self.envelope(TELL, source, cell.address, message, topic), call.expect())
+            self.tell(self.envelope(TELL, source, cell.address, message, topic), call.expect(), source)
         call.set_result(Outcome())
         return call
 
@@ -293,19 +323,19 @@ class Router:
                 envelope = self.envelope(TELL, None, cell.address, letter, DEAD_LETTERS)
                 if cell.state.takes_mail and cell.has_room():
                     cell.put(envelope)
-                    self.accepted(cell)
+                    self.accepted(cell, envelope)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
-    def accepted(self, cell: "Cell") -> None:
-        """Take note that an envelope is in the mailbox of *cell* now which had waited for room."""
-        self.open_envelopes += 1
+    def accepted(self, cell: "Cell", envelope: Envelope) -> None:
+        """Take note that *envelope* is in the mailbox of *cell* now; it had waited for room."""
+        self.open[envelope.id] = envelope
         self.dispatcher.offer(cell)
 
-    def ended(self) -> None:
-        """One envelope has come to its end."""
-        self.open_envelopes -= 1
-        if not self.open_envelopes and self.on_quiet is not None:
+    def ended(self, envelope: Envelope, how: How, detail: str = "") -> None:
+        """Take note that *envelope* has come to its end."""
+        self.endings.add(envelope, how, detail, was_open=self.open.pop(envelope.id, None) is not None)
+        if not self.open and self.on_quiet is not None:
             self.on_quiet()
 
     def reply(self, envelope: Envelope, outcome: Outcome) -> None:
@@ -329,9 +359,9 @@ class Router:
                 self.refuse_full(envelope)
         elif cell.discard(envelope):
             setattr(cell, how, getattr(cell, how) + 1)
-            self.ended()
+            self.ended(envelope, how)
         else:
-            self.dispatcher.abandon(envelope)
+            self.dispatcher.abandon(envelope, cell)
 
     def bounce(self, envelope: Envelope, cell: "Cell", reason: Reason, error: CeylonError) -> None:
         """End *envelope*, accepted by *cell*, as a dead letter; its asker gets *error*."""
@@ -339,7 +369,7 @@ class Router:
         self.dead_letters.add(envelope, reason)
         if envelope.kind is not TELL:
             self.reply(envelope, Outcome(error=error))
-        self.ended()
+        self.ended(envelope, "dead_lettered", reason.value)
 
     def close(self, error: CeylonError) -> None:
         """Take nothing any more, and end every call with *error*."""

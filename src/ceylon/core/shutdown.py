@@ -57,9 +57,10 @@ class Shutdown:
                 for cell in interior.router.cells.values():
                     interior.lifecycle.halt(cell)
                 interior.router.is_halted = True
+                interior.grace_end = interior.driver.now() + interior.settings.stop_grace
                 interior.dispatcher.cancel_handlers()
-                await self._wait_for_handlers(interior.settings.stop_grace)
-                for cell in reversed(list(interior.router.cells.values())):
+                await self._wait_for_handlers(interior.grace())
+                for cell in reversed([each for each in interior.router.cells.values() if each.parent is None]):
                     await self._stop_agent(cell)
                 await self._close_resources()
         except Exception as error:  # noqa: BLE001 – a mesh that cannot close is worse than one that closes badly
@@ -69,12 +70,14 @@ class Shutdown:
 
     def _close(self, why: str) -> None:
         if not self.closed.is_raised:
-            self._interior.close(why)
-            self.closed.set()
+            try:
+                self._interior.close(why)
+            finally:  # a mistake of ours in there must not keep whoever waits for the end
+                self.closed.set()
 
     async def _stop_agent(self, cell: "Cell") -> None:
         try:
-            await self._interior.lifecycle.stop(cell, grace=0.0)
+            await self._interior.lifecycle.stop(cell, until=self._interior.driver.now())
         except Exception as error:  # noqa: BLE001 – one that cannot stop must not keep the others running
             logger().critical("stop_failed", agent=cell.address, exc_info=error)
 
@@ -94,7 +97,7 @@ class Shutdown:
         over = Signal(interior.driver)
         closed.also(over.set)
         timer = Timer(over.set)
-        interior.timers.add(interior.driver.now() + interior.settings.stop_grace, timer)
+        interior.timers.add(interior.driver.now() + interior.grace(), timer)
         try:
             await over.wait()
         finally:  # also when the loop ends meanwhile

@@ -15,7 +15,7 @@ import msgspec
 
 from ceylon.core.calls import AskCall, Call
 from ceylon.core.signals import Signal
-from ceylon.errors import StreamTimeoutError
+from ceylon.errors import DeadlockError, StreamTimeoutError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from ceylon.core.backend import Sink
     from ceylon.core.gateway import Gateway
+    from ceylon.core.origin import Origin
     from ceylon.core.router import Router
+    from ceylon.core.waits import Groups, WaitsGraph
 
 __all__ = ["BlockingStream", "Channel", "Pulled", "Stream", "StreamCall"]
 
@@ -39,11 +41,12 @@ class Pulled(msgspec.Struct, frozen=True):
 class Channel:
     """The parts on their way from one producer to one consumer."""
 
-    __slots__ = ("_credit", "_end", "_parts", "_pull", "_room", "_router")
+    __slots__ = ("_call", "_credit", "_end", "_parts", "_pull", "_room", "_router")
 
-    def __init__(self, router: "Router", credit: int) -> None:
+    def __init__(self, router: "Router", credit: int, call: "StreamCall | None" = None) -> None:
         self._router = router
         self._credit = credit
+        self._call = call  # what an agent's handler answers; none for a task
         self._parts: list[Any] = []
         self._pull: PullCall | None = None
         self._room: Signal | None = None  # several producers may wait for it
@@ -70,8 +73,25 @@ class Channel:
             await self._wait_for_consumer()
         return self._end is None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether a consumer would have to wait."""
+        return not self._parts and self._end is None
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether a consumer waits."""
+        return self._pull is not None
+
+    @property
+    def is_waiting_for_consumer(self) -> bool:
+        """Whether the producer waits."""
+        return self._room is not None
+
     async def _wait_for_consumer(self) -> None:
         if self._room is None:
+            if self._call is not None:
+                self._router.waits.check_credit(self._call)
             self._room = Signal(self._router.driver)
         await self._room.wait()
 
@@ -126,6 +146,11 @@ class Source(Protocol):
         """Who sends the parts."""
         ...
 
+    @property
+    def consumer(self) -> "Origin | None":
+        """The handler that takes them, if one does."""
+        ...
+
     def pull(self, future: "Sink", idle_timeout: float) -> "PullCall":
         """Let *future* have the next parts, or an error when none come for *idle_timeout* seconds."""
         ...
@@ -156,6 +181,9 @@ class StreamCall(AskCall):
         self.channel.end(outcome)
         return True
 
+    def begin_wait(self) -> None:
+        """See `AskCall`; the consumer waits while it pulls."""
+
     def cancel(self) -> None:
         """See `AskCall`; a producer that waits for room goes on to be cancelled."""
         super().cancel()
@@ -169,6 +197,11 @@ class StreamCall(AskCall):
     def address(self) -> str:
         """Who sends the parts."""
         return self.envelope.recipient
+
+    @property
+    def consumer(self) -> "Origin | None":
+        """The handler that takes them, if one does."""
+        return self.source
 
 
 class PullCall(Call):
@@ -187,11 +220,39 @@ class PullCall(Call):
         if timeout < math.inf:
             router.timers.add(router.driver.now() + timeout, call)
         source.channel.pull(call)
+        if not call.is_settled:
+            call._begin_wait()
         return call
+
+    def _begin_wait(self) -> None:
+        """Take note that the consumer waits, if that is a handler; refuse what could never end."""
+        consumer = self._source.consumer
+        if consumer is None:
+            return
+        try:
+            self._router.waits.check(consumer, self.groups(self._router.waits), self._source.address)
+        except DeadlockError as error:
+            self._source.channel.forget()
+            self.fail(error)
+            self._source.cancel()
+        else:
+            consumer.begin_wait(self)
+
+    def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
+        """See `Call.groups`."""
+        stream = self.stream
+        if stream is not None and stream.channel.is_empty:
+            return graph.of_envelope(stream.cell, stream.envelope)
+        return ()
+
+    @property
+    def stream(self) -> "StreamCall | None":
+        """The stream whose parts are awaited, if an agent sends them."""
+        return self._source if isinstance(self._source, StreamCall) else None
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`."""
-        self._router.timers.cancel(self)
+        self._let_go()
         return super().settle(outcome)
 
     def fire(self) -> None:
@@ -204,8 +265,14 @@ class PullCall(Call):
     def cancel(self) -> None:
         """Let go, because the consumer waits no more; the stream itself goes on until it is closed."""
         self.is_settled = True
-        self._router.timers.cancel(self)
+        self._let_go()
         self._source.channel.forget()
+
+    def _let_go(self) -> None:
+        self._router.timers.cancel(self)
+        consumer = self._source.consumer
+        if consumer is not None:
+            consumer.end_wait(self)
 
 
 class _Consumer:

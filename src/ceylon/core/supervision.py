@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DIRECTIVES", "Supervisor"]
 
 DIRECTIVES: Final[tuple[str, ...]] = get_args(Directive)
+_DOUBLINGS: Final = 64  # the pause has reached its most long before; more would not fit into a float
 
 
 class Supervisor:
@@ -43,14 +44,24 @@ class Supervisor:
             raise DefinitionError(message)
         return cast("Directive", said)
 
-    def may_restart(self, failures: deque[float], now: float) -> bool:
-        """Note a failure at *now* and say whether there were not too many within the period."""
-        failures.append(now)
-        while failures[0] <= now - self._settings.restart_period:
+    def may_restart(self, failures: deque[float], now: float, options: "AgentOptions | None" = None) -> bool:
+        """Note a restart at *now*, unless there were too many within the period; then say no.
+
+        The period is open at its beginning: a restart exactly so long ago counts no more. *options* are those of the
+        agent whose restarts these are, or whose children's; what they leave open the settings say.
+        """
+        most, period = self._settings.restarts, self._settings.restart_period
+        if options is not None:
+            most = most if options.max_restarts is None else options.max_restarts
+            period = period if options.restart_period is None else options.restart_period
+        while failures and failures[0] <= now - period:
             failures.popleft()
-        return len(failures) <= self._settings.restarts
+        if len(failures) >= most:
+            return False
+        failures.append(now)
+        return True
 
     def pause(self, failures: deque[float]) -> float:
         """Return the seconds to wait before the next restart."""
-        most = min(self._settings.backoff_most, self._settings.backoff_first * 2 ** (len(failures) - 1))
+        most = min(self._settings.backoff_most, self._settings.backoff_first * 2 ** min(len(failures) - 1, _DOUBLINGS))
         return self._random.uniform(0.0, most)

@@ -38,10 +38,11 @@ class TaskCall(Call):
 class TaskStream(TaskCall):
     """A task that sends parts; it serves pulls as a `StreamCall` does."""
 
-    __slots__ = ("address", "channel")
+    __slots__ = ("address", "channel", "consumer")
 
     address: str
     channel: Channel
+    consumer: "Origin | None"
 
     def settle(self, outcome: Outcome) -> bool:
         """End the parts with *outcome*."""
@@ -73,6 +74,7 @@ def run_stream(
     """Run ``function(channel)`` on the mesh's loop; what it puts into the channel are the parts."""
     call = TaskStream(interior.router, sink)
     call.address = "$batch"
+    call.consumer = None  # what the task waits for is its own affair
     call.channel = channel = Channel(interior.router, interior.settings.stream_credit)
     return _spawn(interior, call, lambda: function(channel), source)
 

@@ -9,17 +9,18 @@ import contextlib
 import contextvars
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
+from ceylon.core.gateway import ThreadSink
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.invocation import LAZY
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.core.limits import LeaseLimit
+from ceylon.core.ordered import Ordered
 from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import STREAM, Outcome, attempt
 
@@ -66,7 +67,6 @@ class Lease(Hold):
     """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
 
     __slots__ = (
-        "_reported",
         "_taken",
         "began",
         "cell",
@@ -83,19 +83,20 @@ class Lease(Hold):
         self.cell = cell
         self.first = handler
         self.envelope: Envelope | None = envelope  # under way in the thread
+        self.context: BlockingContext | None = None  # of its handler, once that has begun
         self.is_abandoned = False
         self.limit: LeaseLimit | None = None
         self.began: float | None = None  # when the handler under way began; kept where there is a limit only
-        self.context: BlockingContext | None = None  # its context, likewise
         self.lock = threading.Lock()  # held while an envelope changes hands
-        self._taken = 1
-        self._reported = 0
+        self._taken = deque([envelope])  # that have not ended, in order; it changes under the lock
 
     def take(self) -> "tuple[Handler, Envelope] | None":
         """Take the next envelope if its handler runs in a thread too; on the thread."""
         cell = self.cell
         with self.lock:
             if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
+                return None
+            if cell.loans:  # a slot that is lent is for one envelope
                 return None
             try:
                 envelope = cell.mail.popleft()
@@ -105,7 +106,7 @@ class Lease(Hold):
             if handler is None:
                 cell.mail.appendleft(envelope)
                 return None
-            self._taken += 1
+            self._taken.append(envelope)
             self.envelope = envelope
         return handler, envelope
 
@@ -123,18 +124,20 @@ class Lease(Hold):
         return left
 
     def report(self) -> None:
-        """Count one as ended; on the loop, which has put it under another counter."""
-        self._reported += 1
+        """Count the first as ended; on the loop, which has put it under another counter."""
+        with self.lock:
+            self._taken.popleft()
 
     @property
     def held(self) -> int:
         """How many envelopes it has taken that have not ended; exact under the lock."""
-        return self._taken - self._reported
+        return len(self._taken)
 
-    def count_held(self) -> int:
-        """Count the same; on the loop, exact also while the thread takes one."""
+    def abandon(self) -> "list[Envelope]":
+        """Take nothing any more, and let what it holds be counted here and now."""
         with self.lock:
-            return self.held
+            self.is_abandoned = True
+            return list(self._taken)
 
 
 def _threaded_handler(cell: "Cell", envelope: "Envelope") -> Handler | None:
@@ -164,7 +167,7 @@ class ThreadPool:
         self._abandoned = 0
         self._why_closed = ""
         self._stuck = 0
-        self._open: set[Run] = set()  # what `run` has begun; on the loop only
+        self._open: Ordered[Run] = Ordered()  # what `run` has begun; on the loop only
         self._done: deque[tuple[Lease, Envelope | None, Outcome, bool]] = deque()
         self._is_armed = False
         self._names = 0
@@ -211,9 +214,17 @@ class ThreadPool:
         outcome: Outcome = await future
         return outcome.get()
 
+    def sink(self) -> ThreadSink:
+        """Return a place for a result that the calling thread is going to wait for."""
+        return ThreadSink()
+
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        return BlockingContext(context.interior, context.cell, context.envelope)
+        twin = BlockingContext(context.interior, context.cell, context.envelope)
+        if context.waits is None:
+            context.waits = []
+        twin.waits = context.waits  # the same handler waits, whichever it uses
+        return twin
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -389,10 +400,9 @@ class ThreadPool:
                 if hold is not None:
                     hold.is_blocked = False
                 return
-            turn = threading.Lock()
-            turn.acquire()
+            turn = self._new_turn()
             self._resuming.append(turn)
-        turn.acquire()
+        self._await_turn(turn)
         if hold is not None:
             with self._lock:
                 hold.is_blocked = False
@@ -403,12 +413,21 @@ class ThreadPool:
             if job is not None:
                 self._dispatch(job, needs_thread=needs_thread)
 
+    def _new_turn(self) -> "threading.Lock":
+        """Return what a thread waits in until it may run again; whoever lets it, releases that."""
+        turn = threading.Lock()
+        turn.acquire()
+        return turn
+
+    def _await_turn(self, turn: "threading.Lock") -> None:
+        turn.acquire()
+
     # -- on a thread ---------------------------------------------------------------------------------------------------
 
     def _run_lease(self, lease: Lease) -> None:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
-        limit = time.monotonic() + self._settings.lease_seconds
+        limit = self._interior.driver_now() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
@@ -427,7 +446,7 @@ class ThreadPool:
             must_end = type(outcome.value) in LAZY or (
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
-            taken = None if must_end or not left or time.monotonic() >= limit else lease.take()
+            taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 
@@ -436,9 +455,9 @@ class ThreadPool:
         cell = lease.cell
         if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:
             return EXPIRED, False
-        context = BlockingContext(self._interior, cell, envelope)
+        context = lease.context = BlockingContext(self._interior, cell, envelope)
         if lease.limit is not None:
-            lease.context, lease.began = context, self._interior.driver_now()
+            lease.began = self._interior.driver_now()
         arguments = (cell.agent, envelope.message, context) if handler.takes_context else (cell.agent, envelope.message)
         variables = self._variables.copy()
         variables.run(current.set, context)

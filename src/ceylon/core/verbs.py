@@ -46,7 +46,7 @@ async def tell(interior: "Interior", source: "Origin | None", address: str, mess
     envelope = router.envelope(TELL, source, address, message)
     full = router.deliver(envelope)
     if full is not None:
-        operation: Operation = lambda sink: router.wait_for_room(envelope, full, sink)  # noqa: E731 – typed
+        operation: Operation = lambda sink: router.wait_for_room(envelope, full, sink, source)  # noqa: E731 – typed
         (await interior.gateway.perform(operation)).get()
 
 
@@ -68,7 +68,7 @@ def block_tell(
 
 def _tell_operation(interior: "Interior", source: "Origin | None", address: str, message: Any) -> "Operation":
     def operation(sink: "Sink") -> "Call | None":
-        return interior.router.tell(interior.router.envelope(TELL, source, address, message), sink)
+        return interior.router.tell(interior.router.envelope(TELL, source, address, message), sink, source)
 
     return operation
 
@@ -165,7 +165,7 @@ def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two caller
         call = router.ask(envelope, sink, source, timeout, clock=False, kind=StreamCall)
         if not isinstance(call, StreamCall):
             return None
-        call.channel = Channel(router, settings.stream_credit)
+        call.channel = Channel(router, settings.stream_credit, call)
         return call
 
     return kind(interior.gateway, begin, idle_timeout, idle_timeout if first_timeout is None else first_timeout)

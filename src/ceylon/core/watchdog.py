@@ -93,7 +93,7 @@ class Watchdog:
         self._dispatcher.is_unseen = True
         if now - self._active_at < _SETTLE:
             self._pace = _PACE
-        elif self._router.open_envelopes or self._belongings.alive:
+        elif self._router.open or self._belongings.alive:
             self._pace = _SLOW_PACE
         else:
             self._is_asleep = True

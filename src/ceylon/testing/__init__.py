@@ -1,9 +1,49 @@
-"""Instruments for programs built on Ceylon: scripted models, model servers that misbehave, an Ollama façade.
+"""Instruments for programs built on Ceylon: simulation, probes, checkers, scripted models, servers that misbehave.
 
 The servers are imported from their own modules, `ceylon.testing.model_server` and `ceylon.testing.ollama_server`: both
-also run as programs.
+also run as programs. So are the contracts of the ports, `ceylon.testing.contracts`, and what breaks the core on
+purpose, `ceylon.testing.sabotage`. Nothing here loads pytest.
 """
 
 from ceylon.models.scripted import ScriptedModel, ScriptError, Step
+from ceylon.testing.checkers import (
+    asks_resolved,
+    check,
+    conservation,
+    effects_once,
+    fifo,
+    nothing_leaked,
+    one_at_a_time,
+)
+from ceylon.testing.history import Event, History, What
+from ceylon.testing.law import LawWatch
+from ceylon.testing.leftovers import Leftovers
+from ceylon.testing.probe import BlockingProbe, Probe
+from ceylon.testing.recording import recording_instruments
+from ceylon.testing.simulation import Faults, Simulation, SimulationOutcome, run_simulation, simulate
 
-__all__ = ["ScriptError", "ScriptedModel", "Step"]
+__all__ = [
+    "BlockingProbe",
+    "Event",
+    "Faults",
+    "History",
+    "LawWatch",
+    "Leftovers",
+    "Probe",
+    "ScriptError",
+    "ScriptedModel",
+    "Simulation",
+    "SimulationOutcome",
+    "Step",
+    "What",
+    "asks_resolved",
+    "check",
+    "conservation",
+    "effects_once",
+    "fifo",
+    "nothing_leaked",
+    "one_at_a_time",
+    "recording_instruments",
+    "run_simulation",
+    "simulate",
+]

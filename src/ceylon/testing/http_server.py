@@ -10,10 +10,10 @@ import functools
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import anyio
 import anyio.abc
@@ -109,11 +109,19 @@ async def serve(
 ) -> None:
     """Serve on a loopback port (0: any free one) until the scope is cancelled that `task_status` gets with the URL."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    streams: set[anyio.abc.SocketStream] = set()
+
+    def begin(stream: anyio.abc.SocketStream) -> Coroutine[Any, Any, None]:
+        streams.add(stream)  # now, and not in the task: one that is cancelled before its first step closes nothing
+        return _serve_connection(handler, stream, streams)
+
     async with listener:
         with anyio.CancelScope() as scope:
             bound = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 – not Django's
             task_status.started((scope, f"http://127.0.0.1:{bound}"))
-            await listener.serve(functools.partial(_serve_connection, handler))
+            await listener.serve(begin)
+        for stream in list(streams):
+            await anyio.aclose_forcefully(stream)
 
 
 class ServerThread:
@@ -153,10 +161,15 @@ class ServerThread:
             self._portal.call(function)
 
 
-async def _serve_connection(handler: Handler, stream: anyio.abc.SocketStream) -> None:
+async def _serve_connection(
+    handler: Handler, stream: anyio.abc.SocketStream, streams: set[anyio.abc.SocketStream]
+) -> None:
     async with stream:
-        with contextlib.suppress(*_GONE):
-            await handler(Connection(stream))
+        try:
+            with contextlib.suppress(*_GONE):
+                await handler(Connection(stream))
+        finally:
+            streams.discard(stream)
 
 
 @functools.cache

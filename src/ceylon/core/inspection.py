@@ -1,0 +1,331 @@
+"""Answers about a running mesh: what is open, who waits for whom, and why a message is where it is.
+
+Everything here is a snapshot, taken on the mesh's loop and made of plain data.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import msgspec
+
+from ceylon.core.calls import Call, TellCall
+from ceylon.core.ledger import Ending, MeshStatistics, type_name_of
+from ceylon.core.streams import PullCall, StreamCall
+from ceylon.errors import UnknownMessageError
+from ceylon.messages import TELL, Envelope
+
+if TYPE_CHECKING:
+    from ceylon.core.cell import Cell
+    from ceylon.core.interior import Interior
+    from ceylon.core.origin import Origin
+    from ceylon.core.waits import Groups
+
+__all__ = ["Inspector", "Ledger", "OpenMessage", "Wait", "Why"]
+
+
+Place: TypeAlias = Literal["waiting for room", "in the mailbox", "in a handler", "in a thread"]
+WaitKind: TypeAlias = Literal["reply", "room", "turn", "parts", "credit", "thread", "drain"]
+
+_MOST: Final = 64  # steps that an answer follows a chain
+
+
+class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted envelope that has not ended, or one whose sender still waits for room.
+
+    `place`: before a full mailbox, in it, or with a handler; `unattended`: its asker has left, the handler goes on.
+    """
+
+    message_id: str
+    kind: str
+    sender: str
+    recipient: str
+    message_type: str
+    place: Place
+    remaining: float | None
+    unattended: bool
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters of a mesh, and every envelope that is open, in the order of acceptance."""
+
+    statistics: MeshStatistics
+    open: list[OpenMessage]
+
+    @property
+    def is_balanced(self) -> bool:
+        """Say whether the one law holds."""
+        return self.statistics.is_balanced
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """One wait under way.
+
+    Attributes:
+        kind: ``"reply"`` of an ask, ``"room"`` in a full mailbox, ``"turn"`` of an envelope in a mailbox, ``"parts"``
+            of a stream, ``"credit"`` of its consumer, ``"thread"`` for a worker thread, ``"drain"`` of the mesh.
+        waiter: The address of the agent whose handler waits; empty for code outside of agents.
+        waiter_id: The message which that handler handles; empty likewise.
+        on: The address of the agent that is waited for; empty for the mesh's threads and the drain.
+        message_id: The message concerned.
+        blocked_by: The messages whose handlers have to go on first; none if nothing but time is needed.
+        remaining: Seconds until the wait gives up; `None` if only its end ends it.
+    """
+
+    kind: WaitKind
+    waiter: str
+    waiter_id: str
+    on: str
+    message_id: str
+    blocked_by: tuple[str, ...] = ()
+    remaining: float | None = None
+
+    def __str__(self) -> str:
+        who = f"{self.waiter} ({self.waiter_id})" if self.waiter else "code outside of agents"
+        what = f"{self.kind} of {self.on or 'the mesh'}" + (f" ({self.message_id})" if self.message_id else "")
+        by = f", blocked by {', '.join(self.blocked_by)}" if self.blocked_by else ""
+        until = f", for {self.remaining:.3g} s more" if self.remaining is not None else ""
+        return f"{who} waits for {what}{by}{until}"
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """What `mesh.why` says of one message.
+
+    Attributes:
+        message_id: The message.
+        message_type: Its type.
+        sender: Who sent it; empty when no agent did.
+        recipient: The address it was sent to.
+        state: Where it is, or how it ended: completed, failed, dead_lettered, expired, cancelled, refused.
+        detail: Of an end: the error, or the reason of the dead letter.
+        chain: The messages it was sent because of, outermost first, each as a line.
+        waits_for: What its handler waits for, or what it waits for itself.
+        blocked_by: The agents that have to go on first, nearest first, down to one that is simply busy.
+    """
+
+    message_id: str
+    message_type: str
+    sender: str
+    recipient: str
+    state: str
+    detail: str = ""
+    chain: tuple[str, ...] = ()
+    waits_for: tuple[Wait, ...] = ()
+    blocked_by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.message_type} {self.message_id} → {self.recipient}: {self.state} {self.detail}".rstrip()]
+        lines += [f"  because of {line}" for line in reversed(self.chain)]
+        lines += [f"  {wait}" for wait in self.waits_for]
+        lines += [f"  blocked by {' → '.join(self.blocked_by)}"] if self.blocked_by else []
+        return "\n".join(lines)
+
+
+class Inspector:
+    """Looks into one mesh; on its loop."""
+
+    def __init__(self, interior: "Interior") -> None:
+        self._interior = interior
+        self._router = interior.router
+        self.name = interior.message_id
+
+    # -- the ledger ----------------------------------------------------------------------------------------------------
+
+    def ledger(self) -> Ledger:
+        """Return every counter and every open envelope."""
+        opened = [*self._router.open.values(), *self._parked()]
+        return Ledger(statistics=self._interior.statistics(), open=[self._describe(envelope) for envelope in opened])
+
+    def _parked(self) -> Iterator[Envelope]:
+        """Give the envelopes whose senders wait for room."""
+        for cell in list(self._router.cells.values()):
+            yield from (call.envelope for call in list(cell.parked or ()))
+
+    def _describe(self, envelope: Envelope) -> OpenMessage:
+        place = self._place(envelope)
+        is_left = envelope.kind is not TELL and envelope.id not in self._router.calls
+        return OpenMessage(
+            message_id=self.name(envelope.id),
+            kind=envelope.kind,
+            sender=envelope.sender,
+            recipient=envelope.recipient,
+            message_type=type_name_of(envelope.message),
+            place=place,
+            remaining=self._remaining(envelope.deadline),
+            unattended=is_left,
+        )
+
+    def _place(self, envelope: Envelope) -> Place:
+        cell = self._router.find(envelope.recipient)
+        if envelope.id not in self._router.open:
+            return "waiting for room"
+        if cell is not None and any(origin.envelope is envelope for origin in cell.under_way or ()):
+            return "in a handler"
+        if cell is not None and any(lease.envelope is envelope for lease in cell.leases or ()):
+            return "in a thread"
+        return "in the mailbox"
+
+    def _remaining(self, deadline: float | None) -> float | None:
+        return None if deadline is None else max(0.0, deadline - self._interior.driver_now())
+
+    # -- waits ---------------------------------------------------------------------------------------------------------
+
+    def waits(self) -> list[Wait]:
+        """Return who waits for whom."""
+        found: list[Wait] = []
+        for call in list(self._router.calls.values()):
+            if not isinstance(call, StreamCall):
+                found.append(self._wait("reply", call.source, call.envelope, call.groups(self._router.waits)))
+            elif call.channel.is_pulled:
+                groups = self._router.waits.of_envelope(call.cell, call.envelope)
+                found.append(self._wait("parts", call.source, call.envelope, groups))
+        for cell in list(self._router.cells.values()):
+            found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
+            found += [wait for origin in list(cell.under_way or ()) if (wait := self._of_credit(origin)) is not None]
+            found += self._of_threads(cell)
+        return found + self._of_drains()
+
+    def _wait(self, kind: WaitKind, source: "Origin | None", envelope: Envelope, groups: "Groups[Origin]") -> Wait:
+        blocking = {origin.envelope.id for group in groups for origin in group}
+        return Wait(
+            kind=kind,
+            waiter=source.address if source is not None else "",
+            waiter_id=self.name(source.envelope.id) if source is not None else "",
+            on=envelope.recipient,
+            message_id=self.name(envelope.id),
+            blocked_by=tuple(map(self.name, sorted(blocking))),
+            remaining=self._remaining(envelope.deadline),
+        )
+
+    def _of_tell(self, call: Call) -> Wait | None:
+        if not isinstance(call, TellCall):
+            return None
+        return self._wait("room", call.source, call.envelope, call.groups(self._router.waits))
+
+    def _of_credit(self, origin: "Origin") -> Wait | None:
+        """Return how a producer waits for its consumer, if it does."""
+        call = self._router.calls.get(origin.envelope.id)
+        if not isinstance(call, StreamCall) or not call.channel.is_waiting_for_consumer:
+            return None
+        consumer = call.source
+        return Wait(
+            kind="credit",
+            waiter=origin.address,
+            waiter_id=self.name(origin.envelope.id),
+            on=consumer.address if consumer is not None else "",
+            message_id=self.name(origin.envelope.id),
+            blocked_by=() if consumer is None else (self.name(consumer.envelope.id),),
+        )
+
+    def _of_threads(self, cell: "Cell") -> list[Wait]:
+        """Return which leases of *cell* have no thread yet."""
+        waiting = [
+            lease.envelope for lease in list(cell.leases or ()) if lease.context is None and lease.envelope is not None
+        ]
+        return [
+            Wait(
+                kind="thread", waiter=cell.address, waiter_id=self.name(it.id), on="", message_id=self.name(it.id)
+            )
+            for it in waiting
+        ]  # fmt: skip
+
+    def _of_drains(self) -> list[Wait]:
+        """Return who waits until the mesh has nothing to do."""
+        blocking = tuple(map(self.name, list(self._router.open)[:_MOST]))
+        drain = Wait(kind="drain", waiter="", waiter_id="", on="", message_id="", blocked_by=blocking)
+        return [drain] * self._interior.drains
+
+    # -- why -----------------------------------------------------------------------------------------------------------
+
+    def why(self, message_id: str) -> Why:
+        """Return what there is to say of a message.
+
+        Raises:
+            UnknownMessageError: this mesh does not know it, or not any more.
+        """
+        envelope_id = self._parse(message_id)
+        found = self._find(envelope_id)
+        if found is None:
+            raise UnknownMessageError(message_id, self._interior.settings.ledger_ring)
+        envelope, state, detail = found
+        groups: Groups[Origin] = ()
+        waits: tuple[Wait, ...] = ()
+        if isinstance(envelope, Envelope) and state != "refused":
+            groups, waits = self._what_holds(envelope, state)
+        return Why(
+            message_id=self.name(envelope.id),
+            message_type=envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message),
+            sender=envelope.sender,
+            recipient=envelope.recipient,
+            state=state,
+            detail=detail,
+            chain=tuple(self._chain(envelope.parent))[::-1],
+            waits_for=waits,
+            blocked_by=tuple(self._blockers(groups)),
+        )
+
+    def _parse(self, message_id: str) -> int:
+        """Return the envelope's number in an id of this mesh; 0, which no envelope has, for any other text."""
+        mesh_id, _, number = message_id.rpartition("-")
+        try:
+            return int(number, 16) if mesh_id == self._interior.id else 0
+        except ValueError:
+            return 0
+
+    def _find(self, envelope_id: int) -> "tuple[Envelope | Ending, str, str] | None":
+        """Return an envelope with its state, and a detail of that."""
+        open_envelope = self._router.open.get(envelope_id)
+        if open_envelope is None:
+            open_envelope = next((it for it in self._parked() if it.id == envelope_id), None)
+        if open_envelope is not None:
+            cell = self._router.find(open_envelope.recipient)
+            is_idle = cell is not None and not cell.state.handles_mail
+            return open_envelope, self._place(open_envelope), f"(agent {cell.state.label})" if cell and is_idle else ""
+        ending = self._router.endings.find(envelope_id)
+        if ending is not None:
+            return ending, ending.how, ending.detail
+        for letter in reversed(self._router.dead_letters.letters()):
+            if letter.envelope.id == envelope_id:
+                return letter.envelope, "refused", letter.reason.value
+        return None
+
+    def _what_holds(self, envelope: Envelope, state: str) -> "tuple[Groups[Origin], tuple[Wait, ...]]":
+        """Return what an open envelope waits for: its handler's waits, or its own."""
+        cell = self._router.find(envelope.recipient)
+        if cell is None:
+            return (), ()
+        handler = cell.invocation(envelope.id)
+        if handler is None:
+            groups = self._router.waits.of_envelope(cell, envelope)
+            kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
+            return groups, (self._wait(kind, None, envelope, groups),)
+        credit = self._of_credit(handler)
+        waits = [self._of_handler(call) for call in handler.waits or ()] + ([credit] if credit is not None else [])
+        return self._router.waits.groups_of(handler), tuple(waits)
+
+    def _of_handler(self, call: Call) -> Wait:
+        groups = call.groups(self._router.waits)
+        parked = call.stream if isinstance(call, PullCall) else call
+        kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
+        return self._wait(kind, parked.source, parked.envelope, groups)  # type: ignore[union-attr]
+
+    def _chain(self, parent: int) -> Iterator[str]:
+        """Give the messages behind one, nearest first."""
+        for _ in range(_MOST):
+            found = self._find(parent) if parent else None
+            if found is None:
+                return
+            envelope, state, _ = found
+            kind = envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message)
+            yield f"{kind} {self.name(parent)} from {envelope.sender or 'outside'} to {envelope.recipient}: {state}"
+            parent = envelope.parent
+
+    def _blockers(self, groups: "Groups[Origin]") -> Iterator[str]:
+        """Give the agents that have to go on first, each with the one it waits for behind it."""
+        seen: set[int] = set()
+        while groups and groups[0] and len(seen) < _MOST:
+            origin = groups[0][0]
+            if origin.envelope.id in seen:
+                return
+            seen.add(origin.envelope.id)
+            yield origin.address
+            groups = self._router.waits.groups_of(origin)

@@ -1,0 +1,10 @@
+"""What each port promises, as functions that anybody can run on an adapter: `await model_contract(my_model)`.
+
+A contract raises one `AssertionError` that names every promise the adapter breaks. It runs on the caller's loop.
+"""
+
+from ceylon.testing.contracts.agents import agent_contract
+from ceylon.testing.contracts.drivers import driver_contract
+from ceylon.testing.contracts.models import model_contract
+
+__all__ = ["agent_contract", "driver_contract", "model_contract"]

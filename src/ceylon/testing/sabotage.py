@@ -1,0 +1,132 @@
+"""Break one rule of the core on purpose, to see that a checker notices: one that was never seen red proves nothing.
+
+Each of these is a context manager. While it is entered, every mesh of the process is broken in that one way; leaving
+it restores the core. They are for the tests of checkers, and of nothing else.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from ceylon.core.cell import Cell
+from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.router import Router
+from ceylon.core.threads import Lease
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Future, Task
+    from ceylon.messages import Envelope, Outcome
+
+__all__ = ["drop_a_message", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
+
+
+@contextlib.contextmanager
+def drop_a_message(number: int = 1) -> Generator[None]:
+    """Accept the *number*-th envelope that is sent from now on, and forget it: the sender hears that all is well."""
+    is_the_one = _nth(number)
+    deliver = Router.deliver
+
+    def broken(self: Router, envelope: "Envelope") -> "Cell | None":
+        cell = self.find(envelope.recipient)
+        if cell is None or not cell.state.takes_mail or not cell.has_room() or not is_the_one():
+            return deliver(self, envelope)
+        cell.accepted += 1
+        return None
+
+    with _replaced(Router, "deliver", broken):
+        yield
+
+
+@contextlib.contextmanager
+def skip_fifo() -> Generator[None]:
+    """Let the last envelope of a mailbox be taken before all others, on the loop and in threads."""
+    take, take_in_thread = Cell.take, Lease.take
+
+    def last_first(cell: Cell) -> None:
+        if len(cell.mail) > 1:
+            cell.mail.rotate(1)  # type: ignore[union-attr]
+
+    def broken(self: Cell) -> "Envelope | None":
+        last_first(self)
+        return take(self)
+
+    def broken_in_thread(self: Lease) -> Any:
+        with self.lock:
+            last_first(self.cell)
+        return take_in_thread(self)
+
+    with _replaced(Cell, "take", broken), _replaced(Lease, "take", broken_in_thread):
+        yield
+
+
+@contextlib.contextmanager
+def run_two_at_once() -> Generator[None]:
+    """Let every agent that is added from now on handle one message more at one time than it has said."""
+    make = Cell.__init__
+
+    def broken(self: Cell, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        self.slots += 1
+        self.keeps_keys = True  # which is what makes the dispatcher look for a second worker
+
+    with _replaced(Cell, "__init__", broken):
+        yield
+
+
+@contextlib.contextmanager
+def lose_a_reply(number: int = 1) -> Generator[None]:
+    """Lose the *number*-th reply from now on: the handler ends well, and whoever asked hears nothing."""
+    is_the_one = _nth(number)
+    reply = Router.reply
+
+    def broken(self: Router, envelope: "Envelope", outcome: "Outcome") -> None:
+        if not is_the_one():
+            reply(self, envelope, outcome)
+
+    with _replaced(Router, "reply", broken):
+        yield
+
+
+@contextlib.contextmanager
+def leak_a_task() -> Generator[None]:
+    """Let every mesh that closes from now on leave a task on its loop; leaving this ends those tasks."""
+    close = Dispatcher.close
+    leaks: list[tuple[Dispatcher, Future]] = []
+
+    def broken(self: Dispatcher) -> None:
+        close(self)
+        driver = self._driver  # pyright: ignore[reportPrivateUsage] – sabotage comes from inside
+        end = driver.future()
+        leaks.append((self, end))
+
+        async def wait(task: "Task") -> None:
+            with task.life():
+                await end
+
+        driver.spawn(wait, "ceylon leak")
+
+    with _replaced(Dispatcher, "close", broken):
+        try:
+            yield
+        finally:
+            for dispatcher, end in leaks:
+                driver = dispatcher._driver  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – as above
+                if not driver.has_ended() and not end.done():
+                    driver.call_threadsafe(lambda end=end: end.set_result(None))  # type: ignore[misc]
+
+
+def _nth(number: int) -> Callable[[], bool]:
+    """Return a question that is answered with yes once: when it is asked for the *number*-th time."""
+    asked = itertools.count(1)
+    return lambda: next(asked) == number
+
+
+@contextlib.contextmanager
+def _replaced(owner: type, name: str, broken: Callable[..., Any]) -> Generator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, broken)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)

@@ -1,0 +1,207 @@
+"""Run a test under one seed: seeded order, virtual time, faults, and the checks at the end."""
+
+import contextlib
+import gc
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+
+from ceylon.agents.setup import load_adapters
+from ceylon.core.backend import current_driver
+from ceylon.core.clock import Clock, run_simulated
+from ceylon.core.instruments import instruments
+from ceylon.core.ledger import type_name_of
+from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
+from ceylon.testing.history import History
+from ceylon.testing.record import Recorder
+from ceylon.testing.simulation.choices import Choices
+from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
+from ceylon.testing.simulation.parts import simulation_instruments
+from ceylon.testing.simulation.simulation import Simulation
+
+if TYPE_CHECKING:
+    from ceylon.core.interior import Interior
+
+__all__ = ["Check", "SimulationOutcome", "run_simulation"]
+
+Check = Callable[[History], list[str]]
+"""Reads a history and returns what is wrong with it, a sentence each."""
+
+_LIMIT: Final = 86_400.0
+"""Virtual seconds a test may take: a day."""
+
+
+class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one seed ended: `error` is `None`, or what the test raised, or an `AssertionError` with the `violations`."""
+
+    seed: int
+    history: History
+    error: BaseException | None
+    violations: list[str]
+    virtual_seconds: float
+    faults: list[str]
+    choices: int
+    slots: dict[str, int]
+
+
+def run_simulation(
+    function: Callable[[Simulation], Awaitable[Any]],
+    *,
+    seed: int,
+    faults: Faults | None = None,
+    backend: str = "asyncio",
+    checks: Sequence[Check] = (),
+    limit: int | None = None,
+) -> SimulationOutcome:
+    """Run ``await function(simulation)`` under *seed* and return how it went; nothing is raised.
+
+    Args:
+        function: The test.
+        seed: Decides everything that is open; the same one gives the same history, byte for byte.
+        faults: What may go wrong; `None` for nothing.
+        backend: ``"asyncio"`` or ``"trio"``.
+        checks: Read the history at the end, beside the checkers that always do: the law, order, one at a time, asks.
+        limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
+    """
+    load_adapters()  # or the first language model of a process would hold the clock while they are imported
+    run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit))
+    with _without_garbage_collection():
+        run.go(backend)
+    return run.outcome(checks)
+
+
+class _Run:
+    """One run, while it lasts."""
+
+    def __init__(
+        self, function: Callable[[Simulation], Awaitable[Any]], seed: int, faults: Faults, choices: Choices
+    ) -> None:
+        self._function = function
+        self._seed = seed
+        self._choices = choices
+        self._plan = FaultPlan(faults, seed)
+        self._recorder = Recorder(History())
+        self._error: BaseException | None = None
+        self._violations: list[str] = []
+        self._seconds = 0.0
+        self._waiting: list[str] = []
+        self._last = 0.0
+
+    def go(self, backend: str) -> None:
+        """Run the test to its end, whatever that is."""
+        hold_back = (0.0, 0.0, 0.2, 0.5)[self._choices.below(4)]
+        try:
+            run_simulated(self._main, backend, self._choices, seed=self._seed, hold_back=hold_back)
+        except Exception as error:  # noqa: BLE001 – the outcome says it
+            self._error = self._error or error
+
+    async def _main(self, clock: Clock) -> None:
+        driver = current_driver()
+        parts = simulation_instruments(self._recorder, instruments.get(), self._choices, self._plan, clock)
+        instruments.set(parts)
+        simulation = Simulation(self._seed, self._recorder, self._plan, driver)
+        scope = anyio.CancelScope()
+        began = driver.now()
+
+        def give_up() -> None:
+            self._waiting = [*self._open(), *clock.waiting()]
+            self._last = self._recorder.history.events[-1].at if len(self._recorder.history) else 0.0
+            scope.cancel()
+
+        take_back = driver.call_at(began + _LIMIT, give_up)
+        try:
+            with scope:
+                await self._function(simulation)
+        except (KeyboardInterrupt, SystemExit, driver.cancellation):
+            raise
+        except BaseException as error:  # noqa: BLE001 – the outcome says it; pytest's own failures are no `Exception`
+            self._error = error
+        finally:
+            take_back()
+            self._seconds = driver.now() - began
+        if scope.cancelled_caught:
+            self._error = AssertionError(self._why_stuck())
+        self._violations += simulation.violations
+        await self._close_meshes()
+
+    def _why_stuck(self) -> str:
+        waits = "\n  ".join(self._waiting) or "nothing that is known here"
+        if self._seconds - self._last > _LIMIT / 2:
+            return f"nothing can ever happen again; after {self._last:g} virtual seconds these wait:\n  {waits}"
+        return f"the test did not end within {_LIMIT:g} virtual seconds; these wait:\n  {waits}"
+
+    def _open(self) -> list[str]:
+        """Describe the asks and messages that have not ended."""
+        waiting: list[str] = []
+        for interior in self._recorder.interiors:
+            for call in interior.router.calls.values():
+                asked = call.envelope
+                who = asked.sender or "somebody"
+                waiting.append(
+                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name_of(asked.message)})"
+                )
+        for record in self._recorder.records:
+            waiting += [f"#{each.id} ({type_name_of(each.message)}) with {each.recipient!r}" for each in record.open()]
+        return waiting
+
+    async def _close_meshes(self) -> None:
+        for interior in self._recorder.interiors:
+            if interior.is_open:
+                if self._error is None:
+                    self._violations.append(f"mesh {interior.name!r} was left open")
+                interior.close("the simulation is over")
+        for _ in range(3):  # whoever was told that has a moment to hear of it
+            await current_driver().checkpoint()
+        self._violations += [words for interior in self._recorder.interiors for words in _unlawful(interior)]
+
+    def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
+        """Return how it went."""
+        history = self._recorder.history
+        violations = [*self._violations, *conservation(history), *fifo(history)]
+        violations += [*one_at_a_time(history, self._recorder.slots), *asks_resolved(history)]
+        violations += [words for check in checks for words in check(history)]
+        error = self._error
+        if error is None and violations:
+            error = AssertionError("\n".join(violations))
+        return SimulationOutcome(
+            seed=self._seed,
+            history=history,
+            error=error,
+            violations=violations,
+            virtual_seconds=self._seconds,
+            faults=self._plan.kinds,
+            choices=self._choices.made,
+            slots=self._recorder.slots,
+        )
+
+
+def _unlawful(interior: "Interior") -> list[str]:
+    """Return what a mesh that has ended still owes."""
+    statistics = interior.statistics()
+    said: list[str] = []
+    for agent in (*statistics.agents.values(), statistics.stopped_agents):
+        if not agent.is_balanced:
+            said.append(f"the law is broken in mesh {interior.name!r}: {agent}")
+        elif agent.pending:
+            said.append(f"{agent.pending} messages of {agent.address!r} are pending after the end of {interior.name!r}")
+    said += [
+        f"#{each.id} ({type_name_of(each.message)}, to {each.recipient!r}) never ended"
+        for each in interior.router.open.values()
+    ]
+    if statistics.pending_asks:
+        said.append(f"{statistics.pending_asks} asks in mesh {interior.name!r} never ended")
+    return said
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Generator[None]:
+    """Let no finalizer run at a moment that depends on what the process did before."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

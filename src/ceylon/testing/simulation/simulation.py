@@ -1,0 +1,91 @@
+"""What a test under simulation is given."""
+
+import contextlib
+import random
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+
+from ceylon.core.mesh import Mesh
+from ceylon.settings import DEFAULTS, Settings
+from ceylon.testing.history import What
+from ceylon.testing.simulation.models import FaultyModel
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
+    from ceylon.models.port import Model
+    from ceylon.testing.history import History
+    from ceylon.testing.record import Recorder
+    from ceylon.testing.simulation.faults import FaultPlan
+
+__all__ = ["Simulation"]
+
+_QUIET_WITHIN: Final = 60.0
+"""Virtual seconds in which a mesh must come to rest once nothing goes wrong any more: twice an ask's default."""
+_FAULTS_GO_ON: Final = 10.0
+"""Virtual seconds that things go wrong after a test's own end, for what the test has left under way."""
+_HANDLER_TIMEOUT: Final = 300.0
+"""Virtual seconds a handler may take: a handler that hangs is to end the run, not the day."""
+
+
+class Simulation:
+    """One seed's run, as its test sees it.
+
+    Attributes:
+        seed: The seed.
+        random: Randomness for the test itself, decided by the seed.
+        history: What has happened so far.
+        slots: How many messages each agent may handle at one time, by its address in the history.
+    """
+
+    def __init__(self, seed: int, recorder: "Recorder", plan: "FaultPlan", driver: "Driver") -> None:
+        self.seed = seed
+        self.random = random.Random(f"{seed} test")  # noqa: S311 – repeatable is the point
+        self.history: History = recorder.history
+        self.slots = recorder.slots
+        self.violations: list[str] = []
+        self._recorder = recorder
+        self._plan = plan
+        self._driver = driver
+
+    @contextlib.asynccontextmanager
+    async def mesh(self, name: str = "mesh", *, settings: Settings = DEFAULTS, **options: Any) -> AsyncGenerator[Mesh]:
+        """Open a mesh that must come to rest within 60 virtual seconds after the block, when faults have stopped."""
+        if settings is DEFAULTS and "handler_timeout" in Settings.__struct_fields__:
+            settings = msgspec.structs.replace(settings, handler_timeout=_HANDLER_TIMEOUT)
+        async with Mesh(name, settings=settings, **options) as mesh:
+            yield mesh
+            await self._come_to_rest(mesh)
+
+    async def _come_to_rest(self, mesh: Mesh) -> None:
+        """Let what is under way end: for a while with faults, then without."""
+        if not mesh.is_open:
+            return
+        with anyio.move_on_after(_FAULTS_GO_ON):
+            await mesh.drain()
+        self.stop_faults()
+        with anyio.move_on_after(_QUIET_WITHIN) as scope:
+            await mesh.drain()
+        if scope.cancelled_caught:
+            left = {name: agent.pending for name, agent in mesh.statistics().agents.items() if agent.pending}
+            self.violations.append(
+                f"mesh {mesh.name!r} did not come to rest within {_QUIET_WITHIN:g} s after the faults had stopped; "
+                f"pending: {left}"
+            )
+
+    def model(self, model: "Model") -> "Model":
+        """Return *model* with the simulation's faults: it cannot be reached, takes too long, or breaks off."""
+        return FaultyModel(model, self._plan, lambda words: self._add(What.FAULT, words))
+
+    def note(self, words: str) -> None:
+        """Write *words* into the history."""
+        self._add(What.NOTE, words)
+
+    def stop_faults(self) -> None:
+        """Let nothing go wrong from here on."""
+        self._plan.stop()
+
+    def _add(self, what: What, words: str) -> None:
+        self._recorder.add(self._driver, what, detail=words)

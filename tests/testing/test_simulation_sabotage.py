@@ -1,0 +1,200 @@
+"""A simulation that never failed proves nothing: here the mesh is broken on purpose, and every break is found."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import pytest
+
+import ceylon
+from ceylon import Agent
+from ceylon.core.cell import Cell
+from ceylon.core.instruments import Instruments
+from ceylon.core.lifecycle import Lifecycle
+from ceylon.core.router import Router
+from ceylon.messages import TELL, Envelope, Outcome
+from ceylon.testing import Faults, Simulation, run_simulation, simulate
+from ceylon.testing.seeds import choose
+from support.simulated import instrumented, run_shops
+
+SEEDS: Final = 50
+
+
+class LosesReplies(Router):
+    """Sabotage: now and then a reply goes nowhere."""
+
+    def reply(self, envelope: Envelope, outcome: Outcome) -> None:
+        if envelope.id % 7:
+            super().reply(envelope, outcome)
+
+
+class LosesMessages(Router):
+    """Sabotage: now and then a message is gone after it was accepted."""
+
+    def deliver(self, envelope: Envelope) -> Cell | None:
+        full = super().deliver(envelope)
+        cell = self.find(envelope.recipient)
+        if not envelope.id % 11 and cell is not None and envelope in cell.mail and envelope.kind is TELL:
+            cell.mail.remove(envelope)  # type: ignore[union-attr]
+        return full
+
+
+class SkipsOrder(Router):
+    """Sabotage: now and then a message is put before all others."""
+
+    def deliver(self, envelope: Envelope) -> Cell | None:
+        full = super().deliver(envelope)
+        cell = self.find(envelope.recipient)
+        if cell is not None and len(cell.mail) > 1 and not envelope.id % 3:
+            cell.mail.appendleft(cell.mail.pop())  # type: ignore[union-attr]
+        return full
+
+
+class TwoAtOnce(Lifecycle):
+    """Sabotage: agents have a slot too many."""
+
+    def _run(self, cell: Cell) -> None:
+        cell.slots = 2
+        super()._run(cell)
+
+
+class Keeper(Agent):
+    """Takes its time."""
+
+    async def on_message(self, message: Any) -> None:
+        await anyio.sleep(0.01)
+
+
+async def send_much(simulation: Simulation) -> None:
+    """Let two senders send ten messages each to one agent."""
+    async with simulation.mesh() as mesh:
+        mesh.add(Keeper("keeper"))
+
+        async def send() -> None:
+            for number in range(10):
+                await mesh.tell("keeper", number)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
+            tasks.start_soon(send)
+
+
+BROKEN: Final = {
+    "a reply is lost": (Instruments(router=LosesReplies), run_shops, "the reply was lost"),
+    "a message is lost": (Instruments(router=LosesMessages), send_much, "the law is broken"),
+    "the order is not kept": (Instruments(router=SkipsOrder), send_much, "overtook #"),
+    "two are handled at once": (Instruments(lifecycle=TwoAtOnce), send_much, "was begun beside"),
+}
+
+
+@pytest.mark.breaks_the_law
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str) -> None:
+    parts, program, expected = BROKEN[name]
+
+    @simulate(seeds=SEEDS, faults=Faults(crash=0, model=0, slow=0.01))
+    async def broken(simulation: Simulation) -> None:
+        await program(simulation)
+
+    with instrumented(parts), pytest.raises(AssertionError) as caught:
+        broken()
+    said = str(caught.value)
+
+    assert expected in said
+    assert caught.value.__cause__ is not None
+    seed = int(re.findall(r"simulation failed with seed (\d+)", said)[0])
+    assert f"::broken --ceylon-seed={seed}" in said
+    assert len(re.findall(r"^  +\d+ +\d+\.\d+s", said, re.MULTILINE)) <= 30
+
+    choose(only=seed)
+    try:
+        with instrumented(parts), pytest.raises(AssertionError) as again:
+            broken()
+    finally:
+        choose()
+    assert str(again.value) == said
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_same_programs_pass_on_a_whole_mesh(name: str) -> None:
+    _, program, _ = BROKEN[name]
+
+    for seed in range(SEEDS):
+        outcome = run_simulation(program, seed=seed, faults=Faults(crash=0, model=0, slow=0.01))
+
+        assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
+
+
+def test_what_is_not_needed_is_left_out_of_a_failing_run() -> None:
+    async def fail_at_three(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(Keeper("keeper"))
+            for number in range(4):
+                await mesh.tell("keeper", number)
+            await anyio.sleep(1000)
+            assert mesh.statistics().agents["keeper"].completed < 4
+
+    @simulate(seeds=[9], faults=Faults(delay=1.0, reorder=1.0, crash=0.0))
+    async def test(simulation: Simulation) -> None:
+        await fail_at_three(simulation)
+
+    with pytest.raises(AssertionError, match="needed: none"):
+        test()
+
+
+def test_seeds_can_be_chosen_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    @simulate(seeds=3)
+    async def test(simulation: Simulation) -> None:
+        seen.append(simulation.seed)
+
+    test()
+    monkeypatch.setenv("CEYLON_SEED", "7")
+    test()
+    monkeypatch.delenv("CEYLON_SEED")
+    monkeypatch.setenv("CEYLON_SEEDS", "2")
+    test()
+    choose(count=1)
+    try:
+        test()
+    finally:
+        choose()
+
+    assert seen == [0, 1, 2, 7, 0, 1, 0]
+
+
+FAILING: Final = """
+from ceylon import Agent
+from ceylon.testing import simulate
+
+class Keeper(Agent):
+    async def on_message(self, message):
+        return message
+
+@simulate(seeds=5)
+async def test_orders(simulation, tmp_path):
+    async with simulation.mesh() as mesh:
+        mesh.add(Keeper("keeper"))
+        assert await mesh.ask("keeper", simulation.seed) < 3
+"""
+
+
+@pytest.mark.process
+def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(ceylon.__file__).parents[1]))
+    pytester.makepyfile(test_shop=FAILING)
+
+    failed = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider")
+    command = re.findall(r"replay it with: pytest (.*)$", failed.stdout.str(), re.MULTILINE)[-1].split()
+    again = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider", *command)
+    passing = pytester.runpytest_subprocess("-p", "ceylon_pytest", "-p", "no:cacheprovider", "--ceylon-seeds=3")
+
+    assert command == ["test_shop.py::test_orders", "--ceylon-seed=3"]
+    failed.assert_outcomes(failed=1)
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*simulation failed with seed 3:", "*ended #1 ask*keeper int (completed)"])
+    passing.assert_outcomes(passed=1)
