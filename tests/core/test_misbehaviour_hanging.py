@@ -224,9 +224,9 @@ async def test_a_handler_that_ignores_its_cancellation_is_given_up_after_the_gra
 @on_each_verb
 async def test_a_stop_does_not_wait_for_ever_for_a_handler_that_ignores_it(verb: str) -> None:
     deaf = Deaf()
+    outcomes: list[Any] = []
     async with lawful_mesh("deaf", settings=quick(drain_timeout=SHORT, stop_grace=SHORT)) as mesh:
         async with anyio.create_task_group() as group:
-            outcomes: list[Any] = []
 
             async def ask() -> None:
                 outcomes.append(await send(mesh, verb, Deed(deaf.act)))

@@ -17,6 +17,7 @@ class Steps(trio.abc.Instrument):
         self.at = at
         self.count = 0
         self.has_acted = False
+        self.error: AssertionError | None = None
         self._action: Callable[[], None] | None = None
 
     def arm(self, action: Callable[[], None]) -> None:
@@ -34,7 +35,10 @@ class Steps(trio.abc.Instrument):
         self.count += 1
         if self.count == self.at:
             self.has_acted = True
-            self._action()
+            try:
+                self._action()
+            except AssertionError as error:  # raised here it would cost the loop a step
+                self.error = error
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """See `trio.abc.Instrument`."""
@@ -58,8 +62,10 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 
 
 def run_in_steps(backend: str, main: Callable[[], Awaitable[None]], steps: Steps) -> None:
-    """Run *main* on a new loop of *backend* whose steps are counted."""
+    """Run *main* on a new loop of *backend* whose steps are counted; raise what failed at the step."""
     options: dict[str, Any] = (
         {"instruments": [steps]} if backend == "trio" else {"loop_factory": lambda: SteppedLoop(steps)}
     )
     anyio.run(main, backend=backend, backend_options=options)
+    if steps.error is not None:
+        raise steps.error
