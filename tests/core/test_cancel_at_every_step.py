@@ -9,8 +9,9 @@ from typing import Any, Final, TypeAlias
 import anyio
 import pytest
 
-from ceylon import Agent, CeylonError, Context, Mesh, action, on
+from ceylon import Agent, CeylonError, Context, LawBrokenError, Mesh, action, on
 from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.handlers import Handler
 from ceylon.core.instruments import Instruments, instruments
 from ceylon.testing.sabotage import drop_a_message
 from support.law import check_end, check_law
@@ -244,7 +245,7 @@ def test_a_cancellation_at_any_step_neither_loses_nor_doubles_a_message(backend:
 
 
 class DoublingDispatcher(Dispatcher):
-    """Handles again what was cancelled, as a mesh would that had taken an envelope without owning it."""
+    """Handles again what was cancelled, as a mesh that had taken an envelope without owning it would."""
 
     def _cancelled(self, cell: Any, envelope: Any) -> None:
         super()._cancelled(cell, envelope)
@@ -252,17 +253,34 @@ class DoublingDispatcher(Dispatcher):
         self._router.accepted(cell, envelope)
 
 
-def test_a_mesh_that_doubles_a_message_is_found_out() -> None:
-    token = instruments.set(Instruments(dispatcher=DoublingDispatcher))
+class LosingDispatcher(Dispatcher):
+    """Forgets the message it is about to handle when there is another one behind it."""
+
+    async def _handle(self, worker: Any, cell: Any, handler: Handler, envelope: Any) -> bool:
+        if cell.mail:
+            cell.completed += 1
+            self._router.ended(envelope, "completed")
+            return True
+        return await super()._handle(worker, cell, handler, envelope)
+
+
+@pytest.mark.parametrize(
+    ("dispatcher", "scene", "victim"),
+    [(DoublingDispatcher, _ask, "receiver"), (LosingDispatcher, _tell_a_full_mailbox, "asker")],
+)
+def test_a_mesh_that_doubles_or_loses_a_message_is_found_out(
+    dispatcher: type[Dispatcher], scene: Scene, victim: str
+) -> None:
+    token = instruments.set(Instruments(dispatcher=dispatcher))
     try:
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, LawBrokenError)):
             for at in range(1, MOST_STEPS):
-                cancel_at("asyncio", _ask, at, "receiver")
+                cancel_at("asyncio", scene, at, victim)
     finally:
         instruments.reset(token)
 
 
 @pytest.mark.breaks_the_law
-def test_a_mesh_that_loses_a_message_is_found_out() -> None:
+def test_a_mesh_that_forgets_a_message_is_found_out() -> None:
     with drop_a_message(), pytest.raises(AssertionError, match="the law is broken"):
         cancel_at("asyncio", _tell, 1, "asker")

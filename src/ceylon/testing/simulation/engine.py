@@ -29,6 +29,8 @@ __all__ = ["Check", "SimulationOutcome", "run_simulation"]
 Check = Callable[[History], list[str]]
 """Reads a history and returns what is wrong with it, a sentence each."""
 
+_LEAVE_WITHIN: Final = 10.0
+"""Virtual seconds that a closed mesh's tasks have to end: twice what a cancelled handler is given."""
 _LIMIT: Final = 86_400.0
 """Virtual seconds a test may take: a day."""
 
@@ -124,7 +126,11 @@ class _Run:
         if scope.cancelled_caught:
             self._error = AssertionError(self._why_stuck())
         self._violations += simulation.violations
-        await self._close_meshes()
+        has_closed_some = self._close_meshes()
+        await anyio.sleep(_LEAVE_WITHIN)  # whoever was told that it is over has time to hear of it
+        if not has_closed_some:  # else their tasks are left behind too
+            self._violations += [f"left behind: {task}" for task in clock.waiting() if task.startswith("task 'ceylon")]
+        self._violations += clock.complaints()
 
     def _why_stuck(self) -> str:
         waits = "\n  ".join(self._waiting) or "nothing that is known here"
@@ -133,28 +139,21 @@ class _Run:
         return f"the test did not end within {_LIMIT:g} virtual seconds; these wait:\n  {waits}"
 
     def _open(self) -> list[str]:
-        """Describe the asks and messages that have not ended."""
-        waiting: list[str] = []
-        for interior in self._recorder.interiors:
-            for call in interior.router.calls.values():
-                asked = call.envelope
-                who = asked.sender or "somebody"
-                waiting.append(
-                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name_of(asked.message)})"
-                )
+        """Describe who waits for whom, and the messages that have not ended."""
+        waiting = [str(wait) for interior in self._recorder.interiors for wait in interior.inspector.waits()]
         for record in self._recorder.records:
             waiting += [f"#{each.id} ({type_name_of(each.message)}) with {each.recipient!r}" for each in record.open()]
         return waiting
 
-    async def _close_meshes(self) -> None:
-        for interior in self._recorder.interiors:
-            if interior.is_open:
-                if self._error is None:
-                    self._violations.append(f"mesh {interior.name!r} was left open")
-                interior.close("the simulation is over")
-        for _ in range(3):  # whoever was told that has a moment to hear of it
-            await current_driver().checkpoint()
+    def _close_meshes(self) -> bool:
+        """Close what the test has left open, and say whether there was any."""
+        left = [interior for interior in self._recorder.interiors if interior.is_open]
+        for interior in left:
+            if self._error is None:
+                self._violations.append(f"mesh {interior.name!r} was left open")
+            interior.close("the simulation is over")
         self._violations += [words for interior in self._recorder.interiors for words in _unlawful(interior)]
+        return bool(left)
 
     def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
         """Return how it went."""

@@ -15,6 +15,7 @@ from ceylon.messages import STREAM
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
 from ceylon.testing.simulation.faults import FaultPlan, note_fault
+from ceylon.testing.simulation.fingerprints import Fingerprints
 from ceylon.testing.simulation.lockstep import LockStepPool
 
 if TYPE_CHECKING:
@@ -39,15 +40,16 @@ def simulation_instruments(
     recorder: "Recorder", base: Instruments, choices: Choices, plan: FaultPlan, clock: "Clock"
 ) -> Instruments:
     """Return what a mesh in a simulation is made of; *base* holds what else its parts do."""
+    seen = Fingerprints(recorder.violations)
     recorded = recording_instruments(recorder.history, base, recorder=recorder)
     ids = (f"simulated{number}" for number in range(1, 1_000_000))
     seeds = (choices.below(1 << 30) for _ in range(1_000_000))
     return msgspec.structs.replace(
         recorded,
         ready=lambda: ShuffledDeque(choices.below),
-        router=blend(_Router, recorded.router, plan=plan),
-        dispatcher=blend(_Dispatcher, recorded.dispatcher, plan=plan, choices=choices),
-        threads=blend(LockStepPool, recorded.threads, plan=plan, clock=clock, choices=choices),
+        router=blend(_Router, recorded.router, plan=plan, fingerprints=seen),
+        dispatcher=blend(_Dispatcher, recorded.dispatcher, plan=plan, choices=choices, fingerprints=seen),
+        threads=blend(LockStepPool, recorded.threads, plan=plan, choices=choices, fingerprints=seen, clock=clock),
         new_id=lambda: next(ids),
         random_source=lambda: random.Random(next(seeds)),  # noqa: S311 – repeatable is the point
         watches_loop=False,
@@ -56,10 +58,12 @@ def simulation_instruments(
 
 class _Router(RecordedRouter):
     plan: ClassVar[FaultPlan]
+    fingerprints: ClassVar[Fingerprints]
 
     def deliver(self, envelope: "Envelope") -> "Cell | None":
         full = super().deliver(envelope)
         if full is None:
+            self.fingerprints.take(envelope)
             cell = self.find(envelope.recipient)
             if cell is not None:
                 self._overtake(envelope, cell)
@@ -91,6 +95,7 @@ class _Router(RecordedRouter):
 
 class _Dispatcher(RecordedDispatcher):
     plan: ClassVar[FaultPlan]
+    fingerprints: ClassVar[Fingerprints]
     choices: ClassVar[Choices]
 
     def __init__(self, *arguments: Any) -> None:
@@ -122,6 +127,7 @@ class _Dispatcher(RecordedDispatcher):
         super().offer(cell)
 
     async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+        self.fingerprints.check(envelope)
         return await super()._handle(worker, cell, self._spoilt(handler, envelope), envelope)
 
     def _spoilt(self, handler: "Handler", envelope: "Envelope") -> "Handler":

@@ -50,9 +50,8 @@ def _what_failed(failed: "SimulationOutcome") -> list[str]:
 
 def _leaves(error: BaseException) -> list[str]:
     """Describe *error*; of a group, what is in it, each once."""
-    if isinstance(error, BaseExceptionGroup):
-        return list(dict.fromkeys(words for each in error.exceptions for words in _leaves(each)))
-    return [describe(error)]
+    inside: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return list(dict.fromkeys(words for each in inside for words in _leaves(each))) or [describe(error)]
 
 
 def replay_command(function: Callable[..., Any], seed: int) -> str:
