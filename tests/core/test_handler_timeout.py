@@ -377,7 +377,7 @@ async def test_a_threaded_handler_asked_for_a_stream_is_given_up_as_well(gate: t
 
 
 class Parts(Agent):
-    """Gives parts slowly, all of them in more than its time, and stops giving any when it is asked for more than ten."""
+    """Gives parts slowly, ten of them in more than its time, and stops giving any when it is asked for more."""
 
     handler_timeout = 0.4
 
