@@ -36,7 +36,7 @@ class BreakableMesh(Mesh):
 
     async def __aexit__(self, *why: object) -> None:
         with contextlib.suppress(LawBrokenError):
-            await super().__aexit__(*why)
+            await super().__aexit__(kind, error, traceback)
 
 
 class BreakableBlockingMesh(BlockingMesh):
@@ -44,7 +44,7 @@ class BreakableBlockingMesh(BlockingMesh):
 
     def __exit__(self, *why: object) -> None:
         with contextlib.suppress(LawBrokenError):
-            super().__exit__(*why)
+            super().__exit__(kind, error, traceback)
 
 
 @asynccontextmanager

@@ -262,3 +262,18 @@ def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["*simulation failed with seed 3:", "*ended #1 ask*keeper int (completed)"])
     passing.assert_outcomes(passed=1)
+
+
+def test_pytests_own_failures_name_the_seed_and_a_skip_is_a_skip() -> None:
+    @simulate(seeds=[4])
+    async def failing(simulation: Simulation) -> None:
+        pytest.fail("on purpose")
+
+    @simulate(seeds=[4])
+    async def skipping(simulation: Simulation) -> None:
+        pytest.skip("on purpose")
+
+    with pytest.raises(AssertionError, match=r"(?s)failed with seed 4.*on purpose"):
+        failing()
+    with pytest.raises(pytest.skip.Exception):
+        skipping()

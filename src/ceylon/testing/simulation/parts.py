@@ -2,6 +2,7 @@
 
 import functools
 import random
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -10,7 +11,7 @@ import msgspec
 
 from ceylon.core.instruments import Instruments
 from ceylon.core.timers import Timer
-from ceylon.errors import InjectedFaultError
+from ceylon.errors import DefinitionError, InjectedFaultError
 from ceylon.messages import STREAM
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
@@ -19,10 +20,12 @@ from ceylon.testing.simulation.fingerprints import Fingerprints
 from ceylon.testing.simulation.lockstep import LockStepPool
 
 if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
     from ceylon.core.cell import Cell
     from ceylon.core.clock import Clock
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
+    from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
     from ceylon.testing.record import Recorder
 
@@ -48,7 +51,14 @@ def simulation_instruments(
         recorded,
         ready=lambda: ShuffledDeque(choices.below),
         router=blend(_Router, recorded.router, plan=plan, fingerprints=seen),
-        dispatcher=blend(_Dispatcher, recorded.dispatcher, plan=plan, choices=choices, fingerprints=seen),
+        dispatcher=blend(
+            _Dispatcher,
+            recorded.dispatcher,
+            plan=plan,
+            choices=choices,
+            fingerprints=seen,
+            thread=threading.get_ident(),
+        ),
         threads=blend(LockStepPool, recorded.threads, plan=plan, choices=choices, fingerprints=seen, clock=clock),
         new_id=lambda: next(ids),
         random_source=lambda: random.Random(next(seeds)),  # noqa: S311 – repeatable is the point
@@ -97,9 +107,16 @@ class _Dispatcher(RecordedDispatcher):
     plan: ClassVar[FaultPlan]
     fingerprints: ClassVar[Fingerprints]
     choices: ClassVar[Choices]
+    thread: ClassVar[int]
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, interior: "Interior", driver: "Driver") -> None:
+        if driver.thread != self.thread:
+            message = (
+                f"mesh {interior.name!r} has a loop of its own, which nothing can simulate; "
+                "a simulated test opens meshes by `simulation.mesh()` or `async with Mesh(...)`"
+            )
+            raise DefinitionError(message)
+        super().__init__(interior, driver)
         self._delayed: set[Cell] = set()
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,8 +42,8 @@ def report(function: Callable[..., Any], failed: "SimulationOutcome", smallest: 
 
 def _what_failed(failed: "SimulationOutcome") -> list[str]:
     """Return the test's own error, and what the checkers found."""
-    is_found_by_checks = isinstance(failed.error, AssertionError) and str(failed.error) == "\n".join(failed.violations)
-    said = [] if is_found_by_checks or failed.error is None else _leaves(failed.error)
+    is_the_tests_own = failed.error is not None and failed.error.__traceback__ is not None  # checks raise nothing
+    said = _leaves(failed.error) if failed.error is not None and is_the_tests_own else []
     left = len(failed.violations) - _VIOLATIONS
     more = [f"… and {left} more"] if left > 0 else []
     return [f"  {words}" for words in (*said, *failed.violations[:_VIOLATIONS], *more)]
@@ -51,7 +52,15 @@ def _what_failed(failed: "SimulationOutcome") -> list[str]:
 def _leaves(error: BaseException) -> list[str]:
     """Describe *error*; of a group, what is in it, each once."""
     inside: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return list(dict.fromkeys(words for each in inside for words in _leaves(each))) or [describe(error)]
+    return list(dict.fromkeys(words for each in inside for words in _leaves(each))) or [describe(error) + _place(error)]
+
+
+def _place(error: BaseException) -> str:
+    """Return where *error* was raised, if its own words do not tell: a bare `assert` has none."""
+    if str(error) or error.__traceback__ is None:
+        return ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" at {Path(last.filename).name}:{last.lineno}: {last.line}"
 
 
 def replay_command(function: Callable[..., Any], seed: int) -> str:
