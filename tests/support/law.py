@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 from ceylon import BlockingMesh, LawBrokenError, Mesh
@@ -34,7 +35,9 @@ def _check_agent(agent: AgentStatistics) -> None:
 class BreakableMesh(Mesh):
     """A mesh whose law a test breaks on purpose: leaving it says nothing of that."""
 
-    async def __aexit__(self, *why: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         with contextlib.suppress(LawBrokenError):
             await super().__aexit__(kind, error, traceback)
 
@@ -42,7 +45,9 @@ class BreakableMesh(Mesh):
 class BreakableBlockingMesh(BlockingMesh):
     """The same on a thread of its own."""
 
-    def __exit__(self, *why: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         with contextlib.suppress(LawBrokenError):
             super().__exit__(kind, error, traceback)
 
