@@ -2,7 +2,7 @@
 
 import contextlib
 import gc
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -15,6 +15,8 @@ from ceylon.core.instruments import instruments
 from ceylon.core.ledger import type_name_of
 from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
 from ceylon.testing.history import History
+from ceylon.testing.leftovers import Leftovers, ceylon_tasks, nothing_leaked
+from ceylon.testing.patience import nothing_in_vain, room_given
 from ceylon.testing.record import Recorder
 from ceylon.testing.simulation.choices import Choices
 from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
@@ -31,6 +33,8 @@ Check = Callable[[History], list[str]]
 
 _LIMIT: Final = 86_400.0
 """Virtual seconds a test may take: a day."""
+_LAST_STEPS: Final = 20
+"""Steps of the loop after which no task of a closed mesh may be left."""
 
 
 class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +48,10 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[str]
     choices: int
     slots: dict[str, int]
+    activities: list[str]
 
 
-def run_simulation(
+def run_simulation(  # noqa: PLR0913 – one is the test, all others have defaults
     function: Callable[[Simulation], Awaitable[Any]],
     *,
     seed: int,
@@ -54,6 +59,7 @@ def run_simulation(
     backend: str = "asyncio",
     checks: Sequence[Check] = (),
     limit: int | None = None,
+    without: Collection[str] = (),
 ) -> SimulationOutcome:
     """Run ``await function(simulation)`` under *seed* and return how it went; nothing is raised.
 
@@ -62,11 +68,12 @@ def run_simulation(
         seed: Decides everything that is open; the same one gives the same history, byte for byte.
         faults: What may go wrong; `None` for nothing.
         backend: ``"asyncio"`` or ``"trio"``.
-        checks: Read the history at the end, beside the checkers that always do: the law, order, one at a time, asks.
+        checks: Read the history at the end, beside the checkers that always do.
         limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
+        without: Names of activities that `Simulation.some_of` is to leave out.
     """
     load_adapters()  # or the first language model of a process would hold the clock while they are imported
-    run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit))
+    run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit), without)
     with _without_garbage_collection():
         run.go(backend)
     return run.outcome(checks)
@@ -76,11 +83,18 @@ class _Run:
     """One run, while it lasts."""
 
     def __init__(
-        self, function: Callable[[Simulation], Awaitable[Any]], seed: int, faults: Faults, choices: Choices
+        self,
+        function: Callable[[Simulation], Awaitable[Any]],
+        seed: int,
+        faults: Faults,
+        choices: Choices,
+        without: Collection[str],
     ) -> None:
         self._function = function
         self._seed = seed
         self._choices = choices
+        self._without = without
+        self._activities: list[str] = []
         self._plan = FaultPlan(faults, seed)
         self._recorder = Recorder(History())
         self._error: BaseException | None = None
@@ -101,7 +115,8 @@ class _Run:
         driver = current_driver()
         parts = simulation_instruments(self._recorder, instruments.get(), self._choices, self._plan, clock)
         instruments.set(parts)
-        simulation = Simulation(self._seed, self._recorder, self._plan, driver)
+        simulation = Simulation(self._seed, self._recorder, self._plan, driver, self._without)
+        self._activities = simulation.activities
         scope = anyio.CancelScope()
         began = driver.now()
 
@@ -152,8 +167,9 @@ class _Run:
                 if self._error is None:
                     self._violations.append(f"mesh {interior.name!r} was left open")
                 interior.close("the simulation is over")
-        for _ in range(3):  # whoever was told that has a moment to hear of it
+        for _ in range(_LAST_STEPS):  # whoever was told that has a moment to hear of it
             await current_driver().checkpoint()
+        self._violations += nothing_leaked(Leftovers(), Leftovers(tasks=ceylon_tasks()))
         self._violations += [words for interior in self._recorder.interiors for words in _unlawful(interior)]
 
     def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
@@ -161,6 +177,7 @@ class _Run:
         history = self._recorder.history
         violations = [*self._violations, *conservation(history), *fifo(history)]
         violations += [*one_at_a_time(history, self._recorder.slots), *asks_resolved(history)]
+        violations += [*nothing_in_vain(history), *room_given(history)]
         violations += [words for check in checks for words in check(history)]
         error = self._error
         if error is None and violations:
@@ -174,6 +191,7 @@ class _Run:
             faults=self._plan.kinds,
             choices=self._choices.made,
             slots=self._recorder.slots,
+            activities=self._activities,
         )
 
 

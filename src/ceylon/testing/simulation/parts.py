@@ -9,7 +9,6 @@ import anyio
 import msgspec
 
 from ceylon.core.instruments import Instruments
-from ceylon.core.timers import Timer
 from ceylon.errors import InjectedFaultError
 from ceylon.messages import STREAM
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
@@ -113,7 +112,7 @@ class _Dispatcher(RecordedDispatcher):
             seconds = self.plan.seconds(_LATEST)
             self._delayed.add(cell)
             note_fault(self._record, cell, f"is looked at {seconds:g} s later")
-            self._interior.timers.add(self._now() + seconds, Timer(lambda: self._offer_late(cell)))
+            self._driver.call_at(self._now() + seconds, lambda: self._offer_late(cell))  # no timer of the mesh's own
         else:
             super().offer(cell)
 
