@@ -29,6 +29,7 @@ __all__ = [
     "Typists",
     "Watcher",
     "World",
+    "Worn",
 ]
 
 
@@ -206,7 +207,7 @@ class Typists(Known):
     @on
     def count(self, number: int, context: BlockingContext) -> int:
         self.note(number)
-        return len(context.ask("typing", "step")) + number
+        return len(context.ask("dictating", "step")) + number
 
 
 class Spool(Known):
@@ -234,7 +235,6 @@ class Sibling(Known):
     """Begins again when it fails, as if nothing had happened."""
 
     on_failure = "restart"
-    max_restarts = 3
 
     def __init__(self, name: str, world: World) -> None:
         super().__init__(name, world)
@@ -257,6 +257,12 @@ class Sibling(Known):
             self.is_broken = True
             raise ValueError(number)
         return number
+
+
+class Worn(Sibling):
+    """May not do that often."""
+
+    max_restarts = 2
 
 
 class Family(Known):

@@ -75,7 +75,7 @@ def ceylon_tasks() -> dict[str, int]:
     if running_loop() is None:
         return {}
     names = [task.name or "" for task in anyio.get_running_tasks()]
-    return Counter(name for name in names if name.startswith("ceylon"))
+    return Counter(name for name in names if name.startswith("ceylon "))  # trio names other tasks by their functions
 
 
 def _sockets() -> frozenset[str] | None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import gc
-from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -18,7 +18,7 @@ from ceylon.testing.history import History
 from ceylon.testing.leftovers import Leftovers, ceylon_tasks, nothing_leaked
 from ceylon.testing.patience import nothing_in_vain, room_given
 from ceylon.testing.record import Recorder
-from ceylon.testing.simulation.choices import Choices
+from ceylon.testing.simulation.choices import NO_CUTS, Choices, Cuts
 from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
 from ceylon.testing.simulation.parts import simulation_instruments
 from ceylon.testing.simulation.simulation import Simulation
@@ -49,17 +49,17 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     choices: int
     slots: dict[str, int]
     activities: list[str]
+    repetitions: int
 
 
-def run_simulation(  # noqa: PLR0913 – one is the test, all others have defaults
+def run_simulation(
     function: Callable[[Simulation], Awaitable[Any]],
     *,
     seed: int,
     faults: Faults | None = None,
     backend: str = "asyncio",
     checks: Sequence[Check] = (),
-    limit: int | None = None,
-    without: Collection[str] = (),
+    cuts: Cuts = NO_CUTS,
 ) -> SimulationOutcome:
     """Run ``await function(simulation)`` under *seed* and return how it went; nothing is raised.
 
@@ -69,11 +69,10 @@ def run_simulation(  # noqa: PLR0913 – one is the test, all others have defaul
         faults: What may go wrong; `None` for nothing.
         backend: ``"asyncio"`` or ``"trio"``.
         checks: Read the history at the end, beside the checkers that always do.
-        limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
-        without: Names of activities that `Simulation.some_of` is to leave out.
+        cuts: What is left out of what the seed decides.
     """
     load_adapters()  # or the first language model of a process would hold the clock while they are imported
-    run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit), without)
+    run = _Run(function, seed, NO_FAULTS if faults is None else faults, cuts)
     with _without_garbage_collection():
         run.go(backend)
     return run.outcome(checks)
@@ -87,14 +86,13 @@ class _Run:
         function: Callable[[Simulation], Awaitable[Any]],
         seed: int,
         faults: Faults,
-        choices: Choices,
-        without: Collection[str],
+        cuts: Cuts,
     ) -> None:
         self._function = function
         self._seed = seed
-        self._choices = choices
-        self._without = without
-        self._activities: list[str] = []
+        self._choices = Choices(seed, f"schedule {cuts.schedule}" if cuts.schedule else "schedule", cuts.decisions)
+        self._cuts = cuts
+        self._simulation: Simulation | None = None
         self._plan = FaultPlan(faults, seed)
         self._recorder = Recorder(History())
         self._error: BaseException | None = None
@@ -115,8 +113,8 @@ class _Run:
         driver = current_driver()
         parts = simulation_instruments(self._recorder, instruments.get(), self._choices, self._plan, clock)
         instruments.set(parts)
-        simulation = Simulation(self._seed, self._recorder, self._plan, driver, self._without)
-        self._activities = simulation.activities
+        simulation = Simulation(self._seed, self._recorder, self._plan, driver, self._cuts)
+        self._simulation = simulation
         scope = anyio.CancelScope()
         began = driver.now()
 
@@ -191,7 +189,8 @@ class _Run:
             faults=self._plan.kinds,
             choices=self._choices.made,
             slots=self._recorder.slots,
-            activities=self._activities,
+            activities=self._simulation.activities if self._simulation is not None else [],
+            repetitions=self._simulation.repetitions if self._simulation is not None else 0,
         )
 
 

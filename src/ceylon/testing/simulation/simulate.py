@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from ceylon.errors import DefinitionError
 from ceylon.testing.seeds import seeds_for
+from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.engine import Check, SimulationOutcome, run_simulation
 from ceylon.testing.simulation.faults import NO_FAULTS, Faults
 from ceylon.testing.simulation.report import report
@@ -49,15 +50,8 @@ def simulate(
             def bound(simulation: Simulation) -> Awaitable[Any]:
                 return function(*arguments, **fixtures, simulation=simulation)
 
-            def run(
-                seed: int,
-                some: Faults | None = faults,
-                limit: int | None = None,
-                without: frozenset[str] = frozenset(),
-            ) -> SimulationOutcome:
-                return run_simulation(
-                    bound, seed=seed, faults=some, backend=backend, checks=checks, limit=limit, without=without
-                )
+            def run(seed: int, some: Faults | None = faults, cuts: Cuts = NO_CUTS) -> SimulationOutcome:
+                return run_simulation(bound, seed=seed, faults=some, backend=backend, checks=checks, cuts=cuts)
 
             for seed in seeds_for(wanted):
                 outcome = run(seed)

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -12,6 +12,7 @@ from ceylon.core.mesh import Mesh
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing.history import What
 from ceylon.testing.rest import is_at_rest, unrest
+from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.models import FaultyModel
 
 if TYPE_CHECKING:
@@ -44,10 +45,11 @@ class Simulation:
         history: What has happened so far.
         slots: How many messages each agent may handle at one time, by its address in the history.
         activities: The names of what `some_of` has chosen.
+        repetitions: The most that `times` has returned.
     """
 
     def __init__(
-        self, seed: int, recorder: "Recorder", plan: "FaultPlan", driver: "Driver", without: Collection[str] = ()
+        self, seed: int, recorder: "Recorder", plan: "FaultPlan", driver: "Driver", cuts: Cuts = NO_CUTS
     ) -> None:
         self.seed = seed
         self.random = random.Random(f"{seed} test")  # noqa: S311 – repeatable is the point
@@ -57,8 +59,9 @@ class Simulation:
         self._recorder = recorder
         self._plan = plan
         self._driver = driver
-        self._without = without
+        self._cuts = cuts
         self.activities: list[str] = []
+        self.repetitions = 0
 
     def some_of(self, activities: Sequence[F], most: int) -> list[F]:
         """Choose up to *most* of these functions, as the seed decides: what a program does under this seed.
@@ -67,9 +70,15 @@ class Simulation:
         """
         chance = random.Random(f"{self.seed} activities")  # noqa: S311 – repeatable is the point
         chosen = chance.sample(activities, chance.randint(1, min(most, len(activities))))
-        kept = [each for each in chosen if each.__name__ not in self._without]
+        kept = [each for each in chosen if each.__name__ not in self._cuts.without]
         self.activities += [each.__name__ for each in kept]
         return kept
+
+    def times(self, most: int) -> int:
+        """Return how often to do something: *most*; a run that fails is tried again with less."""
+        times = most if self._cuts.repetitions is None else min(most, self._cuts.repetitions)
+        self.repetitions = max(self.repetitions, times)
+        return times
 
     @contextlib.asynccontextmanager
     async def mesh(self, name: str = "mesh", *, settings: Settings = DEFAULTS, **options: Any) -> AsyncGenerator[Mesh]:
