@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from benchmarks import crowd, imports, model_calls, sending, sync_handlers
+from benchmarks import crowd, imports, model_calls, sending, sync_handlers, waits
 from benchmarks.report import Row, head, line
 
 __all__ = ["main"]
@@ -53,6 +53,7 @@ def main() -> None:
 def measure(sizes: Sizes) -> Iterator[Row]:
     """Yield every row as soon as it is measured."""
     yield from sending.measure(rounds=sizes.rounds, messages=sizes.messages, in_flight=sizes.in_flight)
+    yield from waits.measure(rounds=sizes.rounds, messages=sizes.messages)
     yield from sync_handlers.measure(rounds=sizes.rounds, messages=sizes.messages)
     yield from crowd.measure(rounds=sizes.crowds, agents=sizes.agents)
     yield from model_calls.measure(rounds=sizes.rounds, calls=sizes.calls)

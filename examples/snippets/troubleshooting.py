@@ -88,9 +88,40 @@ async def mailbox_full() -> None:
     # --8<-- [end:mailbox]
 
 
+class Printer(Agent):
+    async def on_message(self, message: str, context: Context) -> str:
+        return str(await context.ask("pricer", message, timeout=60))
+
+
+class Pricer(Agent):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.may_answer = asyncio.Event()
+
+    async def on_message(self, message: str) -> str:
+        await self.may_answer.wait()
+        return message
+
+
+async def why_it_waits() -> None:
+    async with Mesh("office") as mesh:
+        pricer = Pricer("pricer")
+        mesh.add(pricer)
+        printer = mesh.add(Printer("printer"))
+        first = asyncio.create_task(printer.ask("a report"))
+        second = asyncio.create_task(printer.ask("a letter", timeout=2))
+        await asyncio.sleep(0.1)
+        # --8<-- [start:why]
+        for message in mesh.ledger().open:
+            print(mesh.why(message.message_id))
+        # --8<-- [end:why]
+        pricer.may_answer.set()
+        await asyncio.gather(first, second)
+
+
 async def main() -> None:
     """Run every section."""
-    for section in (no_running_event_loop, from_a_callback, blocking_verbs, mailbox_full):
+    for section in (no_running_event_loop, from_a_callback, blocking_verbs, mailbox_full, why_it_waits):
         print("---", section.__name__, "in", threading.current_thread().name)
         await section()
 

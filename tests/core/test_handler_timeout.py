@@ -14,7 +14,7 @@ from support.hostile_agents import Stubborn, Wait
 from support.leftovers import eventually, tidy_mesh
 
 SHORT = 0.02
-LONGER = 0.1  # for threads: a busy machine may keep one waiting
+LONGER = 0.2  # for threads: a busy machine may keep one waiting
 
 
 class Sleeper(Agent):
@@ -128,9 +128,11 @@ async def test_the_supervisor_decides_after_a_timeout_as_after_any_failure() -> 
 
 async def test_waiting_in_the_mailbox_is_not_the_handlers_time() -> None:
     class Slow(Sleeper):
+        handler_timeout = LONGER
+
         @on
         async def hang(self, seconds: float) -> None:
-            await anyio.sleep(SHORT / 2)
+            await anyio.sleep(LONGER / 4)
 
     async with tidy_mesh() as mesh:
         sleeper = mesh.add(Slow("sleeper"))
@@ -377,19 +379,19 @@ async def test_a_threaded_handler_asked_for_a_stream_is_given_up_as_well(gate: t
 class Parts(Agent):
     """Gives parts slowly, and stops giving any when it is asked for more than ten."""
 
-    handler_timeout = 0.15
+    handler_timeout = LONGER
 
     @on
     async def count(self, most: int) -> AsyncIterator[int]:
         for number in range(most):
-            await anyio.sleep(0.02 if number < 10 else 60)
+            await anyio.sleep(0.025 if number < 10 else 60)
             yield number
 
     @on
     def count_in_a_thread(self, most: str) -> Iterator[int]:
         for number in range(int(most)):
             if number < 10:
-                threading.Event().wait(0.02)
+                threading.Event().wait(0.025)
             else:
                 assert ThreadSleeper.gate.wait(10)
             yield number
@@ -426,7 +428,7 @@ async def test_a_generator_that_stalls_fails(most: Any, gate: threading.Event) -
 @pytest.mark.parametrize("most", [10, "10"], ids=["async", "sync"])
 async def test_a_slow_consumer_is_not_the_generators_fault(most: Any, gate: threading.Event) -> None:
     class Quick(Parts):
-        handler_timeout = SHORT
+        handler_timeout = LONGER
 
         @on
         async def count(self, most: int) -> AsyncIterator[int]:
@@ -444,7 +446,7 @@ async def test_a_slow_consumer_is_not_the_generators_fault(most: Any, gate: thre
         async for part in quick.stream(most):
             taken.append(part)
             if part == 4:
-                await anyio.sleep(3 * SHORT)
+                await anyio.sleep(1.5 * LONGER)
 
         assert taken == list(range(10))
         assert mesh.statistics().agents["quick"].failed == 0

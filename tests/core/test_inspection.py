@@ -210,7 +210,7 @@ async def test_why_tells_the_chain_the_wait_and_the_blockers(mesh: Mesh) -> None
         handled = mesh.why(relay.contexts[0].message_id)
         assert [(wait.kind, wait.on) for wait in handled.waits_for] == [("reply", "further")]
         held.gate.set()
-    assert mesh.why(innermost.message_id).state == "completed"
+    assert mesh.why(further.contexts[0].message_id).state == "completed"
 
 
 async def test_a_timed_out_ask_names_the_id_to_ask_about(mesh: Mesh) -> None:

@@ -26,8 +26,8 @@ from support.law import lawful_mesh
 from support.leftovers import DEADLINE, eventually, quick, threads_left
 from support.rogues import KINDS, Deed, on_each_verb, rogue_has, send, stage
 
-SHORT = 0.05
-LONGER = 0.1  # for threads, which a busy machine may keep waiting
+SHORT = 0.1
+LONGER = 0.2  # for threads, which a busy machine may keep waiting
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ async def test_a_thread_that_waits_for_ever_is_given_up_and_its_agent_begins_aga
 
 
 def _sleep(agent: Agent, context: Any) -> str:
-    time.sleep(0.25)
+    time.sleep(0.4)
     return "done"
 
 
 def _spin(agent: Agent, context: Any) -> str:
-    end = time.monotonic() + 0.25
+    end = time.monotonic() + 0.4
     while time.monotonic() < end:
         sum(range(100))
     return "done"
@@ -224,9 +224,9 @@ async def test_a_handler_that_ignores_its_cancellation_is_given_up_after_the_gra
 @on_each_verb
 async def test_a_stop_does_not_wait_for_ever_for_a_handler_that_ignores_it(verb: str) -> None:
     deaf = Deaf()
+    outcomes: list[Any] = []
     async with lawful_mesh("deaf", settings=quick(drain_timeout=SHORT, stop_grace=SHORT)) as mesh:
         async with anyio.create_task_group() as group:
-            outcomes: list[Any] = []
 
             async def ask() -> None:
                 outcomes.append(await send(mesh, verb, Deed(deaf.act)))

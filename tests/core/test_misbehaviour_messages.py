@@ -40,6 +40,7 @@ def _interrupt(agent: Agent, context: Any) -> None:
 @on_each_verb
 async def test_a_handler_that_raises_keyboard_interrupt_stops_the_mesh_in_order(kind: str, verb: str) -> None:
     stopped: list[str] = []
+    outcomes: list[Any] = []
 
     class Orderly(Agent):
         async def on_stop(self) -> None:
@@ -50,14 +51,14 @@ async def test_a_handler_that_raises_keyboard_interrupt_stops_the_mesh_in_order(
         async with mesh:
             mesh.add(KINDS[kind]("rogue"))
             mesh.add(Orderly("orderly"))
-            outcome = await send(mesh, verb, Deed(_interrupt))
+            outcomes.append(await send(mesh, verb, Deed(_interrupt)))
             await mesh.wait()
 
     assert stopped == ["orderly"]
     statistics = mesh.statistics()
     assert statistics.is_balanced
     assert (statistics.stopped_agents.failed, statistics.pending_asks) == (1, 0)
-    assert isinstance(outcome.error, HandlerError) == (verb == "ask")
+    assert isinstance(outcomes[0].error, HandlerError) == (verb == "ask")
 
 
 # -- B12: replies as it likes ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ left alone until nothing moves; then its statistics, every outcome and the one l
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ceylon import Agent, CeylonError, Mesh, Message, on
+from ceylon import Agent, CeylonError, LawBrokenError, Mesh, Message, on
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing import sabotage
 from support.law import check_end, check_law
@@ -231,7 +231,8 @@ class MeshMachine(RuleBasedStateMachine):
 
     async def shut_down(self) -> None:
         """End the mesh with whatever is under way."""
-        await asyncio.wait_for(self.mesh.stop(at_once=True), 30)
+        with suppress(LawBrokenError):  # the numbers below say it in their own words
+            await asyncio.wait_for(self.mesh.stop(at_once=True), 30)
         for agent in self.model.agents.values():
             agent.is_stopping = True  # nothing is begun any more
             if agent.held is not None:
@@ -288,7 +289,7 @@ def test_a_mesh_is_always_as_its_model_says(new_loop: Callable[[], asyncio.Abstr
     run_state_machine_as_test(Machine, settings=FAST)
 
 
-@pytest.mark.big
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_mesh_is_as_its_model_says_in_two_thousand_runs() -> None:
     run_state_machine_as_test(MeshMachine, settings=settings(FAST, max_examples=2_000, stateful_step_count=60))

@@ -76,14 +76,14 @@ async def test_a_stop_at_once_hurries_one_that_drains(mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize("hurried", [False, True])
-async def test_a_stop_at_once_is_one_for_the_children_too(hurried: bool, mesh: Mesh) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("names", [("parent", "child0", "child1", "child2"), ("child0", "child1", "child2")])
+async def test_a_stop_at_once_is_one_for_the_children_too(names: tuple[str, ...], hurried: bool, mesh: Mesh) -> None:  # noqa: FBT001
     class Parent(Held):
         async def on_start(self, context: Context) -> None:
             for number in range(3):
                 context.spawn(Held(f"child{number}"))
 
     parent = mesh.add(Parent("parent"))
-    names = ("parent", "child0", "child1", "child2")
     await eventually(lambda: set(mesh.agents) >= set(names))
     for name in names:
         await mesh.tell(name, "hello")
@@ -93,10 +93,35 @@ async def test_a_stop_at_once_is_one_for_the_children_too(hurried: bool, mesh: M
         async with anyio.create_task_group() as group:
             if hurried:
                 group.start_soon(mesh.stop, parent)
-                await eventually(lambda: mesh.statistics().agents["parent"].state == "stopping")
+                await eventually(
+                    lambda: mesh.statistics().agents[names[-1 if len(names) == 3 else 0]].state == "stopping"
+                )
             await mesh.stop(parent, at_once=True)
 
-    assert mesh.statistics().stopped_agents.cancelled == 4
+    assert mesh.statistics().stopped_agents.cancelled == len(names)
+
+
+async def test_a_stop_at_once_hurries_a_restart_that_waits_for_a_handler(anyio_backend: str) -> None:
+    class Pair(Held):
+        concurrency = 2
+        on_failure = "restart"
+
+        @on
+        async def fail(self, error: BaseException) -> None:
+            raise error
+
+    async with tidy_mesh(stop_grace=3 * DEADLINE) as mesh:
+        held = Pair("held")
+        ref = mesh.add(held)
+        await ref.tell("hello")
+        await eventually(lambda: held.begun)
+        await ref.tell(ValueError("boom"))
+        await eventually(lambda: mesh.statistics().agents["held"].state == "restarting")
+
+        with anyio.fail_after(DEADLINE):
+            await mesh.stop(ref, at_once=True)
+
+    assert mesh.statistics().stopped_agents.cancelled == 1
 
 
 async def test_a_stop_at_once_leaves_on_stop_its_time(mesh: Mesh) -> None:

@@ -23,8 +23,9 @@ from ceylon import (
     Ref,
     on,
 )
-from ceylon.core.ports import Strategy
+from ceylon.core.ports import OnFailure, Strategy
 from ceylon.errors import AgentStoppedError
+from ceylon.messages import Envelope
 from support.leftovers import DEADLINE, eventually, tidy_mesh
 
 
@@ -48,7 +49,7 @@ class Spawn(Message[str], tag="tree.spawn"):
 class Noting(Agent):
     """Notes its life in a diary that outlives it."""
 
-    on_failure = "restart"
+    on_failure: OnFailure = "restart"
 
     def __init__(self, name: str, diary: list[Any]) -> None:
         super().__init__(name)
@@ -446,6 +447,27 @@ async def test_nor_does_a_hung_sibling(how: str, anyio_backend: str) -> None:
         Hanging.release.set()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio nothing ignores its cancellation for long
+async def test_a_conversation_whose_handler_was_given_up_goes_on_after_the_restart(anyio_backend: str) -> None:
+    class Keyed(Hanging):
+        takes_keys = True
+
+        def __ceylon_serial_key__(self, envelope: Envelope) -> str:
+            return envelope.recipient
+
+    message = _hold("stubborn")
+    async with tidy_mesh(stop_grace=0.05, backoff_first=0.0) as mesh:
+        diary: list[Any] = []
+        mesh.add(Keyed("keyed", diary))
+        await mesh.tell("keyed/alice", message)
+        await eventually(lambda: "stubborn" in diary)
+
+        await mesh.tell("keyed/bob", Explode())
+        with anyio.fail_after(DEADLINE):
+            assert await mesh.ask("keyed/alice", 7) == 7
+        Hanging.release.set()
+
+
 async def test_who_asks_a_sibling_that_begins_again_hears_so(mesh: Mesh) -> None:
     class Brood(Noting):
         strategy = "one_for_all"
@@ -583,3 +605,32 @@ async def test_a_parent_that_stops_while_its_children_begin_again_waits_for_thei
 
     assert [entry for entry in diary if entry.startswith("-")] == ["-failing", "-slow", "-parent"]
     assert mesh.agents == []
+
+
+async def test_who_is_given_up_is_no_more_of_a_sibling(mesh: Mesh) -> None:
+    class Slow(SlowStart):
+        where = "stop"
+        on_failure = "escalate"
+        gate = anyio.Event()
+
+    class Brood(Noting):
+        strategy = "one_for_all"
+        on_failure = "resume"
+
+        async def on_start(self, context: Context) -> None:
+            context.spawn(Slow("slow", self.diary))
+            context.spawn(Noting("failing", self.diary))
+
+    diary: list[Any] = []
+    mesh.add(Brood("parent", diary))
+    await mesh.ask("parent", "hello")
+    assert [await mesh.ask(name, "hello") for name in ("slow", "failing")] == ["hello", "hello"]
+    await mesh.tell("slow", Explode())
+    await eventually(lambda: "stopping" in diary)
+
+    await mesh.tell("failing", Explode())
+    assert await mesh.ask("failing", "hello") == "hello"
+    Slow.gate.set()
+    await eventually(lambda: mesh.agents == ["parent", "failing"])
+
+    assert diary[2:] == ["stopping", "-failing", "+failing", "-slow"]

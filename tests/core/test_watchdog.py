@@ -213,11 +213,11 @@ async def test_a_machine_that_is_merely_busy_is_nobodys_fault(caplog: pytest.Log
 
 
 async def test_many_short_handlers_in_a_row_are_not_one_long_one(caplog: pytest.LogCaptureFixture) -> None:
-    async with watched_mesh() as mesh:
+    async with watched_mesh(block_warning=0.1) as mesh:
         blocker = mesh.add(Blocker("blocker"))
 
-        for _ in range(60):
-            blocker.tell_nowait(Block(LIMIT / 10))
+        for _ in range(120):
+            blocker.tell_nowait(Block(0.002))
         await mesh.drain()
 
     assert not said(caplog, "loop_blocked")

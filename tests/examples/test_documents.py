@@ -79,6 +79,40 @@ def test_troubleshooting_has_the_headings_people_search_for() -> None:
         assert f"\n## {words}\n" in text
 
 
+PROOF = re.compile(r"`(test_\w+)`")
+
+
+def promises(text: str) -> list[str]:
+    """Return the rows of the tables of promises and limits."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [line for line in lines if not line.startswith(("| ---", "| promise", "| limit"))]
+
+
+def unproved(text: str, tests: set[str]) -> list[str]:
+    """Return the rows that name no test, or one that there is not."""
+    named = {row: PROOF.findall(row) for row in promises(text)}
+    return [row for row, proofs in named.items() if not proofs or not tests.issuperset(proofs)]
+
+
+def all_tests() -> set[str]:
+    """Return the name of every test function."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    return {name for path in files for name in re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))}
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/explanation/delivery.md").read_text(encoding="utf-8")
+
+    assert len(promises(text)) > 30
+    assert unproved(text, all_tests()) == []
+
+
+def test_a_promise_without_a_test_and_one_with_an_invented_test_are_found() -> None:
+    rows = ["| Agents are nice. | |", "| Agents are nice. | `test_agents_are_nice` |"]
+
+    assert unproved("\n".join(rows), {"test_other"}) == rows
+
+
 def reference() -> dict[str, list[str]]:
     """Return what the reference has of each public thing: the members it lists, or nothing where it has all."""
     pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]

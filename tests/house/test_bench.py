@@ -19,7 +19,16 @@ def test_the_benchmarks_print_a_row_for_everything_that_is_promised(tmp_path: Pa
 
     assert result.returncode == 0, result.stderr
     rows = json.loads(written.read_text(encoding="utf-8"))
-    for start in ("tell", "ask", "messages to a sync handler", "memory", "agents made", "CPU of a model", "import"):
+    for start in (
+        "tell",
+        "ask",
+        "waits graph",
+        "messages to a sync handler",
+        "memory",
+        "agents made",
+        "CPU of a model",
+        "import",
+    ):
         [printed, *_] = [printed for printed in result.stdout.splitlines() if printed.startswith(start)]
         [row, *_] = [row for row in rows if row["measured"].startswith(start)]
         assert printed.startswith(row["measured"])

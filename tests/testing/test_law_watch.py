@@ -6,11 +6,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ceylon import AskTimeoutError, BlockingMesh, Mesh
+from ceylon import AskTimeoutError, Mesh
 from ceylon.core.instruments import observers
+from ceylon.messages import Envelope
 from ceylon.testing import LawWatch
 from ceylon.testing.sabotage import drop_a_message, lose_a_reply
 from support.core_agents import Echo, Failing, HeldInAThread, Keeper
+from support.law import BreakableBlockingMesh, BreakableMesh
 from support.leftovers import eventually, quick
 
 pytestmark = pytest.mark.breaks_the_law
@@ -35,7 +37,7 @@ async def test_a_mesh_that_keeps_the_law_passes(watch: LawWatch) -> None:
 
 
 async def test_a_dropped_message_is_seen_at_the_next_quiescent_point_and_at_the_end(watch: LawWatch) -> None:
-    async with Mesh("leaky") as mesh:
+    async with BreakableMesh("leaky") as mesh:
         keeper = mesh.add(Keeper("keeper"))
         with drop_a_message():
             await keeper.tell("lost")
@@ -51,7 +53,7 @@ async def test_a_dropped_message_is_seen_at_the_next_quiescent_point_and_at_the_
 
 
 async def test_a_lost_reply_is_seen_at_the_second_quiescent_point(watch: LawWatch) -> None:
-    async with Mesh("forgetful") as mesh, anyio.create_task_group() as tasks:
+    async with BreakableMesh("forgetful") as mesh, anyio.create_task_group() as tasks:
         echo = mesh.add(Echo("echo"))
         with lose_a_reply():
             tasks.start_soon(echo.ask, "lost")
@@ -79,17 +81,16 @@ async def test_a_deadline_that_ends_envelope_and_ask_is_no_lost_reply(watch: Law
 
 
 async def test_an_ask_that_is_open_when_the_mesh_has_ended_is_seen(watch: LawWatch) -> None:
-    async with Mesh("forgetful") as mesh:
+    async with BreakableMesh("forgetful") as mesh:
         echo = mesh.add(Echo("echo"))
         await echo.ask(1)
-        mesh.interior.router.open_envelopes += 1
-        await mesh.stop(at_once=True)
+        mesh.interior.router.open[7] = Envelope(7, "ask", "", "echo", "lost")
 
     assert watch.forget() == ["mesh 'forgetful' has ended, and counts 1 envelopes as open"]
 
 
 def test_a_blocking_mesh_on_its_own_thread_is_watched_too(watch: LawWatch) -> None:
-    with BlockingMesh("apart") as mesh:
+    with BreakableBlockingMesh("apart") as mesh:
         keeper = mesh.add(Keeper("keeper"))
         with drop_a_message():
             keeper.tell("lost")
@@ -111,7 +112,7 @@ async def test_whoever_waits_for_the_mesh_to_be_quiet_still_hears_of_it(watch: L
 
 async def test_what_a_point_costs_is_bounded_and_the_end_is_looked_at_all_the_same() -> None:
     with LawWatch(free_looks=0) as watch:
-        async with Mesh("crowded") as mesh:
+        async with BreakableMesh("crowded") as mesh:
             keeper = mesh.add(Keeper("keeper"))
             for number in range(9):
                 mesh.add(Keeper(f"other{number}"))
@@ -140,13 +141,14 @@ async def test_nothing_is_watched_any_more_when_the_watch_is_left() -> None:
 
 PROGRAM = """
 import pytest
+from support.law import BreakableMesh
 from ceylon import Mesh
 from ceylon.testing.sabotage import drop_a_message
 from support.core_agents import Keeper
 
 {marker}
 async def test_that_loses_a_message():
-    async with Mesh("leaky") as mesh:
+    async with BreakableMesh("leaky") as mesh:
         keeper = mesh.add(Keeper("keeper"))
         with drop_a_message():
             await keeper.tell("lost")

@@ -107,7 +107,7 @@ async def test_what_expires_is_cancelled_or_given_up_ends_once() -> None:
     async with recorded_mesh(drain_timeout=0.05) as (mesh, history):
         mesh.add(Held("held"))
         with pytest.raises(AskTimeoutError):
-            await mesh.ask("held", "times out in its handler", timeout=0.01)
+            await mesh.ask("held", "times out in its handler", timeout=0.5)
         await mesh.tell("held", "cancelled by the stop")
         with pytest.raises(AskTimeoutError):
             await mesh.ask("held", "times out in the mailbox", timeout=0.01)

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ceylon import Agent, AskTimeoutError, BlockingMesh, Mesh
+from ceylon import Agent, AskTimeoutError, Mesh
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.router import Router
@@ -25,6 +25,7 @@ from ceylon.testing import (
     sabotage,
 )
 from support.core_agents import Echo, Held, Keeper
+from support.law import BreakableBlockingMesh, BreakableMesh
 from support.leftovers import eventually
 
 pytestmark = pytest.mark.breaks_the_law
@@ -78,7 +79,7 @@ async def told(mesh: Mesh, agent: Written, *, at_once: int = 1) -> History:
 async def test_a_dropped_message_is_not_conserved(
     broken: Callable[[], AbstractContextManager[None]], violations: int
 ) -> None:
-    async with Mesh("broken") as mesh:
+    async with BreakableMesh("broken") as mesh:
         with broken():
             history = await told(mesh, Written("written", History()))
         found = conservation(history, mesh.statistics())
@@ -110,7 +111,7 @@ async def test_two_at_once_overlap() -> None:
 async def test_a_lost_reply_leaves_its_ask_to_time_out() -> None:
     history = History()
     about: dict[str, Any] = {"at": 0.0, "id": 1, "kind": "ask", "recipient": "echo"}
-    async with Mesh("forgetful") as mesh:
+    async with BreakableMesh("forgetful") as mesh:
         echo = mesh.add(Echo("echo"))
         with sabotage.lose_a_reply():
             history.add(What.ASKED, **about)
@@ -128,7 +129,7 @@ async def test_a_lost_reply_leaves_its_ask_to_time_out() -> None:
 async def test_a_leaked_task_is_left_until_the_sabotage_ends() -> None:
     before = Leftovers.now()
     with sabotage.leak_a_task():
-        async with Mesh("leaky") as mesh:
+        async with BreakableMesh("leaky") as mesh:
             await mesh.add(Echo("echo")).ask(1)
         await eventually(lambda: len(nothing_leaked(before, Leftovers.now(mesh))) == 1)
         assert nothing_leaked(before, Leftovers.now(mesh)) == ["task 'ceylon leak' is still there"]
@@ -137,7 +138,7 @@ async def test_a_leaked_task_is_left_until_the_sabotage_ends() -> None:
 
 
 def test_a_blocking_mesh_is_broken_as_well() -> None:
-    with LawWatch() as watch, BlockingMesh("broken") as mesh:
+    with LawWatch() as watch, BreakableBlockingMesh("broken") as mesh:
         keeper = mesh.add(Keeper("keeper"))
         with sabotage.drop_a_message(2):
             for number in range(3):

@@ -13,9 +13,11 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from ceylon import Agent, Context, Mesh
+from ceylon import Agent, BlockingMesh, Context, DefinitionError, Mesh, default_mesh
+from ceylon.core.router import Router
 from ceylon.testing import Faults, Simulation, What, run_simulation, simulate
 from support.simulated import order_of, run_shops
+from support.simulated_family import run_family
 from support.simulated_newsroom import run_newsroom
 
 SEEDS: Final = 200
@@ -24,14 +26,15 @@ _DIGESTS: Final = """
 import functools, hashlib, logging
 from ceylon.testing import Faults, run_simulation
 from support.simulated import run_shops
+from support.simulated_family import run_family
 from support.simulated_newsroom import run_newsroom
 logging.getLogger("ceylon").disabled = True
 test = functools.partial(run_shops, bears_faults=True)
 digests = [
     run_simulation(program, seed=seed, faults=Faults(), backend=backend).history.digest()
-    for program in (test, run_newsroom)
+    for program in (test, run_newsroom, run_family)
     for backend in ("asyncio", "trio")
-    for seed in range(40)
+    for seed in range(25)
 ]
 print(hashlib.sha256("".join(digests).encode()).hexdigest())
 """
@@ -39,12 +42,12 @@ print(hashlib.sha256("".join(digests).encode()).hexdigest())
 bearing = functools.partial(run_shops, bears_faults=True)
 
 
-@pytest.mark.parametrize("program", [bearing, run_newsroom])
+@pytest.mark.parametrize(("program", "seeds"), [(bearing, SEEDS), (run_newsroom, 50), (run_family, 50)])
 @pytest.mark.parametrize("faults", [None, Faults()])
 def test_the_same_seed_gives_the_same_history_byte_for_byte(
-    program: Callable[[Simulation], Awaitable[None]], faults: Faults | None
+    program: Callable[[Simulation], Awaitable[None]], seeds: int, faults: Faults | None
 ) -> None:
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         first = run_simulation(program, seed=seed, faults=faults)
         second = run_simulation(program, seed=seed, faults=faults)
 
@@ -75,7 +78,7 @@ def test_nine_seeds_of_ten_give_orders_of_their_own(backend: str) -> None:
     assert len(orders) >= 0.9 * SEEDS
 
 
-@pytest.mark.parametrize("program", [bearing, run_newsroom])
+@pytest.mark.parametrize("program", [bearing, run_newsroom, run_family])
 def test_trio_gives_the_same_history_for_the_same_seed_too(program: Callable[[Simulation], Awaitable[None]]) -> None:
     for seed in range(SEEDS // 4):
         first = run_simulation(program, seed=seed, faults=Faults(), backend="trio")
@@ -182,6 +185,15 @@ def test_any_mesh_opened_inside_is_simulated() -> None:
     assert outcome.error is None
     assert [event.recipient for event in outcome.history.of(What.BEGAN)] == ["echo", "two:echo"]
     assert [event.detail for event in outcome.history.of(What.NOTE)] == ["between"]
+
+
+def test_a_mesh_with_a_loop_of_its_own_is_refused_and_the_default_mesh_left_alone() -> None:
+    async def run(_: Simulation) -> None:
+        assert type(default_mesh().interior.router) is Router
+        with pytest.raises(DefinitionError, match="has a loop of its own"):
+            BlockingMesh("apart").start()
+
+    assert run_simulation(run, seed=1).error is None
 
 
 def test_a_mesh_left_open_is_a_failure() -> None:

@@ -2,6 +2,7 @@
 
 import functools
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
@@ -12,6 +13,8 @@ from ceylon import Agent, BlockingContext, CeylonError, Context, HandlerError, I
 from ceylon.testing import Faults, ScriptedModel, Simulation, SimulationOutcome, What, run_simulation
 from ceylon.testing.simulation.faults import KINDS, NO_FAULTS
 from support.simulated import run_shops
+from support.simulated_family import run_family
+from support.simulated_newsroom import run_newsroom
 
 SEEDS: Final = 100
 
@@ -27,11 +30,12 @@ def faults_in(outcome: SimulationOutcome) -> list[str]:
     return [event.detail for event in outcome.history.of(What.FAULT)]
 
 
+@pytest.mark.parametrize("program", [bearing, run_newsroom, run_family])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_the_promises_hold_with_every_fault_on(backend: str) -> None:
+def test_the_promises_hold_with_every_fault_on(program: Callable[[Simulation], Awaitable[None]], backend: str) -> None:
     kinds: Counter[str] = Counter()
     for seed in range(SEEDS):
-        outcome = run_simulation(bearing, seed=seed, faults=Faults(), backend=backend)
+        outcome = run_simulation(program, seed=seed, faults=Faults(), backend=backend)
         kinds.update(outcome.faults)
 
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"

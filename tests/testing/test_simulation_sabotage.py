@@ -1,14 +1,18 @@
 """A simulation that never failed proves nothing: here the mesh is broken on purpose, and every break is found."""
 
+import asyncio
+import copy
 import re
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import ceylon
 from ceylon import Agent
+from ceylon.core.backend import Task
 from ceylon.core.cell import Cell
 from ceylon.core.instruments import Instruments
 from ceylon.core.lifecycle import Lifecycle
@@ -64,6 +68,13 @@ class Keeper(Agent):
 
     async def on_message(self, message: Any) -> None:
         await anyio.sleep(0.01)
+
+
+class KeeperInAThread(Agent):
+    """Runs in a worker thread."""
+
+    def on_message(self, message: Any) -> None:
+        pass
 
 
 async def send_much(simulation: Simulation) -> None:
@@ -124,6 +135,59 @@ def test_the_same_programs_pass_on_a_whole_mesh(name: str) -> None:
         outcome = run_simulation(program, seed=seed, faults=Faults(crash=0, model=0, slow=0.01))
 
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
+
+
+def test_a_task_that_is_left_behind_is_found() -> None:
+    async def leak(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+
+            async def stay(_: Task) -> None:
+                await anyio.sleep_forever()
+
+            mesh.interior.driver.spawn(stay, "ceylon leak")
+
+    outcome = run_simulation(leak, seed=1)
+
+    assert outcome.violations == ["left behind: task 'ceylon leak' at " + outcome.violations[0].rpartition(" at ")[2]]
+
+
+@pytest.mark.parametrize("message", [["a list"], {"a": "dictionary"}])
+@pytest.mark.parametrize("agent", [Keeper, KeeperInAThread])
+def test_a_message_that_is_changed_after_it_was_sent_is_found(message: Any, agent: type[Agent]) -> None:
+    async def change(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(agent("keeper"))
+            sent = copy.copy(message)
+            await mesh.tell("keeper", copy.copy(message))
+            await mesh.tell("keeper", sent)
+            sent.clear()
+
+    outcome = run_simulation(change, seed=1)
+
+    assert [words.partition("; ")[0] for words in outcome.violations] == [
+        f"#2 ({type(message).__name__}, outside → keeper) was changed after it was sent"
+    ]
+
+
+def test_an_exception_that_nobody_takes_is_found() -> None:
+    async def forget(_: Simulation) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(KeyError("x"))
+        del future
+
+    outcome = run_simulation(forget, seed=1)
+
+    assert outcome.violations == ["Future exception was never retrieved: KeyError"]
+
+
+def test_a_spin_that_never_lets_time_pass_ends_all_the_same() -> None:
+    async def spin(_: Simulation) -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    outcome = run_simulation(spin, seed=1)
+
+    assert "task 'the test' at" in str(outcome.error)
 
 
 def test_what_is_not_needed_is_left_out_of_a_failing_run() -> None:
@@ -198,3 +262,18 @@ def test_pytest_collects_a_simulation_and_the_printed_command_replays_it(
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["*simulation failed with seed 3:", "*ended #1 ask*keeper int (completed)"])
     passing.assert_outcomes(passed=1)
+
+
+def test_pytests_own_failures_name_the_seed_and_a_skip_is_a_skip() -> None:
+    @simulate(seeds=[4])
+    async def failing(simulation: Simulation) -> None:
+        pytest.fail("on purpose")
+
+    @simulate(seeds=[4])
+    async def skipping(simulation: Simulation) -> None:
+        pytest.skip("on purpose")
+
+    with pytest.raises(AssertionError, match=r"(?s)failed with seed 4.*on purpose"):
+        failing()
+    with pytest.raises(pytest.skip.Exception):
+        skipping()

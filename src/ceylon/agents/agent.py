@@ -78,7 +78,8 @@ class Agent(metaclass=AgentMeta):
         ask_timeout: Seconds an ask waits by default (30).
         on_failure: ``"resume"``, ``"restart"``, ``"stop"`` or ``"escalate"``, or a function of the error and the
             envelope that returns one of them.
-        handler_timeout: Seconds a handler may take, whoever waits for it (no limit).
+        handler_timeout: Seconds a handler may take, whoever waits for it (no limit), or a generator for one part.
+            One that takes longer fails; where its code runs on all the same, the agent begins again without it.
         strategy: Which of the agent's children begin again when one of them is restarted: ``"one_for_one"``,
             ``"one_for_all"`` or ``"rest_for_one"`` (it and those started after it).
         max_restarts: Restarts within `restart_period` before the agent is given up (5).

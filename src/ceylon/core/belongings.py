@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from ceylon.core.context import Context
 from ceylon.core.current import current
 from ceylon.core.invocation import call_as
-from ceylon.core.log import logger
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
 from ceylon.errors import ArgumentError, CeylonError, DefinitionError, StrayCancellationError
@@ -85,6 +84,7 @@ class Lifespan:
 
     def __init__(self, belongings: "Belongings", interior: "Interior", cell: "Cell") -> None:
         self._belongings = belongings
+        self._interior = interior
         self._cell = cell
         self._is_entered = Signal(interior.driver)
         self._may_leave = Signal(interior.driver)
@@ -109,7 +109,7 @@ class Lifespan:
     def _ended(self) -> None:
         self._is_entered.set()
         if self._has_yielded and self.task is not None and self.task.error is not None:
-            logger().error("lifespan_failed", agent=self._cell.address, exc_info=self.task.error)
+            self._interior.quiet_log.error("lifespan_failed", self._cell.address, exc_info=self.task.error)
 
     async def _run(self, cell: "Cell") -> None:
         hook = cell.agent.__ceylon_hook__("lifespan")
@@ -351,7 +351,7 @@ class Belongings:
         await self._wait(own, patience)
         if not own.ended.is_raised:
             own.task.disown()
-            logger().error("task_abandoned", agent=cell.address, task=name)
+            self._interior.quiet_log.error("task_abandoned", cell.address, task=name)
 
     async def _wait(self, own: OwnTask, patience: float | None) -> None:
         if patience is None:

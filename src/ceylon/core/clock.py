@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Chooser", "Clock", "SimulatedLoop", "run_simulated"]
 
 _LIBRARIES: Final = frozenset({"anyio", "asyncio"})
+_PATIENT_ROUNDS: Final = 10_000
+"""Rounds of the loop without any time: more than a program needs that does not spin."""
 _LOOK_UP: Final = 0.05
 """Real seconds after which a loop that is held looks whether it still is."""
 
@@ -56,6 +58,10 @@ class Clock(Protocol):
 
     def waiting(self) -> list[str]:
         """Describe the tasks of the loop and where they wait."""
+        ...
+
+    def complaints(self) -> list[str]:
+        """Return what the loop found wrong: exceptions that nobody takes."""
         ...
 
 
@@ -112,6 +118,7 @@ class _Selector(selectors.DefaultSelector):
         """Return what is ready; *timeout* is in virtual seconds."""
         events = super().select(0)
         if events or timeout == 0:
+            self.loop.creep()
             return events
         if not self.loop.is_held():
             self.loop.jump()
@@ -134,11 +141,14 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._inside: Any = self  # for what asyncio calls private
         self._virtual = 0.0
         self._holds = 0
+        self._rounds = 0  # since time passed
+        self._complaints: list[str] = []
         self._sockets = _Selector()
         self._sockets.loop = self
         super().__init__(self._sockets)
         self.set_debug(False)  # asyncio's debugging measures real time, and slows every step down
         self.set_task_factory(_make_task)
+        self.set_exception_handler(lambda _, context: self._complain(context))
         _number_scopes()
 
     def time(self) -> float:
@@ -158,6 +168,13 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             message = "nothing can ever happen again on this loop: no task is ready and no timer is set"
             raise RuntimeError(message)
         self._virtual = max(self._virtual, scheduled[0].when())  # not "plus the timeout": that would round
+        self._rounds = 0
+
+    def creep(self) -> None:
+        """Let time pass although there is always something to do, more and more of it, or a spin would never end."""
+        self._rounds += 1
+        if self._rounds % _PATIENT_ROUNDS == 0:
+            self._virtual += 0.001 * 2.0 ** (self._rounds // _PATIENT_ROUNDS)
 
     def pass_time(self, seconds: float) -> None:
         """Let *seconds* pass, but not beyond the next timer."""
@@ -228,6 +245,14 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
                 chosen.append(step)
         return chosen
 
+    def _complain(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self._complaints.append(f"{context['message']}: {type(error).__name__}" if error else context["message"])
+
+    def complaints(self) -> list[str]:
+        """See `Clock`."""
+        return self._complaints
+
     def waiting(self) -> list[str]:
         """See `Clock`."""
         tasks = sorted((task for task in asyncio.all_tasks(self)), key=hash)
@@ -294,6 +319,10 @@ class _TrioClock:
 
     def waiting(self) -> list[str]:
         """See `Clock`."""
+        return []
+
+    def complaints(self) -> list[str]:
+        """See `Clock`; trio has no task whose exception nobody takes."""
         return []
 
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures.thread as _registered_first  # its exit hook must be there before ours, so that it runs after
 import contextlib
+import contextvars
 import os
 import threading
 
@@ -30,7 +31,7 @@ def default_mesh() -> BlockingMesh:
             if _is_over:
                 name = "default"
                 raise MeshClosedError(name, "the interpreter is exiting")
-            made = BlockingMesh("default")
+            made = contextvars.Context().run(BlockingMesh, "default")  # a test's instruments are not the process's
             made.interior.is_default = True
             _mesh = made.start()
         return _mesh

@@ -116,6 +116,9 @@ class Lifecycle:
     async def _retire(self, cell: Cell) -> None:
         """End the instance: its handlers, its children, its hooks. Whoever stops the agent meanwhile waits for that."""
         life = cell.have_life()
+        if life.retiring is not None:
+            await life.retiring.wait()
+            return
         life.retiring = retiring = Signal(self._driver)
         until = self._driver.now() + self._interior.grace()
         try:

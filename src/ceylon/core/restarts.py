@@ -59,11 +59,11 @@ class Restarts:
         group = _group(cell)
         try:
             for each in reversed(group):
-                if each.state in _THERE:
+                if each.state in _THERE and not _is_given_up(each):
                     await self._interior.lifecycle.take_down(each)
             await self._pause(cell, record)
             for each in group:
-                if each.state is State.RESTARTING:
+                if each.state is State.RESTARTING and not _is_given_up(each):
                     await self._anew(each, failure.error)
         except Exception as error:  # noqa: BLE001 – a mistake of ours; nobody is left half-way
             logger().critical("lifecycle_failed", agent=cell.address, task="restart", exc_info=error)
@@ -133,6 +133,7 @@ def _record(cell: Cell) -> Record:
 
 
 def _is_given_up(cell: Cell) -> bool:
+    """Say whether *cell* has failed for good; somebody sees to its end already."""
     return cell.life is not None and cell.life.failure is not None
 
 
@@ -140,5 +141,5 @@ def _group(cell: Cell) -> list[Cell]:
     """Return whoever begins again when *cell* does, first started first."""
     if cell.parent is None or is_alone(cell):
         return [cell]
-    siblings = [each for each in cell.parent.have_life().children.values() if not _is_given_up(each)]
+    siblings = list(cell.parent.have_life().children.values())
     return siblings if cell.parent.options.strategy == "one_for_all" else siblings[siblings.index(cell) :]

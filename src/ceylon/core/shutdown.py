@@ -98,8 +98,10 @@ class Shutdown:
         closed.also(over.set)
         timer = Timer(over.set)
         interior.timers.add(interior.driver.now() + interior.grace(), timer)
-        await over.wait()
-        interior.timers.cancel(timer)
+        try:
+            await over.wait()
+        finally:  # also when the loop ends meanwhile
+            interior.timers.cancel(timer)
         if not closed.is_raised:
             closing.cancel()
             logger().error("resources_abandoned", mesh=interior.name)
@@ -116,8 +118,10 @@ class Shutdown:
         self._interior.timers.add(self._interior.driver.now() + patience, timer)
         self._interior.when_quiet(future)
         self._hurry.also(go_on)
-        await future
-        self._interior.timers.cancel(timer)
+        try:
+            await future
+        finally:
+            self._interior.timers.cancel(timer)
 
     async def _wait_for_handlers(self, patience: float) -> None:
         """Let cancelled handlers, and threads, end for *patience* seconds."""
@@ -125,5 +129,7 @@ class Shutdown:
         timer = Timer(lambda: None if future.done() else future.set_result(None))
         self._interior.timers.add(self._interior.driver.now() + patience, timer)
         self._interior.when_idle(future)
-        await future
-        self._interior.timers.cancel(timer)
+        try:
+            await future
+        finally:
+            self._interior.timers.cancel(timer)

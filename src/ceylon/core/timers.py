@@ -47,7 +47,9 @@ class Timers:
         self._armed_at = float("inf")
 
     def __len__(self) -> int:
-        """Count the timers that will fire."""
+        """Count the timers that will fire; after `close` none does, though somebody may set one on his way out."""
+        if self._armed_at == float("-inf"):
+            return 0
         return len(self._new) + len(self._heap) - self._stale
 
     def add(self, when: float, timer: Timer) -> None:

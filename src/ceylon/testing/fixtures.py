@@ -10,6 +10,7 @@ import msgspec
 
 from ceylon.core.blocking import BlockingMesh
 from ceylon.core.mesh import Mesh
+from ceylon.errors import LawBrokenError
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers, nothing_leaked
@@ -24,9 +25,7 @@ _PAUSE: Final = 0.002
 
 def settings_for_tests(**changes: Any) -> Settings:
     """Return the settings that meshes of tests have: ends that come soon, and handlers that may not hang."""
-    quick: dict[str, Any] = {"drain_timeout": 2.0, "stop_grace": 1.0}
-    if "handler_timeout" in Settings.__struct_fields__:
-        quick["handler_timeout"] = 10.0
+    quick: dict[str, Any] = {"drain_timeout": 2.0, "stop_grace": 1.0, "handler_timeout": 10.0}
     return msgspec.structs.replace(DEFAULTS, **{**quick, **changes})
 
 
@@ -44,9 +43,13 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
         try:
             yield mesh
         finally:
-            await mesh.stop()
+            broken = None
+            try:
+                await mesh.stop()
+            except LawBrokenError as error:
+                broken = error
     if checks_law:
-        watch.verify()
+        _judge_law(watch, broken)
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:  # noqa: ASYNC110 – nobody tells of the end of a thread
         await anyio.sleep(_PAUSE)
@@ -62,13 +65,24 @@ def checked_blocking_mesh(name: str = "test", *, checks_law: bool = True, **sett
         try:
             yield mesh
         finally:
-            mesh.stop()
+            broken = None
+            try:
+                mesh.stop()
+            except LawBrokenError as error:
+                broken = error
     if checks_law:
-        watch.verify()
+        _judge_law(watch, broken)
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:
         time.sleep(_PAUSE)
     _judge(violations, name)
+
+
+def _judge_law(watch: LawWatch, broken: LawBrokenError | None) -> None:
+    """Raise what the watch has seen, which says most; else what the mesh itself has."""
+    watch.verify()
+    if broken is not None:
+        raise AssertionError(str(broken)) from broken
 
 
 def _judge(violations: list[str], name: str) -> None:

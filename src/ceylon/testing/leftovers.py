@@ -17,7 +17,7 @@ from ceylon.core.default import running_default_mesh
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
-__all__ = ["Leftovers", "ceylon_tasks", "nothing_leaked"]
+__all__ = ["Leftovers", "nothing_leaked"]
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _DEFAULT_MESH: Final = "ceylon default"  # its threads stay as long as the process does
@@ -47,7 +47,7 @@ class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
         names = [thread.name for thread in threading.enumerate()]
         return cls(
             threads=Counter(name for name in names if name.startswith(prefix) and not name.startswith(_DEFAULT_MESH)),
-            tasks=ceylon_tasks(),
+            tasks=Counter(name for name in _task_names() if name.startswith("ceylon")),
             timers=len(interior.timers) if interior is not None and interior.was_opened else 0,
             sockets=_sockets() if running_default_mesh() is None else None,
         )
@@ -70,12 +70,11 @@ def _times(count: int) -> str:
     return f", {count} times" if count > 1 else ""
 
 
-def ceylon_tasks() -> dict[str, int]:
-    """Name Ceylon's tasks on the running loop, if one runs here, and how often each is there."""
+def _task_names() -> list[str]:
+    """Name the tasks of the running loop, if one runs here."""
     if running_loop() is None:
-        return {}
-    names = [task.name or "" for task in anyio.get_running_tasks()]
-    return Counter(name for name in names if name.startswith("ceylon "))  # trio names other tasks by their functions
+        return []
+    return [task.name or "" for task in anyio.get_running_tasks()]
 
 
 def _sockets() -> frozenset[str] | None:

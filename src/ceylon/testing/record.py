@@ -29,6 +29,7 @@ class Recorder:
         self.records: list[Record] = []
         self.interiors: list[Interior] = []
         self.slots: dict[str, int] = {}  # by address: how many messages an agent may handle at one time
+        self.violations: list[str] = []  # found while it went on
         self._began: float | None = None
 
     def begin(self, name: str, driver: "Driver") -> "Record":

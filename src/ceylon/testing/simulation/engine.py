@@ -15,7 +15,6 @@ from ceylon.core.instruments import instruments
 from ceylon.core.ledger import type_name_of
 from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
 from ceylon.testing.history import History
-from ceylon.testing.leftovers import Leftovers, ceylon_tasks, nothing_leaked
 from ceylon.testing.patience import nothing_in_vain, room_given
 from ceylon.testing.record import Recorder
 from ceylon.testing.simulation.choices import NO_CUTS, Choices, Cuts
@@ -31,10 +30,10 @@ __all__ = ["Check", "SimulationOutcome", "run_simulation"]
 Check = Callable[[History], list[str]]
 """Reads a history and returns what is wrong with it, a sentence each."""
 
+_LEAVE_WITHIN: Final = 10.0
+"""Virtual seconds that a closed mesh's tasks have to end: twice what a cancelled handler is given."""
 _LIMIT: Final = 86_400.0
 """Virtual seconds a test may take: a day."""
-_LAST_STEPS: Final = 20
-"""Steps of the loop after which no task of a closed mesh may be left."""
 
 
 class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +136,11 @@ class _Run:
         if scope.cancelled_caught:
             self._error = AssertionError(self._why_stuck())
         self._violations += simulation.violations
-        await self._close_meshes()
+        has_closed_some = self._close_meshes()
+        await anyio.sleep(_LEAVE_WITHIN)  # whoever was told that it is over has time to hear of it
+        if not has_closed_some:  # else their tasks are left behind too
+            self._violations += [f"left behind: {task}" for task in clock.waiting() if task.startswith("task 'ceylon")]
+        self._violations += clock.complaints()
 
     def _why_stuck(self) -> str:
         waits = "\n  ".join(self._waiting) or "nothing that is known here"
@@ -146,29 +149,21 @@ class _Run:
         return f"the test did not end within {_LIMIT:g} virtual seconds; these wait:\n  {waits}"
 
     def _open(self) -> list[str]:
-        """Describe the asks and messages that have not ended."""
-        waiting: list[str] = []
-        for interior in self._recorder.interiors:
-            for call in interior.router.calls.values():
-                asked = call.envelope
-                who = asked.sender or "somebody"
-                waiting.append(
-                    f"{who} for the reply of {asked.recipient!r} to #{asked.id} ({type_name_of(asked.message)})"
-                )
+        """Describe who waits for whom, and the messages that have not ended."""
+        waiting = [str(wait) for interior in self._recorder.interiors for wait in interior.inspector.waits()]
         for record in self._recorder.records:
             waiting += [f"#{each.id} ({type_name_of(each.message)}) with {each.recipient!r}" for each in record.open()]
         return waiting
 
-    async def _close_meshes(self) -> None:
-        for interior in self._recorder.interiors:
-            if interior.is_open:
-                if self._error is None:
-                    self._violations.append(f"mesh {interior.name!r} was left open")
-                interior.close("the simulation is over")
-        for _ in range(_LAST_STEPS):  # whoever was told that has a moment to hear of it
-            await current_driver().checkpoint()
-        self._violations += nothing_leaked(Leftovers(), Leftovers(tasks=ceylon_tasks()))
+    def _close_meshes(self) -> bool:
+        """Close what the test has left open, and say whether there was any."""
+        left = [interior for interior in self._recorder.interiors if interior.is_open]
+        for interior in left:
+            if self._error is None:
+                self._violations.append(f"mesh {interior.name!r} was left open")
+            interior.close("the simulation is over")
         self._violations += [words for interior in self._recorder.interiors for words in _unlawful(interior)]
+        return bool(left)
 
     def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
         """Return how it went."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ceylon.messages import Envelope, Outcome
     from ceylon.testing.simulation.choices import Choices
     from ceylon.testing.simulation.faults import FaultPlan
+    from ceylon.testing.simulation.fingerprints import Fingerprints
 
 __all__ = ["LockStepPool"]
 
@@ -105,6 +106,7 @@ class LockStepPool(RecordedThreadPool):
     """A pool whose threads and loop never run at the same time."""
 
     plan: "ClassVar[FaultPlan]"
+    fingerprints: "ClassVar[Fingerprints]"
     choices: "ClassVar[Choices]"
     clock: "ClassVar[Clock]"
 
@@ -191,6 +193,7 @@ class LockStepPool(RecordedThreadPool):
         function = handler.function
 
         def spoilt(*arguments: Any) -> Any:
+            self.fingerprints.check(envelope)
             record = record_of(self._interior)
             if self.plan.strikes("slow"):
                 seconds = self.plan.seconds(_LATEST)

@@ -2,6 +2,7 @@
 
 import functools
 import random
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -9,18 +10,21 @@ import anyio
 import msgspec
 
 from ceylon.core.instruments import Instruments
-from ceylon.errors import InjectedFaultError
+from ceylon.errors import DefinitionError, InjectedFaultError
 from ceylon.messages import STREAM
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
 from ceylon.testing.simulation.faults import FaultPlan, note_fault
+from ceylon.testing.simulation.fingerprints import Fingerprints
 from ceylon.testing.simulation.lockstep import LockStepPool
 
 if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
     from ceylon.core.cell import Cell
     from ceylon.core.clock import Clock
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
+    from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
     from ceylon.testing.record import Recorder
 
@@ -38,15 +42,23 @@ def simulation_instruments(
     recorder: "Recorder", base: Instruments, choices: Choices, plan: FaultPlan, clock: "Clock"
 ) -> Instruments:
     """Return what a mesh in a simulation is made of; *base* holds what else its parts do."""
+    seen = Fingerprints(recorder.violations)
     recorded = recording_instruments(recorder.history, base, recorder=recorder)
     ids = (f"simulated{number}" for number in range(1, 1_000_000))
     seeds = (choices.below(1 << 30) for _ in range(1_000_000))
     return msgspec.structs.replace(
         recorded,
         ready=lambda: ShuffledDeque(choices.below),
-        router=blend(_Router, recorded.router, plan=plan),
-        dispatcher=blend(_Dispatcher, recorded.dispatcher, plan=plan, choices=choices),
-        threads=blend(LockStepPool, recorded.threads, plan=plan, clock=clock, choices=choices),
+        router=blend(_Router, recorded.router, plan=plan, fingerprints=seen),
+        dispatcher=blend(
+            _Dispatcher,
+            recorded.dispatcher,
+            plan=plan,
+            choices=choices,
+            fingerprints=seen,
+            thread=threading.get_ident(),
+        ),
+        threads=blend(LockStepPool, recorded.threads, plan=plan, choices=choices, fingerprints=seen, clock=clock),
         new_id=lambda: next(ids),
         random_source=lambda: random.Random(next(seeds)),  # noqa: S311 – repeatable is the point
         watches_loop=False,
@@ -55,10 +67,12 @@ def simulation_instruments(
 
 class _Router(RecordedRouter):
     plan: ClassVar[FaultPlan]
+    fingerprints: ClassVar[Fingerprints]
 
     def deliver(self, envelope: "Envelope") -> "Cell | None":
         full = super().deliver(envelope)
         if full is None:
+            self.fingerprints.take(envelope)
             cell = self.find(envelope.recipient)
             if cell is not None:
                 self._overtake(envelope, cell)
@@ -90,11 +104,19 @@ class _Router(RecordedRouter):
 
 class _Dispatcher(RecordedDispatcher):
     plan: ClassVar[FaultPlan]
+    fingerprints: ClassVar[Fingerprints]
     choices: ClassVar[Choices]
+    thread: ClassVar[int]
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._delayed: set[Cell] = set()
+    def __init__(self, interior: "Interior", driver: "Driver") -> None:
+        if driver.thread != self.thread:
+            message = (
+                f"mesh {interior.name!r} has a loop of its own, which nothing can simulate; "
+                "a simulated test opens meshes by `simulation.mesh()` or `async with Mesh(...)`"
+            )
+            raise DefinitionError(message)
+        super().__init__(interior, driver)
+        self._delayed: dict[Cell, Callable[[], None]] = {}  # with what takes the look back
 
     @property
     def _batch(self) -> int:
@@ -110,17 +132,23 @@ class _Dispatcher(RecordedDispatcher):
             return
         if cell.mail and not cell.is_listed and self.plan.strikes("delay"):
             seconds = self.plan.seconds(_LATEST)
-            self._delayed.add(cell)
             note_fault(self._record, cell, f"is looked at {seconds:g} s later")
-            self._driver.call_at(self._now() + seconds, lambda: self._offer_late(cell))  # no timer of the mesh's own
+            # No timer of the mesh's own: those are counted.
+            self._delayed[cell] = self._driver.call_at(self._now() + seconds, lambda: self._offer_late(cell))
         else:
             super().offer(cell)
 
     def _offer_late(self, cell: "Cell") -> None:
-        self._delayed.discard(cell)
+        del self._delayed[cell]
         super().offer(cell)
 
+    def close(self) -> None:
+        super().close()
+        for take_back in self._delayed.values():
+            take_back()
+
     async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+        self.fingerprints.check(envelope)
         return await super()._handle(worker, cell, self._spoilt(handler, envelope), envelope)
 
     def _spoilt(self, handler: "Handler", envelope: "Envelope") -> "Handler":

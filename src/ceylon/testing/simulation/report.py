@@ -2,6 +2,7 @@
 
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,8 +43,8 @@ def report(function: Callable[..., Any], failed: "SimulationOutcome", smallest: 
 
 def _what_failed(failed: "SimulationOutcome") -> list[str]:
     """Return the test's own error, and what the checkers found."""
-    is_found_by_checks = isinstance(failed.error, AssertionError) and str(failed.error) == "\n".join(failed.violations)
-    said = [] if is_found_by_checks else _described(failed.error)
+    is_the_tests_own = failed.error is not None and failed.error.__traceback__ is not None  # checks raise nothing
+    said = _described(failed.error) if is_the_tests_own else []
     left = len(failed.violations) - _VIOLATIONS
     more = [f"… and {left} more"] if left > 0 else []
     return [f"  {words}" for words in (*said, *failed.violations[:_VIOLATIONS], *more)]
@@ -51,14 +52,21 @@ def _what_failed(failed: "SimulationOutcome") -> list[str]:
 
 def leaves(error: BaseException | None) -> list[BaseException]:
     """Return *error*, or of a group whatever is in it, or nothing."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in leaves(each)]
-    return [] if error is None else [error]
+    inside: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return [leaf for each in inside for leaf in leaves(each)] or ([] if error is None else [error])
 
 
 def _described(error: BaseException | None) -> list[str]:
     """Describe what is in *error*, each once."""
-    return list(dict.fromkeys(map(describe, leaves(error))))
+    return list(dict.fromkeys(describe(leaf) + _place(leaf) for leaf in leaves(error)))
+
+
+def _place(error: BaseException) -> str:
+    """Return where *error* was raised, if its own words do not tell: a bare `assert` has none."""
+    if str(error) or error.__traceback__ is None:
+        return ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" at {Path(last.filename).name}:{last.lineno}: {last.line}"
 
 
 def replay_command(function: Callable[..., Any], seed: int) -> str:

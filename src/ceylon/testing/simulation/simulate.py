@@ -31,7 +31,8 @@ def simulate(
     Args:
         seeds: How many, or which; ``--ceylon-seed`` and ``--ceylon-seeds`` say otherwise.
         faults: What may go wrong; `None` for nothing.
-        backend: The kind of event loop.
+        backend: ``"asyncio"``; or ``"trio"``, whose clock is not held while threads of others or sockets are under way,
+            and where tasks left behind are not looked for.
         checks: Read the history of every run and return what is wrong with it, beside the checkers that always do.
 
     Raises:
