@@ -5,6 +5,7 @@ As with batch consumers that read one too many.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.handlers import Handler

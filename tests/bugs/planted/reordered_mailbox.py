@@ -5,6 +5,7 @@ As when a retry goes to the head of a queue.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell
