@@ -17,6 +17,7 @@ __all__ = [
     "Doomed",
     "Echo",
     "Family",
+    "Known",
     "Pair",
     "Pass",
     "Porter",
@@ -299,9 +300,8 @@ class Watcher(Known):
     """Hears of ends."""
 
     @on
-    async def watch(self, names: list, context: Context) -> None:
-        for name in names:
-            context.watch(name)
+    async def watch(self, name: str, context: Context) -> None:
+        context.watch(name)
 
     @on
     async def hear(self, end: Terminated) -> None:

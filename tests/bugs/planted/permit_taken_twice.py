@@ -5,6 +5,7 @@ As with pools that count a blocked thread as a new one when it comes back.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.threads import Hold, ThreadPool
