@@ -4,7 +4,7 @@ import functools
 
 import anyio
 
-from bugs.agents import Counter, Crosser, Doer, Echo, Pair, Pass, Relay, Returner, Slow
+from bugs.agents import Counter, Cramped, Crosser, Doer, Echo, Pair, Pass, Relay, Returner, Slow
 from bugs.scene import Scene, once_each, together
 from ceylon import AskTimeoutError, DeadlockError
 
@@ -56,7 +56,7 @@ async def being_impatient(scene: Scene) -> None:
 
 async def leaving(scene: Scene) -> None:
     """Stop waiting: the handler stops working."""
-    scene.add(slow=Slow)
+    scene.add(slow=scene.random.choice((Slow, Cramped)))
 
     async def ask(number: int) -> None:
         with anyio.move_on_after(scene.random.choice((0.1, 0.15, 0.5))) as scope:

@@ -1,14 +1,16 @@
 """Activities about the lives of agents: failures, restarts, ends, and who hears of them."""
 
+from typing import Any
+
 import anyio
 import pytest
 
-from bugs.agents import Doomed, Family, Sibling, Slow, Watcher, Worn
+from bugs.agents import Clan, Doomed, Family, Sibling, Slow, Watcher, Worn
 from bugs.scene import Scene, once_each, together
 from ceylon import AgentStoppedError, HandlerError, UnknownAgentError
 from ceylon.testing import What
 
-__all__ = ["ending", "failing", "parting", "wearing_out"]
+__all__ = ["beginning_together", "ending", "failing", "parting", "wearing_out"]
 
 
 async def failing(scene: Scene) -> None:
@@ -63,15 +65,20 @@ async def ending(scene: Scene) -> None:
             except (UnknownAgentError, AgentStoppedError):
                 return
 
+    in_haste = scene.random.random() < 0.5
+
     async def stop() -> None:
         await anyio.sleep(scene.random.choice((0.1, 0.3)))
-        await scene.mesh.stop("leaver", at_once=scene.random.random() < 0.5)
+        await scene.mesh.stop("leaver", at_once=in_haste)
 
     await together(tell, stop)
     await scene.until(lambda: "doomed" not in scene.mesh.agents)
     await scene.mesh.drain()
     for watcher in ("observer", "other"):
         once_each(scene.world.of(watcher), (("doomed", "failed"), ("leaver", "stopped")), f"{watcher} heard of ends")
+    work = scene.world.of("leaver")
+    cut_off = {number for what, number in work if what == "began"} - {number for what, number in work if what == "done"}
+    assert in_haste or not cut_off, f"cut off though there was time: {cut_off}"
     begun = {event.id for event in scene.simulation.history.of(What.BEGAN) if event.recipient == "leaver"}
     kept = {each.envelope.id for each in scene.mesh.dead_letters() if each.envelope.recipient == "leaver"}
     assert not begun & kept, f"begun, and kept as dead letters: {begun & kept}"
@@ -82,13 +89,33 @@ async def parting(scene: Scene) -> None:
     """A family ends, the youngest first."""
     scene.add(family=Family)
     await scene.mesh.ask("family", "tick")  # its children are there, once it answers
-    for child in ("first", "second", "third"):
+    names = ("first", "second", "third")
+    for child in names:
         assert await scene.mesh.ask(child, 1) == 1
     await scene.mesh.stop("family")
-    family = {"first", "second", "third", "family"}
-    assert not family & set(scene.mesh.agents), f"left behind: {family & set(scene.mesh.agents)}"
-    stopped = [event.recipient for event in scene.simulation.history.of(What.STOPPED) if event.recipient in family]
-    assert stopped == ["third", "second", "first", "family"], f"a family stopped in this order: {stopped}"
-    for child in ("first", "second", "third"):
-        what = [each if isinstance(each, int) else each[0] for each in scene.world.of(child)]
-        assert what == ["started", 1, "stopped"], f"the life of a child: {what}"
+    left = {*names, "family"} & set(scene.mesh.agents)
+    assert not left, f"left behind: {sorted(left)}"
+    stopped = [event.recipient for event in scene.simulation.history.of(What.STOPPED)]
+    order = [name for name in stopped if name in {*names, "family"}]
+    assert order == ["third", "second", "first", "family"], f"a family stopped in this order: {order}"
+    for child in names:
+        assert _life(scene, child) == ["started", 1, "stopped"], f"the life of {child}: {_life(scene, child)}"
+
+
+async def beginning_together(scene: Scene) -> None:
+    """A child fails, and all children begin again."""
+    scene.add(clan=Clan)
+    await scene.mesh.ask("clan", "tick")
+    names = ("elder", "younger")
+    with pytest.raises(HandlerError):
+        await scene.mesh.ask("elder", -1)
+    await scene.until(lambda: all(scene.mesh.statistics().agents[name].restarts for name in names))
+    for name in names:
+        assert await scene.mesh.ask(name, 2) == 2
+        life = [each for each in _life(scene, name) if each != -1]
+        assert life == ["started", "stopped", "started", 2], f"the life of {name}: {life}"
+
+
+def _life(scene: Scene, name: str) -> list[Any]:
+    """Return what an agent has done and been, without the numbers of its instances."""
+    return [each if isinstance(each, int) else each[0] for each in scene.world.of(name)]

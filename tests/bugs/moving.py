@@ -55,13 +55,18 @@ async def streaming(scene: Scene) -> None:
             await scene.pause()
         assert parts == list(range(most)), f"{most} parts were sent, {parts} came"
 
-    async def read_some() -> None:
-        async with scene.mesh.stream("spool", 50) as parts:
+    async def read_some(what: Any) -> None:
+        async with scene.mesh.stream("spool", what) as parts:
             async for part in parts:
                 if part == 5:
                     break
 
-    await together(functools.partial(read, 8, 8), functools.partial(read, "8", 8), read_some)
+    await together(
+        functools.partial(read, 8, 8),
+        functools.partial(read, "8", 8),
+        functools.partial(read_some, 50),
+        functools.partial(read_some, "50"),
+    )
     await scene.mesh.drain()
     once_each(scene.world.of("spool"), ("closed", "closed"), "streams came to their ends")
 

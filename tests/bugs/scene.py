@@ -37,8 +37,8 @@ class Scene:
         return range(1, 1 + self.simulation.times(2))
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so, for a minute at most."""
-        with anyio.move_on_after(60):
+        """Wait until something is so, for 20 s at most."""
+        with anyio.move_on_after(20):
             while not is_so():  # noqa: ASYNC110 – what is waited for raises no event
                 await anyio.sleep(0.2)
 

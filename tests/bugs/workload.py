@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from bugs.asking import being_impatient, counting_up, crossing, leaving, meeting, relaying, returning
-from bugs.living import ending, failing, parting, wearing_out
+from bugs.living import beginning_together, ending, failing, parting, wearing_out
 from bugs.moving import carrying, closing, dictating, publishing, streaming, typing
 from bugs.scene import Scene, together
 from ceylon.settings import DEFAULTS
@@ -43,6 +43,7 @@ ACTIVITIES: Final = (
     wearing_out,
     ending,
     parting,
+    beginning_together,
 )
 
 
