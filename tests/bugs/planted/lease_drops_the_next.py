@@ -5,6 +5,7 @@ As with batch consumers that read one too many.
 
 import contextlib
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def plant() -> Generator[None]:
 
     def broken(self: Lease) -> tuple[Handler, Envelope] | None:
         taken = take(self)
-        mail = self.cell.mail
+        mail: Any = self.cell.mail
         if taken is None and len(mail) > 1 and _threaded_handler(self.cell, mail[0]) is None:
             mail.popleft()
         return taken

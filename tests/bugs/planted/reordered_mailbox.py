@@ -17,7 +17,7 @@ def plant() -> Generator[None]:
         while self.parked and len(self.mail) < self.capacity:
             call = self.parked.popleft()
             self.put(call.envelope)
-            self.mail.rotate(1)
+            self.mail.rotate(1)  # type: ignore[union-attr]
             call.admitted()
 
     with pytest.MonkeyPatch.context() as patch:
