@@ -13,7 +13,7 @@ import msgspec
 from ceylon.agents.action import Action, actions_of
 from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.names import check_name
-from ceylon.core.ports import STRATEGIES, AgentOptions
+from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
 from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
 from ceylon.messages import ActionCall, Envelope
@@ -150,7 +150,7 @@ class Agent(metaclass=AgentMeta):
         """
         on_failure = self.on_failure
         # A method is the agent's own: sharing it would keep this agent alive.
-        kept = None if callable(on_failure) else on_failure
+        kept = "resume" if callable(on_failure) else on_failure
         shared = _shared_options(
             concurrency=self.concurrency,
             mailbox_capacity=self.mailbox_capacity,
@@ -164,7 +164,7 @@ class Agent(metaclass=AgentMeta):
             critical=self.critical,
             reentrant=self.reentrant,
         )
-        return shared if kept is not None else msgspec.structs.replace(shared, on_failure=on_failure)
+        return msgspec.structs.replace(shared, on_failure=on_failure) if callable(on_failure) else shared
 
     def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`."""
@@ -223,14 +223,15 @@ def _shared_options(**options: Any) -> AgentOptions:
         if not is_whole and not (number is None and name != "concurrency"):
             message = f"{name}={number!r} cannot be; it takes a whole number from {least}"
             raise ArgumentError(message)
-    for name in ("handler_timeout", "restart_period"):
+    for name in ("ask_timeout", "handler_timeout", "restart_period"):
         seconds = options[name]
-        if seconds is not None and not 0 < seconds < math.inf:
+        if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
             message = f"{name}={seconds!r} cannot be; it takes seconds, a finite number above 0"
             raise ArgumentError(message)
-    if options["strategy"] not in STRATEGIES:
-        message = f"strategy={options['strategy']!r} cannot be; it is one of {', '.join(STRATEGIES)}"
-        raise ArgumentError(message)
+    for name, choices in (("strategy", STRATEGIES), ("on_failure", DIRECTIVES)):
+        if options[name] not in choices:
+            message = f"{name}={options[name]!r} cannot be; it is one of {', '.join(choices)}"
+            raise ArgumentError(message + (", or a function that returns one" * (name == "on_failure")))
     return AgentOptions(**options)
 
 
