@@ -5,6 +5,7 @@ They say so by `$CEYLON_SEED` and `$CEYLON_SEEDS`; the pytest plugin's options s
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from ceylon.errors import ArgumentError
 
@@ -13,7 +14,7 @@ __all__ = ["check_seeds", "seeds_for"]
 _EXPECTED = "it takes a number from 1, or the seeds themselves, as in `seeds=[17]`"
 
 
-def check_seeds(seeds: int | Iterable[int]) -> int | tuple[int, ...]:
+def check_seeds(seeds: int | Iterable[Any]) -> int | tuple[int, ...]:
     """Return *seeds* as they can be read again and again.
 
     Raises:

@@ -68,7 +68,7 @@ def simulate(
     return decorate
 
 
-def _check(seeds: int | Iterable[int], backend: str) -> int | tuple[int, ...]:
+def _check(seeds: Any, backend: str) -> int | tuple[int, ...]:
     """Return *seeds* as they can be read again and again, unless something cannot be."""
     if callable(seeds):
         message = "simulate is called with what it takes, perhaps nothing: write `@simulate()`, not `@simulate`"
