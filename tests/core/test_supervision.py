@@ -523,6 +523,48 @@ async def test_what_is_no_exception_is_supervised_all_the_same(error: BaseExcept
     assert mesh.statistics().agents["ledger"].restarts == 1
 
 
+def _resume(error: BaseException, envelope: Envelope) -> Directive:
+    assert isinstance(error, ValueError)
+    assert envelope.message == "boom"
+    return "resume"
+
+
+class Failing(Agent):
+    async def on_message(self, message: str) -> None:
+        raise ValueError(message)
+
+
+class ByFunction(Failing):
+    on_failure = _resume  # type: ignore[assignment]
+
+
+class ByStaticMethod(Failing):
+    on_failure = staticmethod(_resume)
+
+
+class ByMethod(Failing):
+    def on_failure(self, error: BaseException, envelope: Envelope) -> Directive:
+        return _resume(error, envelope)
+
+
+@pytest.mark.parametrize("kind", [ByFunction, ByStaticMethod, ByMethod])
+async def test_a_function_decides_however_the_class_names_it(kind: type[Failing], mesh: Mesh) -> None:
+    agent = mesh.add(kind("agent"))
+
+    for _ in range(2):
+        with pytest.raises(HandlerError, match="boom"):
+            await agent.ask("boom")
+
+
+def test_a_function_of_something_else_is_refused_before_anything_fails() -> None:
+    class OfOne(Failing):
+        def on_failure(self, error: BaseException) -> Directive:  # type: ignore[override]
+            return "resume"
+
+    with pytest.raises(DefinitionError, match="it is called with two arguments, the error and the envelope"):
+        OfOne("of_one").__ceylon_options__()
+
+
 @pytest.mark.parametrize("said", ["retry", None, 3])
 def test_a_directive_that_is_none_is_refused_before_anything_fails(said: Any) -> None:
     class Odd(Agent):

@@ -31,6 +31,9 @@ class AgentMeta(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
+        decide = namespace.get("on_failure")
+        if inspect.isfunction(decide) and _is_no_method(decide):
+            setattr(cls, "on_failure", staticmethod(decide))  # noqa: B010 – the class's, not the metaclass's
         inline = bool(getattr(cls, "inline", False))
         actions = actions_of(cls)
         cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
@@ -147,8 +150,11 @@ class Agent(metaclass=AgentMeta):
 
         Raises:
             ArgumentError: an option is out of its range.
+            DefinitionError: `on_failure` is a function of something else.
         """
         on_failure = self.on_failure
+        if callable(on_failure):
+            _check_takes_two(on_failure)
         # A method is the agent's own: sharing it would keep this agent alive.
         kept = "resume" if callable(on_failure) else on_failure
         shared = _shared_options(
@@ -195,6 +201,23 @@ class Agent(metaclass=AgentMeta):
         """See `AgentLike`."""
         hook: Callable[..., Any] | None = getattr(self, name, None)
         return hook
+
+
+def _is_no_method(on_failure: Callable[..., Any]) -> bool:
+    """Say whether this is a function of an error and an envelope that a class names, not a method with a ``self``."""
+    parameters = list(inspect.signature(on_failure).parameters)
+    return len(parameters) == 2 and parameters[0] != "self"  # noqa: PLR2004 – the error and the envelope
+
+
+def _check_takes_two(on_failure: Callable[..., Any]) -> None:
+    """Raise `DefinitionError` unless one can call *on_failure* with an error and an envelope."""
+    try:
+        inspect.signature(on_failure).bind(None, None)
+    except TypeError:
+        message = f"{on_failure!r} cannot be on_failure; it is called with two arguments, the error and the envelope"
+        raise DefinitionError(message) from None
+    except ValueError:  # one written in C, which does not say what it takes
+        return
 
 
 def _explain_misspelt(cls: type, options: Mapping[str, Any], error: TypeError) -> None:
