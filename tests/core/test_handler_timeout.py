@@ -497,7 +497,31 @@ async def test_a_limit_is_not_wound_up_again_after_its_handlers_end() -> None:
         assert mesh.statistics().timers == 0
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan")])
+async def test_what_a_stop_has_given_up_leaves_no_timer_to_the_mesh(gate: threading.Event) -> None:
+    class Patient(ThreadSleeper):
+        handler_timeout = 3600.0
+
+    class PatientOnTheLoop(Stubborn):
+        handler_timeout = 3600.0
+
+    async with tidy_mesh(drain_timeout=0.01, stop_grace=0.01) as mesh:
+        thread, stubborn = mesh.add(Patient("thread")), PatientOnTheLoop("loop")
+        await thread.tell(1.0)
+        await mesh.add(stubborn).tell(Wait())
+        await until(lambda: Patient.begun > 0)
+        await stubborn.is_waiting.wait()
+        try:
+            await mesh.stop(thread, at_once=True)
+            await mesh.stop("loop", at_once=True)
+
+            assert mesh.statistics().timers == 0
+        finally:
+            gate.set()
+            stubborn.may_end.set()
+        await stubborn.has_ended.wait()
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan"), "5"])
 def test_a_limit_that_is_no_time_is_refused(seconds: float) -> None:
     class Odd(Agent):
         handler_timeout = seconds

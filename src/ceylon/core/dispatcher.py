@@ -507,6 +507,8 @@ class Dispatcher:
         for context in cell.under_way or ():
             if context.worker is not None:
                 self._disown(context.worker, cell)
+            if (limit := self.limits.get(context.envelope.id)) is not None:
+                limit.end()
             cell.running -= 1
             given_up.append(context.envelope)
         cell.under_way = None

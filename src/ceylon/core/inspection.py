@@ -265,7 +265,7 @@ class Inspector:
 
     def _parse(self, message_id: str) -> int:
         """Return the envelope's number in an id of this mesh; 0, which no envelope has, for any other text."""
-        mesh_id, _, number = message_id.rpartition("-")
+        mesh_id, _, number = str(message_id).rpartition("-")
         try:
             return int(number, 16) if mesh_id == self._interior.id else 0
         except ValueError:

@@ -451,6 +451,8 @@ class ThreadPool:
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
             taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
+            if taken is not None and lease.cell.parked:  # there is room, and this handler may take its time
+                self._interior.gateway.post_quietly(lease.cell.admit)
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 
