@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ceylon.core.belongings import TimerHandle
     from ceylon.core.ports import AgentLike
 
-__all__ = ["BlockingContext", "Context"]
+__all__ = ["BlockingContext", "BlockingTwin", "Context"]
 
 
 class Context(Origin, AsyncVerbs):
@@ -109,3 +109,21 @@ class BlockingContext(Origin, BlockingVerbs):
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
         timer: TimerHandle = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
         return timer
+
+
+class BlockingTwin(BlockingContext):
+    """The context of a `def` that runs in a thread as part of what has a context on the loop already."""
+
+    __slots__ = ("_original",)
+
+    def __init__(self, original: Context) -> None:
+        super().__init__(original.interior, original.cell, original.envelope)
+        self._original = original
+        if original.waits is None:
+            original.waits = []
+        self.waits = original.waits  # the same handler waits, whichever it uses
+
+    @property
+    def invocation(self) -> Origin:
+        """See `Origin`."""
+        return self._original

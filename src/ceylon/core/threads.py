@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from ceylon.core.context import BlockingContext
+from ceylon.core.context import BlockingContext, BlockingTwin
 from ceylon.core.current import current
 from ceylon.core.gateway import ThreadSink
 from ceylon.core.handlers import Handler, Refusal
@@ -220,11 +220,7 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        twin = BlockingContext(context.interior, context.cell, context.envelope)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits  # the same handler waits, whichever it uses
-        return twin
+        return BlockingTwin(context)
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
