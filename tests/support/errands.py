@@ -1,8 +1,8 @@
 """Programs at random in which agents wait for each other in every way there is."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final, TypeAlias
 
 import anyio
 import msgspec
@@ -21,11 +21,20 @@ from ceylon import (
     StreamTimeoutError,
     on,
 )
+from ceylon.core.backend import Driver
+from ceylon.core.instruments import Instruments
+from ceylon.core.interior import Interior
 from ceylon.core.origin import Origin
+from ceylon.core.router import Router
+from ceylon.core.timers import Timers
+from ceylon.core.waits import Groups, WaitsGraph
 from ceylon.messages import Envelope
 from ceylon.settings import DEFAULTS, Settings
 
-__all__ = ["PATIENCE", "Errand", "Log", "Program", "Step", "program_of", "settings_of"]
+__all__ = ["PATIENCE", "Errand", "Log", "Program", "Step", "Verdict", "instruments_for", "program_of", "settings_of"]
+
+Verdict: TypeAlias = Callable[[], bool]
+"""Says whether a wait could never end, without looking."""
 
 PATIENCE: Final = 1_000.0
 """Virtual seconds that everything may wait: whatever takes so long, waits for ever."""
@@ -62,24 +71,55 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """What the agents of one run have met."""
+    """What the agents of one run have met; alarms are the detector's, which it may have raised where nobody looks."""
 
     def __init__(self) -> None:
         self.alarms: list[DeadlockError] = []
+        self.left = 0  # waits that were cancelled, because the consumer of a stream had enough
         self.timeouts: list[BaseException] = []
         self.others: list[BaseException] = []
         self.origins: list[Origin] = []
 
     def note(self, error: BaseException) -> None:
         """Keep *error* with its like."""
-        if isinstance(error, DeadlockError):
-            self.alarms.append(error)
-        elif isinstance(error, AskTimeoutError | StreamTimeoutError) or (
+        if isinstance(error, AskTimeoutError | StreamTimeoutError) or (
             isinstance(error, MailboxFullError) and error.waited
         ):
             self.timeouts.append(error)
-        elif not isinstance(error, MailboxFullError | HandlerError):  # of one's own, at once
+        elif not isinstance(error, DeadlockError | HandlerError | MailboxFullError):  # of one's own, at once
             self.others.append(error)
+
+
+class Detector(WaitsGraph):
+    """Looks at every wait and notes what it refuses; with a verdict it does not look."""
+
+    def __init__(self, router: Router, log: Log, verdict: "Verdict | None") -> None:
+        super().__init__(router)
+        self._log, self._verdict = log, verdict
+
+    def check(self, source: Origin, wanted: Groups[Origin], target: str) -> None:
+        """See `WaitsGraph`."""
+        try:
+            if self._verdict is None:
+                super().check(source, wanted, target)
+            elif self._verdict():
+                raise DeadlockError((source.address, target))
+        except DeadlockError as error:
+            self._log.alarms.append(error)
+            raise
+
+
+def instruments_for(log: Log, verdict: "Verdict | None" = None) -> Instruments:
+    """Return what a mesh is made of whose detector writes *log*, and says *verdict* of every wait if one is given."""
+
+    class Watched(Router):
+        """Has such a detector."""
+
+        def __init__(self, interior: Interior, driver: Driver, timers: Timers) -> None:
+            super().__init__(interior, driver, timers)
+            self.waits = Detector(self, log, verdict)
+
+    return Instruments(router=Watched)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -132,6 +172,9 @@ class Runner(_Runner):
             except CeylonError as error:
                 if not self.goes_on(error, errand):
                     raise
+            except anyio.get_cancelled_exc_class():
+                self.log.left += 1
+                raise
         return len(errand.steps)
 
     async def _take(self, step: Step, context: Context) -> None:
@@ -243,8 +286,9 @@ class Program(msgspec.Struct, frozen=True):
         async with anyio.create_task_group() as tasks:
             for start in self.starts:
                 tasks.start_soon(self._begin, mesh, log, *start)
-        while mesh.interior.router.open or mesh.interior.belongings.alive:
-            await anyio.sleep(10 * _REST)  # start hooks are no messages, and what they do may come after all messages
+        inside = mesh.interior
+        while inside.router.open or inside.router.calls or inside.belongings.alive:
+            await anyio.sleep(10 * _REST)  # start hooks are no messages, nor are threads whose generators were left
 
     async def _begin(self, mesh: Mesh, log: Log, after: float, to: str, errand: Errand, is_ask: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917 – a start's columns
         await anyio.sleep(after)

@@ -13,7 +13,7 @@ from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable
+    from collections.abc import Callable, Collection, Generator, Hashable
 
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
@@ -179,7 +179,7 @@ class Cell:
 
     def _take_allowed(self) -> Envelope | None:
         """Take the first envelope that has a slot, its own or one that is lent to it, and whose conversation rests."""
-        is_slot_free = not self.loans or self.running - len(self._lent()) < self.slots - len(self.loans)
+        is_slot_free = not self.loans or self.running - len(set(self.lenders(self.inside()).values())) < self.slots - len(self.loans)
         for index, envelope in enumerate(self.mail):
             if (is_slot_free or self.is_on_loan(envelope)) and not self._is_barred(envelope):
                 del self.mail[index]  # type: ignore[union-attr]
@@ -187,11 +187,10 @@ class Cell:
                 return envelope
         return None
 
-    def _lent(self) -> "set[int]":
-        """Return which handlers have lent their slot to one that is under way."""
-        inside = self.inside()
+    def lenders(self, inside: "Collection[int]") -> dict[int, int]:
+        """Return which of the envelopes *inside* are on loan, and from whom of the others."""
         guests = self.guests or {}
-        return {guests[each][0] for each in inside if each in guests and guests[each][0] in inside}
+        return {each: guests[each][0] for each in inside if each in guests and guests[each][0] in inside}
 
     def _is_barred(self, envelope: Envelope) -> bool:
         """Say whether somebody else handles the conversation of *envelope*; the guests of a handler come one by one."""
@@ -206,7 +205,7 @@ class Cell:
 
     def inside(self) -> "set[int]":
         """Return the ids of the envelopes that are in handlers."""
-        leased = {lease.context.envelope.id for lease in self.leases or () if lease.context is not None}
+        leased = {lease.envelope.id for lease in self.leases or ()}
         return leased.union(origin.envelope.id for origin in self.under_way or ())
 
     def invocation(self, envelope_id: int) -> "Origin | None":

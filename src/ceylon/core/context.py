@@ -14,9 +14,12 @@ from ceylon.messages import attempt
 
 if TYPE_CHECKING:
     from ceylon.core.belongings import TimerHandle
+    from ceylon.core.cell import Cell
+    from ceylon.core.interior import Interior
     from ceylon.core.ports import AgentLike
+    from ceylon.messages import Envelope
 
-__all__ = ["BlockingContext", "BlockingTwin", "Context"]
+__all__ = ["BlockingContext", "Context"]
 
 
 class Context(Origin, AsyncVerbs):
@@ -69,7 +72,27 @@ class Context(Origin, AsyncVerbs):
 class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
 
-    __slots__ = ()
+    __slots__ = ("_original",)
+
+    def __init__(
+        self, interior: "Interior", cell: "Cell", envelope: "Envelope", original: Context | None = None
+    ) -> None:
+        super().__init__(interior, cell, envelope)
+        self._original = original  # where the same handler has one on the loop too
+
+    @classmethod
+    def twin_of(cls, context: Context) -> "BlockingContext":
+        """Return the same context for use in a thread; the handler waits in whichever it uses."""
+        twin = cls(context.interior, context.cell, context.envelope, context)
+        if context.waits is None:
+            context.waits = []
+        twin.waits = context.waits
+        return twin
+
+    @property
+    def invocation(self) -> Origin:
+        """See `Origin`."""
+        return self if self._original is None else self._original
 
     def _on_loop(self, verb: str, function: Callable[[], Any]) -> Any:
         """Run *function* on the mesh's loop and return what it returns."""
@@ -109,21 +132,3 @@ class BlockingContext(Origin, BlockingVerbs):
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
         timer: TimerHandle = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
         return timer
-
-
-class BlockingTwin(BlockingContext):
-    """The context of a `def` that runs in a thread as part of what has a context on the loop already."""
-
-    __slots__ = ("_original",)
-
-    def __init__(self, original: Context) -> None:
-        super().__init__(original.interior, original.cell, original.envelope)
-        self._original = original
-        if original.waits is None:
-            original.waits = []
-        self.waits = original.waits  # the same handler waits, whichever it uses
-
-    @property
-    def invocation(self) -> Origin:
-        """See `Origin`."""
-        return self._original

@@ -479,7 +479,7 @@ class Dispatcher:
         self._end_lease(lease)
         self._threads.let_go(lease)
         self._interior.quiet_log.warning("thread_abandoned", cell.address)
-        if envelope is not None and context is not None:
+        if context is not None:
             self.failed(cell, envelope, error, has_replied=context.has_replied)
         self._settle_lease(cell)
 

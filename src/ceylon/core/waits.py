@@ -150,7 +150,7 @@ class WaitsGraph:
         handler = cell.invocation(envelope.id)
         if handler is not None:
             return ((handler,),)
-        if any(lease.envelope is not None and lease.envelope.id == envelope.id for lease in cell.leases or ()):
+        if any(lease.envelope.id == envelope.id for lease in cell.leases or ()):
             return ()  # its thread has not come to it yet, and will
         groups = self.of_mailbox(cell, envelope)
         return groups if envelope.id in self._router.open else [*self.of_room(cell, envelope), *groups]
@@ -193,28 +193,25 @@ class WaitsGraph:
         key = key_of(envelope)
         if key is None or key not in cell.busy_keys:
             return ()
-        holding = [each for each in cell.under_way or () if key_of(each.envelope) == key]
-        if any(each.envelope.id == lender for each in holding):
+        inside = [each for each in cell.under_way or () if key_of(each.envelope) == key]
+        if lender and any(each.envelope.id == lender for each in inside):
             guests = cell.guests or {}
-            holding = [each for each in holding if guests.get(each.envelope.id) == (lender, key)]
-        return (holding,) if holding else ()
+            inside = [each for each in inside if guests.get(each.envelope.id) == (lender, key)]
+        return (inside[:1],) if inside else ()  # the first is whose conversation it is, the others are its guests
 
     def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Sequence[Origin]]":
         """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one is free, or will be."""
-        holders: list[Origin] = list(cell.under_way or ())
-        for lease in cell.leases or ():
-            if lease.context is None or not lease.is_blocked:
-                return []
-            holders.append(lease.context)
-        in_use = len(holders)
+        held: list[tuple[int, Origin | None]] = [(each.envelope.id, each) for each in cell.under_way or ()]
+        held += [(lease.envelope.id, lease.context if lease.is_blocked else None) for lease in cell.leases or ()]
+        in_use = len(held)
         if cell.loans and not has_loan:  # what runs on a loan, alone, frees no slot for others
-            lenders = [cell.guests[each.envelope.id][0] for each in holders if cell.is_on_loan(each.envelope)]  # type: ignore[index]
-            alone = {lender for lender in lenders if lenders.count(lender) == 1}
-            guests = cell.guests or {}
-            holders = [each for each in holders if guests.get(each.envelope.id, (0, None))[0] not in alone]
-            slots, in_use = slots - len(cell.loans), in_use - len(set(lenders))
+            lenders = cell.lenders([number for number, _ in held])
+            alone = [number for number, lender in lenders.items() if list(lenders.values()).count(lender) == 1]
+            held = [each for each in held if each[0] not in alone]
+            slots, in_use = slots - len(cell.loans), in_use - len(set(lenders.values()))
+        holders = [origin for _, origin in held if origin is not None]
         # Fewer than slots though all are in use: one changes hands just now. More: a loan was taken back too late.
-        if in_use < slots:
+        if in_use < slots or len(holders) < len(held):  # a thread that runs will end
             return []
         return [*itertools.combinations(holders, slots)] if slots < len(holders) == in_use <= _FEW else [holders]
 
