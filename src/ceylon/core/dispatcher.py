@@ -287,7 +287,7 @@ class Dispatcher:
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
-        key = cell.agent.__ceylon_serial_key__(envelope)
+        key = cell.agent.__ceylon_serial_key__(envelope) if not cell.has_lent_key(envelope) else None
         if key is not None:
             if cell.busy_keys is None:
                 cell.busy_keys = set()
@@ -454,10 +454,17 @@ class Dispatcher:
         self._disown(worker, cell)
         if cell.under_way is not None:
             cell.under_way.remove(context)
-        self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
+        self._leave(cell, self._key_left(cell, envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
         if cell.mail:
             self.offer(cell)
+
+    @staticmethod
+    def _key_left(cell: "Cell", envelope: "Envelope") -> Any:
+        """Return the conversation of a handler that is gone, unless another one is in it, as its lender or its guest."""
+        key_of = cell.agent.__ceylon_serial_key__
+        key = key_of(envelope)
+        return None if any(key_of(each.envelope) == key for each in cell.under_way or ()) else key
 
     def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
         """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""
@@ -472,7 +479,7 @@ class Dispatcher:
         self._end_lease(lease)
         self._threads.let_go(lease)
         self._interior.quiet_log.warning("thread_abandoned", cell.address)
-        if envelope is not None and context is not None:
+        if context is not None:
             self.failed(cell, envelope, error, has_replied=context.has_replied)
         self._settle_lease(cell)
 

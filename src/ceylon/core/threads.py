@@ -82,7 +82,7 @@ class Lease(Hold):
         super().__init__()
         self.cell = cell
         self.first = handler
-        self.envelope: Envelope | None = envelope  # under way in the thread
+        self.envelope = envelope  # under way in the thread
         self.context: BlockingContext | None = None  # of its handler, once that has begun
         self.is_abandoned = False
         self.limit: LeaseLimit | None = None
@@ -220,11 +220,7 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        twin = BlockingContext(context.interior, context.cell, context.envelope)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits  # the same handler waits, whichever it uses
-        return twin
+        return BlockingContext.twin_of(context)
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -432,7 +428,7 @@ class ThreadPool:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
         limit = self._interior.driver_now() + self._settings.lease_seconds
-        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
+        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
         elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
