@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ceylon.core.calls import ParkedCall
     from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.leases import Lease
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
-    from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
 
 __all__ = ["Cell", "Life", "Record", "State"]
