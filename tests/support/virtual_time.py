@@ -35,6 +35,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.jumping = Jumping()
         super().__init__(self.jumping)
+        self.set_debug(False)  # asyncio's debugging measures real time, and makes ten thousand tasks slow
 
     def time(self) -> float:
         """Return the virtual time, in seconds."""

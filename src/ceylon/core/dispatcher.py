@@ -482,14 +482,18 @@ class Dispatcher:
         """Cancel the handler of *envelope*, which nobody waits for any more, unless it is to run to its end."""
         context = cell.invocation(envelope.id)
         worker = context.worker if context is not None else None
-        if worker is None:  # in a thread, which nothing can cancel
+        if worker is None or self._threads.runs_for(context):  # in a thread, which nothing can cancel
             return
-        try:
-            shielded = cell.behaviour.find(envelope).shielded
-        except Refusal:
-            shielded = False
-        if not shielded:
+        if not self.is_shielded(envelope, cell):
             self._cancel(worker)
+
+    @staticmethod
+    def is_shielded(envelope: "Envelope", cell: "Cell") -> bool:
+        """Say whether the handler of *envelope* runs to its end in any case."""
+        try:
+            return cell.behaviour.find(envelope).shielded
+        except Refusal:
+            return False
 
     def cancel_handlers(self, cell: "Cell | None" = None) -> None:
         """Cancel what runs on the loop: every handler, or those of *cell*."""

@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio.lowlevel
+
 from ceylon.core.current import current
 from ceylon.core.limits import limit_of
-from ceylon.messages import ASK, STREAM
+from ceylon.messages import ASK, STREAM, TELL
 
 if TYPE_CHECKING:
     from ceylon.core.context import BlockingContext, Context
@@ -83,6 +85,9 @@ class _Advance:
         self._limit = limit_of(context)
         self._batch = context.interior.settings.stream_credit if self._limit is None else 1
         self._context: BlockingContext = threads.context_for(context)
+        interior, envelope = context.interior, context.envelope
+        self._dispatcher, self._calls = interior.dispatcher, interior.router.calls
+        self._has_asker = envelope.kind is not TELL and not self._dispatcher.is_shielded(envelope, context.cell)
         self._arrived: deque[Any] = deque()
         self._is_armed = False
         self._is_left = False
@@ -97,6 +102,7 @@ class _Advance:
             while not is_over:
                 await self._wait_for_room(channel)
                 is_over = await self._threads.run(functools.partial(self._advance, channel.room(), channel))
+                await self._heed_asker()
         finally:
             self._is_left = True
             self._threads.submit(self._close)
@@ -115,12 +121,24 @@ class _Advance:
         is_over = False
         while not is_over:
             is_over = await self._threads.run(lambda: self._advance(self._batch, None))
+            await self._heed_asker()
             if self._keeps:
                 kept.extend(self._arrived)
             self._arrived.clear()
             if self._limit is not None:
                 self._limit.begin()
         return kept
+
+    def _is_alone(self) -> bool:
+        """Say whether the asker has left, so that the next part is one too many; from any thread."""
+        is_waited_for = self._context.envelope.id in self._calls or self._context.has_replied
+        return self._has_asker and not is_waited_for
+
+    async def _heed_asker(self) -> None:
+        """Let the handler be cancelled now if its asker left while a thread was in it, which nothing could cancel."""
+        if self._is_alone():
+            self._dispatcher.abandon(self._context.envelope, self._context.cell)
+            await anyio.lowlevel.checkpoint()
 
     def _advance(self, most: int, channel: "Channel | None") -> bool:
         """Take up to *most* parts; say whether the generator is at its end. On a thread."""
@@ -135,7 +153,7 @@ class _Advance:
             token = current.set(self._context)
             try:
                 for _ in range(most):
-                    if self._is_left:
+                    if self._is_left or self._is_alone():
                         return True
                     try:
                         part = next(self._generator)

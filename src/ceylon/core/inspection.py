@@ -174,22 +174,22 @@ class Inspector:
         found: list[Wait] = []
         for call in list(self._router.calls.values()):
             if not isinstance(call, StreamCall):
-                found.append(self._wait("reply", call.source, call.envelope, call.groups(self._router.waits)))
+                found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
             elif call.channel.is_pulled:
                 groups = self._router.waits.of_envelope(call.cell, call.envelope)
-                found.append(self._wait("parts", call.source, call.envelope, groups))
+                found.append(self._wait("parts", call.envelope, groups))
         for cell in list(self._router.cells.values()):
             found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
             found += [wait for origin in list(cell.under_way or ()) if (wait := self._of_credit(origin)) is not None]
             found += self._of_threads(cell)
         return found + self._of_drains()
 
-    def _wait(self, kind: WaitKind, source: "Origin | None", envelope: Envelope, groups: "Groups[Origin]") -> Wait:
+    def _wait(self, kind: WaitKind, envelope: Envelope, groups: "Groups[Origin]") -> Wait:
         blocking = {origin.envelope.id for group in groups for origin in group}
         return Wait(
             kind=kind,
-            waiter=source.address if source is not None else "",
-            waiter_id=self.name(source.envelope.id) if source is not None else "",
+            waiter=envelope.sender,
+            waiter_id=self.name(envelope.parent) if envelope.parent else "",
             on=envelope.recipient,
             message_id=self.name(envelope.id),
             blocked_by=tuple(map(self.name, sorted(blocking))),
@@ -199,7 +199,7 @@ class Inspector:
     def _of_tell(self, call: Call) -> Wait | None:
         if not isinstance(call, TellCall):
             return None
-        return self._wait("room", call.source, call.envelope, call.groups(self._router.waits))
+        return self._wait("room", call.envelope, call.groups(self._router.waits))
 
     def _of_credit(self, origin: "Origin") -> Wait | None:
         """Return how a producer waits for its consumer, if it does."""
@@ -297,7 +297,7 @@ class Inspector:
         if handler is None:
             groups = self._router.waits.of_envelope(cell, envelope)
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
-            return groups, (self._wait(kind, None, envelope, groups),)
+            return groups, (self._wait(kind, envelope, groups),)
         credit = self._of_credit(handler)
         waits = [self._of_handler(call) for call in handler.waits or ()] + ([credit] if credit is not None else [])
         return self._router.waits.groups_of(handler), tuple(waits)
@@ -306,7 +306,7 @@ class Inspector:
         groups = call.groups(self._router.waits)
         parked = call.stream if isinstance(call, PullCall) else call
         kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
-        return self._wait(kind, parked.source, parked.envelope, groups)  # type: ignore[union-attr]
+        return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:
         """Give the messages behind one, nearest first."""

@@ -23,19 +23,20 @@ __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 class HandlerLimit:
     """The time of one handler on the loop: when it is over the handler is cancelled, and later given up."""
 
-    __slots__ = ("_context", "_dispatcher", "_seconds", "_timer", "error")
+    __slots__ = ("_context", "_dispatcher", "_has_ended", "_seconds", "_timer", "error")
 
     def __init__(self, context: "Context") -> None:
         self._context = context
         self._dispatcher = context.interior.dispatcher
         self._seconds = context.cell.options.handler_timeout or 0.0
         self._timer = Timer()
+        self._has_ended = False
         self.error: HandlerTimeoutError | None = None  # once the time is over
         self._dispatcher.limits[context.envelope.id] = self
 
     def begin(self) -> None:
-        """Give the handler its whole time from now on, unless that is over already."""
-        if self.error is None:
+        """Give the handler its whole time from now on, unless that is over already; a thread's last parts come late."""
+        if self.error is None and not self._has_ended:
             self._set(self._seconds)
 
     def rest(self) -> None:
@@ -44,7 +45,8 @@ class HandlerLimit:
             self._dispatcher.cancel_timer(self._timer)
 
     def end(self) -> None:
-        """Forget the handler, which has ended."""
+        """Forget the handler, which has ended; its worker is another handler's by now."""
+        self._has_ended = True
         self._dispatcher.cancel_timer(self._timer)
         self._dispatcher.limits.pop(self._context.envelope.id, None)
 

@@ -139,6 +139,10 @@ class ThreadPool:
         if job is not None:
             self._dispatch(job, needs_thread=needs_thread)
 
+    def runs_for(self, origin: "Origin | None") -> bool:
+        """Say whether a thread does something as part of *origin*, or is about to."""
+        return any(run.origin is origin for run in self._open)
+
     def let_go_of(self, origin: "Origin") -> bool:
         """Do the same with what threads still do as part of *origin*; say whether there was any."""
         still_runs = [run for run in self._open if run.origin is origin]

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["Record", "Recorder"]
+__all__ = ["APART", "Record", "Recorder"]
 
-_APART: Final = 1_000_000
+APART: Final = 1_000_000
 """Between the envelope numbers of one mesh and those of the next: more than a test sends."""
 _DIGITS: Final = 6
 """Of seconds: a microsecond is more than a handler takes."""
@@ -53,7 +53,7 @@ class Record:
         self.lock = recorder.lock
         self._recorder = recorder
         self._driver = driver
-        self._base = index * _APART
+        self._base = index * APART
         self._prefix = f"{name}:" if index else ""
         self._open: dict[int, tuple[Envelope, str]] = {}  # accepted and not ended, with the agent's address
         self._known: set[int] = set()  # accepted, ever

@@ -3,9 +3,30 @@
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Choices", "ShuffledDeque"]
+import msgspec
+
+__all__ = ["NO_CUTS", "Choices", "Cuts", "ShuffledDeque"]
+
+
+class Cuts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run leaves out of what its seed decides: a failing one is made smaller that way.
+
+    Attributes:
+        decisions: So many of the scheduler's are random, the others the usual ones; `None`: all of them.
+        without: Activities that `Simulation.some_of` does not choose.
+        schedule: Which of the seed's schedules: 0 is its own, any other number one beside it.
+        repetitions: What `Simulation.times` returns at most; `None`: what it is asked for.
+    """
+
+    decisions: int | None = None
+    schedule: int = 0
+    without: frozenset[str] = frozenset()
+    repetitions: int | None = None
+
+
+NO_CUTS: Final = Cuts()
 
 
 class Choices:

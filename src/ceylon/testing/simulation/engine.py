@@ -15,8 +15,9 @@ from ceylon.core.instruments import instruments
 from ceylon.core.ledger import type_name_of
 from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
 from ceylon.testing.history import History
+from ceylon.testing.patience import nothing_in_vain, room_given
 from ceylon.testing.record import Recorder
-from ceylon.testing.simulation.choices import Choices
+from ceylon.testing.simulation.choices import NO_CUTS, Choices, Cuts
 from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
 from ceylon.testing.simulation.parts import simulation_instruments
 from ceylon.testing.simulation.simulation import Simulation
@@ -46,6 +47,8 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[str]
     choices: int
     slots: dict[str, int]
+    activities: list[str]
+    repetitions: int
 
 
 def run_simulation(
@@ -55,7 +58,7 @@ def run_simulation(
     faults: Faults | None = None,
     backend: str = "asyncio",
     checks: Sequence[Check] = (),
-    limit: int | None = None,
+    cuts: Cuts = NO_CUTS,
 ) -> SimulationOutcome:
     """Run ``await function(simulation)`` under *seed* and return how it went; nothing is raised.
 
@@ -64,11 +67,11 @@ def run_simulation(
         seed: Decides everything that is open; the same one gives the same history, byte for byte.
         faults: What may go wrong; `None` for nothing.
         backend: ``"asyncio"`` or ``"trio"``.
-        checks: Read the history at the end, beside the checkers that always do: the law, order, one at a time, asks.
-        limit: How many of the scheduler's decisions are random; the others are the usual ones. `None`: all of them.
+        checks: Read the history at the end, beside the checkers that always do.
+        cuts: What is left out of what the seed decides.
     """
     load_adapters()  # or the first language model of a process would hold the clock while they are imported
-    run = _Run(function, seed, NO_FAULTS if faults is None else faults, Choices(seed, "schedule", limit))
+    run = _Run(function, seed, NO_FAULTS if faults is None else faults, cuts)
     with _without_garbage_collection():
         run.go(backend)
     return run.outcome(checks)
@@ -78,11 +81,17 @@ class _Run:
     """One run, while it lasts."""
 
     def __init__(
-        self, function: Callable[[Simulation], Awaitable[Any]], seed: int, faults: Faults, choices: Choices
+        self,
+        function: Callable[[Simulation], Awaitable[Any]],
+        seed: int,
+        faults: Faults,
+        cuts: Cuts,
     ) -> None:
         self._function = function
         self._seed = seed
-        self._choices = choices
+        self._choices = Choices(seed, f"schedule {cuts.schedule}" if cuts.schedule else "schedule", cuts.decisions)
+        self._cuts = cuts
+        self._simulation: Simulation | None = None
         self._plan = FaultPlan(faults, seed)
         self._recorder = Recorder(History())
         self._error: BaseException | None = None
@@ -103,7 +112,8 @@ class _Run:
         driver = current_driver()
         parts = simulation_instruments(self._recorder, instruments.get(), self._choices, self._plan, clock)
         instruments.set(parts)
-        simulation = Simulation(self._seed, self._recorder, self._plan, driver)
+        simulation = Simulation(self._seed, self._recorder, self._plan, driver, self._cuts)
+        self._simulation = simulation
         scope = anyio.CancelScope()
         began = driver.now()
 
@@ -160,6 +170,7 @@ class _Run:
         history = self._recorder.history
         violations = [*self._violations, *conservation(history), *fifo(history)]
         violations += [*one_at_a_time(history, self._recorder.slots), *asks_resolved(history)]
+        violations += [*nothing_in_vain(history), *room_given(history)]
         violations += [words for check in checks for words in check(history)]
         error = self._error
         if error is None and violations:
@@ -173,6 +184,8 @@ class _Run:
             faults=self._plan.kinds,
             choices=self._choices.made,
             slots=self._recorder.slots,
+            activities=self._simulation.activities if self._simulation is not None else [],
+            repetitions=self._simulation.repetitions if self._simulation is not None else 0,
         )
 
 

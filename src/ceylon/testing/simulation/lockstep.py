@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ceylon.core.handlers import Handler
     from ceylon.core.leases import Lease
     from ceylon.messages import Envelope, Outcome
+    from ceylon.testing.fingerprints import Fingerprints
     from ceylon.testing.simulation.choices import Choices
     from ceylon.testing.simulation.faults import FaultPlan
-    from ceylon.testing.simulation.fingerprints import Fingerprints
 
 __all__ = ["LockStepPool"]
 

@@ -10,13 +10,12 @@ import anyio
 import msgspec
 
 from ceylon.core.instruments import Instruments
-from ceylon.core.timers import Timer
 from ceylon.errors import DefinitionError, InjectedFaultError
 from ceylon.messages import STREAM
+from ceylon.testing.fingerprints import Fingerprints
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
 from ceylon.testing.simulation.faults import FaultPlan, note_fault
-from ceylon.testing.simulation.fingerprints import Fingerprints
 from ceylon.testing.simulation.lockstep import LockStepPool
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class _Dispatcher(RecordedDispatcher):
             )
             raise DefinitionError(message)
         super().__init__(interior, driver)
-        self._delayed: set[Cell] = set()
+        self._delayed: dict[Cell, Callable[[], None]] = {}  # with what takes the look back
 
     @property
     def _batch(self) -> int:
@@ -133,15 +132,20 @@ class _Dispatcher(RecordedDispatcher):
             return
         if cell.mail and not cell.is_listed and self.plan.strikes("delay"):
             seconds = self.plan.seconds(_LATEST)
-            self._delayed.add(cell)
             note_fault(self._record, cell, f"is looked at {seconds:g} s later")
-            self._interior.timers.add(self._now() + seconds, Timer(lambda: self._offer_late(cell)))
+            # No timer of the mesh's own: those are counted.
+            self._delayed[cell] = self._driver.call_at(self._now() + seconds, lambda: self._offer_late(cell))
         else:
             super().offer(cell)
 
     def _offer_late(self, cell: "Cell") -> None:
-        self._delayed.discard(cell)
+        del self._delayed[cell]
         super().offer(cell)
+
+    def close(self) -> None:
+        super().close()
+        for take_back in self._delayed.values():
+            take_back()
 
     async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
         self.fingerprints.check(envelope)

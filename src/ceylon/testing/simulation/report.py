@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.errors import describe
 from ceylon.testing.history import Event, History, What
+from ceylon.testing.record import APART
 
 if TYPE_CHECKING:
     from ceylon.testing.simulation.engine import SimulationOutcome
 
-__all__ = ["relevant", "replay_command", "report"]
+__all__ = ["concerned", "leaves", "relevant", "replay_command", "report"]
 
 _EVENTS: Final = 30
 """More than that nobody reads."""
@@ -43,16 +44,21 @@ def report(function: Callable[..., Any], failed: "SimulationOutcome", smallest: 
 def _what_failed(failed: "SimulationOutcome") -> list[str]:
     """Return the test's own error, and what the checkers found."""
     of_checkers = "\n".join(failed.violations)  # these make an error only where there is no other
-    said = [] if failed.error is None or str(failed.error) == of_checkers else _leaves(failed.error)
+    said = [] if failed.error is None or str(failed.error) == of_checkers else _described(failed.error)
     left = len(failed.violations) - _VIOLATIONS
     more = [f"… and {left} more"] if left > 0 else []
     return [f"  {words}" for words in (*said, *failed.violations[:_VIOLATIONS], *more)]
 
 
-def _leaves(error: BaseException) -> list[str]:
-    """Describe *error*; of a group, what is in it, each once."""
+def leaves(error: BaseException | None) -> list[BaseException]:
+    """Return *error*, or of a group whatever is in it, or nothing."""
     inside: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return list(dict.fromkeys(words for each in inside for words in _leaves(each))) or [describe(error) + _place(error)]
+    return [leaf for each in inside for leaf in leaves(each)] or ([] if error is None else [error])
+
+
+def _described(error: BaseException | None) -> list[str]:
+    """Describe what is in *error*, each once."""
+    return list(dict.fromkeys(describe(leaf) + _place(leaf) for leaf in leaves(error)))
 
 
 def _place(error: BaseException) -> str:
@@ -83,21 +89,40 @@ def _quoted(node: str) -> str:
 
 
 def relevant(outcome: "SimulationOutcome") -> list[Event]:
-    """Return the events of the messages that the failure is about, of their causes, and some from beside them."""
+    """Return the whole history if it is short; else what the failure is about, and some of what happened beside it."""
     history = outcome.history
-    ids = _with_causes(history, _named(outcome) or _suspicious(history))
-    core = [event for event in history if event.id in ids] or history.events[-1:]
-    return _beside(history, core[:_EVENTS])
+    if len(history) <= _EVENTS:
+        return history.events
+    return _beside(history, concerned(outcome)[:_EVENTS])
 
 
-def _named(outcome: "SimulationOutcome") -> set[int]:
-    """Return the envelopes that the first violation, or the error, names by number."""
-    known = {event.id for event in outcome.history}
-    texts = [*outcome.violations, *(_leaves(outcome.error) if outcome.error is not None else [])]
+def concerned(outcome: "SimulationOutcome") -> list[Event]:
+    """Return the events of the messages that the failure is about, and of their causes.
+
+    These are the ones that it names, by number or by id; else those of the agents it names; else the suspicious ones.
+    """
+    history = outcome.history
+    texts = [*outcome.violations, *_described(outcome.error)]
+    known = {event.id for event in history}
+    named = next(filter(None, (_numbers_in(text) & known for text in texts)), set[int]())
+    ids = _with_causes(history, named or _of_agents(history, texts) or _suspicious(history))
+    return [event for event in history if event.id in ids] or history.events[-1:]
+
+
+def _numbers_in(text: str) -> set[int]:
+    """Return the envelopes that *text* names: by number, or by the ids that a simulation gives."""
+    numbers = {int(number) for number in re.findall(r"#(\d+)", text)}
+    ids = re.findall(r"\bsimulated(\d+)-([0-9a-f]+)\b", text)
+    return numbers | {(int(mesh) - 1) * APART + int(number, 16) for mesh, number in ids}
+
+
+def _of_agents(history: History, texts: Iterable[str]) -> set[int]:
+    """Return the envelopes of the agents in the first of *texts* that names some, in quotes."""
+    agents = {event.recipient for event in history}
     for text in texts:
-        found = {int(number) for number in re.findall(r"#(\d+)", text)} & known
+        found = set(re.findall(r"'([^' ]+)'", text)) & agents
         if found:
-            return found
+            return {event.id for event in history if event.id and event.recipient in found}
     return set()
 
 

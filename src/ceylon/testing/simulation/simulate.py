@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 
 from ceylon.errors import ArgumentError, DefinitionError
 from ceylon.testing.seeds import check_seeds, seeds_for
+from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.engine import Check, SimulationOutcome, run_simulation
 from ceylon.testing.simulation.faults import NO_FAULTS, Faults
 from ceylon.testing.simulation.report import report
-from ceylon.testing.simulation.shrinking import shrink
+from ceylon.testing.simulation.shrinking import Rerun, shrink
 from ceylon.testing.simulation.simulation import Simulation
 
 __all__ = ["simulate"]
@@ -52,8 +53,8 @@ def simulate(
             def bound(simulation: Simulation) -> Awaitable[Any]:
                 return function(*arguments, **fixtures, simulation=simulation)
 
-            def run(seed: int, some: Faults | None = faults, limit: int | None = None) -> SimulationOutcome:
-                return run_simulation(bound, seed=seed, faults=some, backend=backend, checks=checks, limit=limit)
+            def run(seed: int, some: Faults | None = faults, cuts: Cuts = NO_CUTS) -> SimulationOutcome:
+                return run_simulation(bound, seed=seed, faults=some, backend=backend, checks=checks, cuts=cuts)
 
             for seed in seeds_for(wanted):
                 outcome = run(seed)
@@ -83,7 +84,7 @@ def _fail(
     function: Callable[..., Any],
     failed: SimulationOutcome,
     faults: Faults | None,
-    rerun: Callable[[Faults, int | None], SimulationOutcome],
+    rerun: Rerun,
 ) -> None:
     """Raise what there is to say about *failed*."""
     smallest = shrink(failed, NO_FAULTS if faults is None else faults, rerun)

@@ -2,8 +2,8 @@
 
 import contextlib
 import random
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from ceylon.core.mesh import Mesh
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing.history import What
+from ceylon.testing.rest import is_at_rest, unrest
+from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.models import FaultyModel
 
 if TYPE_CHECKING:
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Simulation"]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _QUIET_WITHIN: Final = 60.0
 """Virtual seconds in which a mesh must come to rest once nothing goes wrong any more: twice an ask's default."""
 _FAULTS_GO_ON: Final = 10.0
 """Virtual seconds that things go wrong after a test's own end, for what the test has left under way."""
 _HANDLER_TIMEOUT: Final = 300.0
 """Virtual seconds a handler may take: a handler that hangs is to end the run, not the day."""
+_STEPS: Final = 5
+"""Steps of the loop in which what follows a last handler's end has happened: a thread's report, a reply's way."""
 
 
 class Simulation:
@@ -38,9 +44,13 @@ class Simulation:
         random: Randomness for the test itself, decided by the seed.
         history: What has happened so far.
         slots: How many messages each agent may handle at one time, by its address in the history.
+        activities: The names of what `some_of` has chosen.
+        repetitions: The most that `times` has returned.
     """
 
-    def __init__(self, seed: int, recorder: "Recorder", plan: "FaultPlan", driver: "Driver") -> None:
+    def __init__(
+        self, seed: int, recorder: "Recorder", plan: "FaultPlan", driver: "Driver", cuts: Cuts = NO_CUTS
+    ) -> None:
         self.seed = seed
         self.random = random.Random(f"{seed} test")  # noqa: S311 – repeatable is the point
         self.history: History = recorder.history
@@ -49,6 +59,26 @@ class Simulation:
         self._recorder = recorder
         self._plan = plan
         self._driver = driver
+        self._cuts = cuts
+        self.activities: list[str] = []
+        self.repetitions = 0
+
+    def some_of(self, activities: Sequence[F], most: int) -> list[F]:
+        """Choose up to *most* of these functions, as the seed decides: what a program does under this seed.
+
+        A run that fails is tried again without each of them, so that what is shown is about one thing if it can be.
+        """
+        chance = random.Random(f"{self.seed} activities")  # noqa: S311 – repeatable is the point
+        chosen = chance.sample(activities, chance.randint(1, min(most, len(activities))))
+        kept = [each for each in chosen if each.__name__ not in self._cuts.without]
+        self.activities += [each.__name__ for each in kept]
+        return kept
+
+    def times(self, most: int) -> int:
+        """Return how often to do something: *most*; a run that fails is tried again with less."""
+        times = most if self._cuts.repetitions is None else min(most, self._cuts.repetitions)
+        self.repetitions = max(self.repetitions, times)
+        return times
 
     @contextlib.asynccontextmanager
     async def mesh(self, name: str = "mesh", *, settings: Settings = DEFAULTS, **options: Any) -> AsyncGenerator[Mesh]:
@@ -78,6 +108,12 @@ class Simulation:
                 f"mesh {mesh.name!r} did not come to rest within {_QUIET_WITHIN:g} s after the faults had stopped; "
                 f"pending: {left}"
             )
+            return
+        for _ in range(_STEPS):
+            await self._driver.checkpoint()
+        interior = mesh.interior
+        if interior.is_open and is_at_rest(interior):
+            self.violations += unrest(interior)
 
     def model(self, model: "Model") -> "Model":
         """Return *model* with the simulation's faults: it cannot be reached, takes too long, or breaks off."""

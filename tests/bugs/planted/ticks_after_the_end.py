@@ -1,0 +1,22 @@
+"""The timers of an agent go on when it has stopped.
+
+As with intervals that nobody clears when a component is unmounted.
+"""
+
+import contextlib
+from collections.abc import Generator
+
+import pytest
+
+from ceylon.core.belongings import Belongings
+from ceylon.core.cell import Cell
+
+
+@contextlib.contextmanager
+def plant() -> Generator[None]:
+    def broken(self: Belongings, cell: Cell) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Belongings, "cancel_timers", broken)
+        yield
