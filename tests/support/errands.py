@@ -290,7 +290,7 @@ class Program(msgspec.Struct, frozen=True):
         while inside.router.open or inside.router.calls or inside.belongings.alive:
             await anyio.sleep(10 * _REST)  # start hooks are no messages, nor are threads whose generators were left
 
-    async def _begin(self, mesh: Mesh, log: Log, after: float, to: str, errand: Errand, is_ask: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917 – a start's columns
+    async def _begin(self, mesh: Mesh, log: Log, after: float, to: str, errand: Errand, is_ask: bool) -> None:  # noqa: FBT001 – a start's columns
         await anyio.sleep(after)
         try:
             if is_ask:

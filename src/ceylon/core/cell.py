@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ceylon.core.calls import ParkedCall
     from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.leases import Lease
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
-    from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
 
 __all__ = ["Cell", "Life", "Record", "State"]
@@ -179,7 +179,9 @@ class Cell:
 
     def _take_allowed(self) -> Envelope | None:
         """Take the first envelope that has a slot, its own or one that is lent to it, and whose conversation rests."""
-        is_slot_free = not self.loans or self.running - len(set(self.lenders(self.inside()).values())) < self.slots - len(self.loans)
+        is_slot_free = not self.loans or self.running - len(
+            set(self.lenders(self.inside()).values())
+        ) < self.slots - len(self.loans)
         for index, envelope in enumerate(self.mail):
             if (is_slot_free or self.is_on_loan(envelope)) and not self._is_barred(envelope):
                 del self.mail[index]  # type: ignore[union-attr]

@@ -20,10 +20,10 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
+from ceylon.core.leases import EXPIRED, UNBEGUN
 from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
-from ceylon.core.threads import EXPIRED, UNBEGUN
 from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError, describe
 from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
+    from ceylon.core.leases import Lease
     from ceylon.core.limits import HandlerLimit
-    from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
     from ceylon.core.watchdog import Watchdog
     from ceylon.messages import Envelope

@@ -219,9 +219,7 @@ class Inspector:
 
     def _of_threads(self, cell: "Cell") -> list[Wait]:
         """Return which leases of *cell* have no thread yet."""
-        waiting = [
-            lease.envelope for lease in list(cell.leases or ()) if lease.context is None
-        ]
+        waiting = [lease.envelope for lease in list(cell.leases or ()) if lease.context is None]
         return [
             Wait(
                 kind="thread", waiter=cell.address, waiter_id=self.name(it.id), on="", message_id=self.name(it.id)

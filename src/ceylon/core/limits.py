@@ -15,7 +15,7 @@ from ceylon.messages import type_name
 if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.dispatcher import Dispatcher
-    from ceylon.core.threads import Lease
+    from ceylon.core.leases import Lease
 
 __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 
