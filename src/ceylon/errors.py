@@ -124,8 +124,12 @@ class NotAnAddressError(CeylonError, TypeError):
     """Something that names no agent was given as a recipient."""
 
     def __init__(self, recipient: object) -> None:
-        hint = "; the agent's handle is `agent.ref`" if hasattr(recipient, "__ceylon_behaviour__") else ""
-        super().__init__(f"a recipient is an address or a ref, not {type(recipient).__name__}{hint}")
+        what, hint = type(recipient).__name__, ""
+        if isinstance(recipient, type):
+            what = f"the class {recipient.__name__}"
+        elif hasattr(recipient, "__ceylon_behaviour__"):
+            hint = "; the agent's handle is `agent.ref`"
+        super().__init__(f"a recipient is an address or a ref, not {what}{hint}")
         self.recipient = type(recipient).__name__
 
 
@@ -199,7 +203,8 @@ class UnknownMessageError(CeylonError, LookupError):
 
     def __init__(self, message_id: str, kept: int) -> None:
         super().__init__(
-            f"no message {message_id!r} is known; open ones always are, of those that ended the last {kept:,}"
+            f"no message {message_id!r} is known; open ones always are, of those that ended the last {kept:,}. "
+            "Ids are in `context.message_id`, `mesh.ledger()` and `AskTimeoutError.message_id`"
         )
         self.message_id, self.kept = message_id, kept
 
@@ -314,7 +319,11 @@ class DeadlockError(CeylonError):
     """A wait was refused because it could never have ended."""
 
     def __init__(self, path: Sequence[str], reason: str = "") -> None:
-        super().__init__(reason or f"this ask would wait for itself: {' → '.join(path)}; tell instead, or reply first")
+        super().__init__(
+            reason
+            or f"this would wait for itself: {' → '.join(path)}; `tell` instead, reply first, or let the agent's own "
+            "questions come back to it (`reentrant = True`)"
+        )
         self.path = tuple(path)
 
 

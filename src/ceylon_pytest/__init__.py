@@ -19,7 +19,8 @@ __all__ = ["blocking_mesh", "mesh", "probe", "pytest_addoption", "pytest_configu
 _MARKERS: Final = ("breaks_the_law: tampers with the counters of a mesh on purpose; its law is not checked",)
 _SEEDS: Final = {"ceylon_seed": "CEYLON_SEED", "ceylon_seeds": "CEYLON_SEEDS"}
 _NO_LOOP: Final = (
-    "the fixture `mesh` is for async tests that anyio or pytest-asyncio runs; a sync test takes `blocking_mesh`"
+    "the fixture `mesh` is for async tests that anyio (`@pytest.mark.anyio`) or pytest-asyncio runs; a sync test "
+    "takes `blocking_mesh`, and one under `simulate` opens its own with `simulation.mesh()`"
 )
 
 

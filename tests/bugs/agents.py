@@ -11,12 +11,15 @@ from ceylon.core.watching import Terminated
 __all__ = [
     "Boy",
     "Bulletin",
+    "Clan",
     "Counter",
+    "Cramped",
     "Crosser",
     "Doer",
     "Doomed",
     "Echo",
     "Family",
+    "Known",
     "Pair",
     "Pass",
     "Porter",
@@ -124,6 +127,12 @@ class Slow(Known):
         await anyio.sleep(0.2)
         self.note(("done", number))
         return number
+
+
+class Cramped(Slow):
+    """Has little room."""
+
+    mailbox_capacity = 1
 
 
 class Crosser(Known):
@@ -241,9 +250,12 @@ class Sibling(Known):
         world.instances += 1
         self.instance = world.instances
         self.is_broken = False
+        self.is_ready = False
 
     async def on_start(self, context: Context) -> None:
         self.note(("started", self.instance))
+        await anyio.sleep(0.01)
+        self.is_ready = True
 
     async def on_stop(self, context: Context) -> None:
         self.note(("stopped", self.instance))
@@ -252,6 +264,7 @@ class Sibling(Known):
     async def work(self, number: int) -> int:
         self.note(number)
         await anyio.sleep(0.01)
+        assert self.is_ready, "a message before the start was over"
         assert not self.is_broken, "a state that should be forgotten"
         if number < 0:
             self.is_broken = True
@@ -268,14 +281,23 @@ class Worn(Sibling):
 class Family(Known):
     """Has children, and ticks."""
 
+    names: tuple[str, ...] = ("first", "second", "third")
+
     async def on_start(self, context: Context) -> None:
-        for name in ("first", "second", "third"):
+        for name in self.names:
             context.spawn(Sibling(name, self.world))
-        context.every(0.5, "tick")
+        context.every(5, "tick")
 
     @on
     async def tick(self, word: str) -> None:
         self.note(word)
+
+
+class Clan(Family):
+    """Has children who begin again together."""
+
+    strategy = "one_for_all"
+    names = ("elder", "younger")
 
 
 class Doomed(Known):
@@ -285,7 +307,7 @@ class Doomed(Known):
 
     @on
     async def fail(self, number: int, context: Context) -> None:
-        context.every(0.5, "tick")
+        context.every(5, "tick")
         await anyio.sleep(0.01)
         if number < 0:
             raise ValueError(number)
@@ -299,9 +321,8 @@ class Watcher(Known):
     """Hears of ends."""
 
     @on
-    async def watch(self, names: list, context: Context) -> None:
-        for name in names:
-            context.watch(name)
+    async def watch(self, name: str, context: Context) -> None:
+        context.watch(name)
 
     @on
     async def hear(self, end: Terminated) -> None:

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from bugs.workload import FAULTS, run_workload
-from ceylon.testing import SimulationOutcome, run_simulation
-from ceylon.testing.simulation.report import concerned, relevant
+from ceylon import LawBrokenError
+from ceylon.testing import Faults, SimulationOutcome, run_simulation
+from ceylon.testing.simulation.report import concerned, leaves, relevant
 from ceylon.testing.simulation.shrinking import shrink
 
 SEEDS: Final = 500
@@ -122,6 +123,15 @@ def test_nothing_is_found_on_trio_either() -> None:
         outcome = run_simulation(run_workload, seed=seed, faults=FAULTS, backend="trio")
 
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
+
+
+def test_crashes_break_nothing_but_what_they_hit() -> None:
+    """The activities may fail then; order, the law, and what a mesh owes at rest may not."""
+    for seed in range(SEEDS):
+        outcome = run_simulation(run_workload, seed=seed, faults=Faults(crash=0.2))
+
+        assert not outcome.violations, f"seed {seed}: {outcome.violations}"
+        assert not any(isinstance(error, LawBrokenError) for error in leaves(outcome.error)), f"seed {seed}"
 
 
 @pytest.mark.slow

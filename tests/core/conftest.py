@@ -9,6 +9,7 @@ from ceylon import Mesh
 from support.law import lawful_mesh
 from support.loops import chosen_loops
 
+
 @pytest.fixture(params=chosen_loops("asyncio", "trio", "uvloop"))
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run each async test of the core on every event loop."""

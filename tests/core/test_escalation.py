@@ -1,5 +1,6 @@
 """Failures that an agent does not keep to itself: its parent answers for it, up to the top, and nothing is lost."""
 
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from ceylon import Agent, AgentStartError, Context, HandlerError, Mesh, Message,
 from ceylon.core.ports import Directive, OnFailure
 from ceylon.errors import AgentStoppedError
 from ceylon.messages import Envelope
-from support.leftovers import eventually, tidy_mesh
+from support.leftovers import DEADLINE, eventually, tidy_mesh
 
 
 @pytest.fixture
@@ -292,3 +293,34 @@ async def test_what_waits_behind_the_last_straw_becomes_dead_letters(mesh: Mesh)
     await eventually(lambda: mesh.agents == ["parent"])
 
     assert mesh.statistics().dead_letters == {"handler_failed": 1, "agent_failed": 11}
+
+
+async def test_a_parent_that_goes_on_after_a_childs_stuck_thread_keeps_its_own_state() -> None:
+    gate = threading.Event()
+
+    class Stuck(Agent):
+        on_failure = "escalate"
+        handler_timeout = 0.05
+
+        def on_message(self, message: str) -> None:
+            assert gate.wait(DEADLINE)
+
+    class Calm(Agent):
+        starts = 0
+
+        async def on_start(self, context: Context) -> None:
+            type(self).starts += 1
+            context.spawn(Stuck("stuck"))
+
+        async def on_message(self, message: str) -> int:
+            return self.starts
+
+    async with tidy_mesh() as mesh:
+        calm = mesh.add(Calm("calm"))
+        assert await calm.ask("how often?") == 1
+
+        await mesh.tell("stuck", "hang")
+        await eventually(lambda: "stuck" not in mesh.agents)
+
+        assert await calm.ask("how often?") == 1  # it was the child's thread, not the parent's
+        gate.set()

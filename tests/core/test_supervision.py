@@ -11,7 +11,7 @@ import pytest
 from ceylon import Agent, AgentStartError, BlockingContext, Context, HandlerError, Mesh, Message, UnknownAgentError, on
 from ceylon.core.ports import AgentOptions, Directive
 from ceylon.core.supervision import Supervisor
-from ceylon.errors import AgentStoppedError, DefinitionError
+from ceylon.errors import AgentStoppedError, ArgumentError, DefinitionError
 from ceylon.messages import Envelope
 from support.leftovers import DEADLINE, eventually, quick, tidy_mesh
 
@@ -290,7 +290,7 @@ def _say_nothing(error: BaseException, envelope: Envelope) -> Any:
     return None
 
 
-@pytest.mark.parametrize("decide", [_refuse, _exit, _mumble, _say_nothing, "perhaps"])
+@pytest.mark.parametrize("decide", [_refuse, _exit, _mumble, _say_nothing])
 async def test_who_cannot_decide_is_stopped_with_a_word_about_it(
     decide: Any, mesh: Mesh, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -521,3 +521,54 @@ async def test_what_is_no_exception_is_supervised_all_the_same(error: BaseExcept
 
     assert await ledger.ask(Total()) == 1
     assert mesh.statistics().agents["ledger"].restarts == 1
+
+
+def _resume(error: BaseException, envelope: Envelope) -> Directive:
+    assert isinstance(error, ValueError)
+    assert envelope.message == "boom"
+    return "resume"
+
+
+class Failing(Agent):
+    async def on_message(self, message: str) -> None:
+        raise ValueError(message)
+
+
+class ByFunction(Failing):
+    on_failure = _resume  # type: ignore[assignment]
+
+
+class ByStaticMethod(Failing):
+    on_failure = staticmethod(_resume)
+
+
+class ByMethod(Failing):
+    def on_failure(self, error: BaseException, envelope: Envelope) -> Directive:
+        return _resume(error, envelope)
+
+
+@pytest.mark.parametrize("kind", [ByFunction, ByStaticMethod, ByMethod])
+async def test_a_function_decides_however_the_class_names_it(kind: type[Failing], mesh: Mesh) -> None:
+    agent = mesh.add(kind("agent"))
+
+    for _ in range(2):
+        with pytest.raises(HandlerError, match="boom"):
+            await agent.ask("boom")
+
+
+def test_a_function_of_something_else_is_refused_before_anything_fails() -> None:
+    class OfOne(Failing):
+        def on_failure(self, error: BaseException) -> Directive:  # type: ignore[override]
+            return "resume"
+
+    with pytest.raises(DefinitionError, match="it is called with two arguments, the error and the envelope"):
+        OfOne("of_one").__ceylon_options__()
+
+
+@pytest.mark.parametrize("said", ["retry", None, 3])
+def test_a_directive_that_is_none_is_refused_before_anything_fails(said: Any) -> None:
+    class Odd(Agent):
+        on_failure = said
+
+    with pytest.raises(ArgumentError, match="it is one of resume, restart, stop, escalate, or a function that returns"):
+        Odd("odd").__ceylon_options__()

@@ -10,8 +10,8 @@ import pytest
 from ceylon import Agent, AskTimeoutError, Mesh
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.leases import Lease
 from ceylon.core.router import Router
-from ceylon.core.threads import Lease
 from ceylon.testing import (
     History,
     LawWatch,

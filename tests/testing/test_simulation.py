@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from ceylon import Agent, BlockingMesh, Context, DefinitionError, Mesh, default_mesh
+from ceylon import Agent, ArgumentError, BlockingMesh, Context, DefinitionError, Mesh, default_mesh
 from ceylon.core.router import Router
 from ceylon.testing import Faults, Simulation, What, run_simulation, simulate
 from support.simulated import order_of, run_shops
@@ -203,6 +203,26 @@ def test_a_mesh_left_open_is_a_failure() -> None:
     outcome = run_simulation(run, seed=1)
 
     assert outcome.violations == ["mesh 'forgotten' was left open"]
+
+
+@pytest.mark.parametrize("seeds", [0, -1, [], "3"])
+def test_a_simulation_that_would_run_nothing_is_refused(seeds: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"seeds=.* cannot be; it takes a number from 1"):
+        simulate(seeds=seeds)
+
+
+def test_mistakes_in_the_decorator_say_what_to_write_instead() -> None:
+    async def test(simulation: Simulation) -> None:
+        await run_shops(simulation)
+
+    with pytest.raises(DefinitionError, match="write `@simulate\\(\\)`, not `@simulate`"):
+        simulate(test)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="`async def` test that takes `simulation`"):
+        simulate()(lambda simulation: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ArgumentError, match="backend='uvloop' cannot be; it is one of asyncio, trio"):
+        simulate(backend="uvloop")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="crash=5 cannot be; it takes a rate between 0"):
+        Faults(crash=5)
 
 
 @simulate(seeds=5)

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 import ceylon
-from ceylon import Agent
+from ceylon import Agent, ArgumentError
 from ceylon.core.backend import Task
 from ceylon.core.cell import Cell
 from ceylon.core.instruments import Instruments
@@ -19,7 +19,6 @@ from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.router import Router
 from ceylon.messages import TELL, Envelope, Outcome
 from ceylon.testing import Faults, Simulation, run_simulation, simulate
-from ceylon.testing.seeds import choose
 from support.simulated import instrumented, run_shops
 
 SEEDS: Final = 50
@@ -101,7 +100,7 @@ BROKEN: Final = {
 
 @pytest.mark.breaks_the_law
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str) -> None:
+def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts, program, expected = BROKEN[name]
 
     @simulate(seeds=SEEDS, faults=Faults(crash=0, model=0, slow=0.01))
@@ -118,12 +117,9 @@ def test_a_broken_mesh_is_found_shrunk_and_can_be_replayed(name: str) -> None:
     assert f"::broken --ceylon-seed={seed}" in said
     assert len(re.findall(r"^  +\d+ +\d+\.\d+s", said, re.MULTILINE)) <= 30
 
-    choose(only=seed)
-    try:
-        with instrumented(parts), pytest.raises(AssertionError) as again:
-            broken()
-    finally:
-        choose()
+    monkeypatch.setenv("CEYLON_SEED", str(seed))
+    with instrumented(parts), pytest.raises(AssertionError) as again:
+        broken()
     assert str(again.value) == said
 
 
@@ -220,13 +216,32 @@ def test_seeds_can_be_chosen_from_outside(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("CEYLON_SEED")
     monkeypatch.setenv("CEYLON_SEEDS", "2")
     test()
-    choose(count=1)
-    try:
-        test()
-    finally:
-        choose()
 
-    assert seen == [0, 1, 2, 7, 0, 1, 0]
+    assert seen == [0, 1, 2, 7, 0, 1]
+
+
+@pytest.mark.parametrize(("variable", "value"), [("CEYLON_SEED", "seven"), ("CEYLON_SEEDS", "0")])
+def test_seeds_from_outside_that_cannot_be_are_refused(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @simulate(seeds=1)
+    async def test(simulation: Simulation) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ArgumentError, match=rf"\${variable} is '{value}'; it takes a whole number from"):
+        test()
+
+
+def test_a_test_that_can_never_end_says_so_in_its_report() -> None:
+    @simulate(seeds=1)
+    async def test(simulation: Simulation) -> None:
+        async with simulation.mesh():
+            await anyio.Event().wait()
+
+    with pytest.raises(AssertionError, match="seed 0:\n  AssertionError: nothing can ever happen again"):
+        test()
 
 
 FAILING: Final = """

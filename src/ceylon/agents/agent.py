@@ -13,7 +13,7 @@ import msgspec
 from ceylon.agents.action import Action, actions_of
 from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.names import check_name
-from ceylon.core.ports import STRATEGIES, AgentOptions
+from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
 from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
 from ceylon.messages import ActionCall, Envelope
@@ -31,6 +31,9 @@ class AgentMeta(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
+        decide = namespace.get("on_failure")
+        if inspect.isfunction(decide) and _is_no_method(decide):
+            setattr(cls, "on_failure", staticmethod(decide))  # noqa: B010 – the class's, not the metaclass's
         inline = bool(getattr(cls, "inline", False))
         actions = actions_of(cls)
         cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
@@ -147,10 +150,13 @@ class Agent(metaclass=AgentMeta):
 
         Raises:
             ArgumentError: an option is out of its range.
+            DefinitionError: `on_failure` is a function of something else.
         """
         on_failure = self.on_failure
+        if callable(on_failure):
+            _check_takes_two(on_failure)
         # A method is the agent's own: sharing it would keep this agent alive.
-        kept = None if callable(on_failure) else on_failure
+        kept = "resume" if callable(on_failure) else on_failure
         shared = _shared_options(
             concurrency=self.concurrency,
             mailbox_capacity=self.mailbox_capacity,
@@ -164,7 +170,7 @@ class Agent(metaclass=AgentMeta):
             critical=self.critical,
             reentrant=self.reentrant,
         )
-        return shared if kept is not None else msgspec.structs.replace(shared, on_failure=on_failure)
+        return msgspec.structs.replace(shared, on_failure=on_failure) if callable(on_failure) else shared
 
     def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`."""
@@ -197,6 +203,23 @@ class Agent(metaclass=AgentMeta):
         return hook
 
 
+def _is_no_method(on_failure: Callable[..., Any]) -> bool:
+    """Say whether this is a function of an error and an envelope that a class names, not a method with a ``self``."""
+    parameters = list(inspect.signature(on_failure).parameters)
+    return len(parameters) == 2 and parameters[0] != "self"  # noqa: PLR2004 – the error and the envelope
+
+
+def _check_takes_two(on_failure: Callable[..., Any]) -> None:
+    """Raise `DefinitionError` unless one can call *on_failure* with an error and an envelope."""
+    try:
+        inspect.signature(on_failure).bind(None, None)
+    except TypeError:
+        message = f"{on_failure!r} cannot be on_failure; it is called with two arguments, the error and the envelope"
+        raise DefinitionError(message) from None
+    except ValueError:  # one written in C, which does not say what it takes
+        return
+
+
 def _explain_misspelt(cls: type, options: Mapping[str, Any], error: TypeError) -> None:
     """Raise `DefinitionError` naming close matches if *error* is about an option that *cls* does not have."""
     parameters = inspect.signature(cls).parameters
@@ -223,14 +246,15 @@ def _shared_options(**options: Any) -> AgentOptions:
         if not is_whole and not (number is None and name != "concurrency"):
             message = f"{name}={number!r} cannot be; it takes a whole number from {least}"
             raise ArgumentError(message)
-    for name in ("handler_timeout", "restart_period"):
+    for name in ("ask_timeout", "handler_timeout", "restart_period"):
         seconds = options[name]
-        if seconds is not None and not 0 < seconds < math.inf:
+        if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
             message = f"{name}={seconds!r} cannot be; it takes seconds, a finite number above 0"
             raise ArgumentError(message)
-    if options["strategy"] not in STRATEGIES:
-        message = f"strategy={options['strategy']!r} cannot be; it is one of {', '.join(STRATEGIES)}"
-        raise ArgumentError(message)
+    for name, choices in (("strategy", STRATEGIES), ("on_failure", DIRECTIVES)):
+        if options[name] not in choices:
+            message = f"{name}={options[name]!r} cannot be; it is one of {', '.join(choices)}"
+            raise ArgumentError(message + (", or a function that returns one" * (name == "on_failure")))
     return AgentOptions(**options)
 
 

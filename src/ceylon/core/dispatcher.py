@@ -20,10 +20,10 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal, make_handler
 from ceylon.core.invocation import LAZY, as_asker_sees, invoke, invoke_in_time
+from ceylon.core.leases import EXPIRED, UNBEGUN
 from ceylon.core.ledger import KeptName, Reason
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
-from ceylon.core.threads import EXPIRED, UNBEGUN
 from ceylon.errors import HandlerTimeoutError, StrayCancellationError, UnhandledMessageError, describe
 from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
+    from ceylon.core.leases import Lease
     from ceylon.core.limits import HandlerLimit
-    from ceylon.core.threads import Lease
     from ceylon.core.timers import Timer
     from ceylon.core.watchdog import Watchdog
     from ceylon.messages import Envelope
@@ -287,7 +287,7 @@ class Dispatcher:
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
-        key = cell.agent.__ceylon_serial_key__(envelope)
+        key = cell.agent.__ceylon_serial_key__(envelope) if not cell.has_lent_key(envelope) else None
         if key is not None:
             if cell.busy_keys is None:
                 cell.busy_keys = set()
@@ -454,10 +454,17 @@ class Dispatcher:
         self._disown(worker, cell)
         if cell.under_way is not None:
             cell.under_way.remove(context)
-        self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
+        self._leave(cell, self._key_left(cell, envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
         if cell.mail:
             self.offer(cell)
+
+    @staticmethod
+    def _key_left(cell: "Cell", envelope: "Envelope") -> Any:
+        """Return the conversation of a handler that is gone, unless another one is in it, as its lender or its guest."""
+        key_of = cell.agent.__ceylon_serial_key__
+        key = key_of(envelope)
+        return None if any(key_of(each.envelope) == key for each in cell.under_way or ()) else key
 
     def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
         """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""
@@ -472,7 +479,7 @@ class Dispatcher:
         self._end_lease(lease)
         self._threads.let_go(lease)
         self._interior.quiet_log.warning("thread_abandoned", cell.address)
-        if envelope is not None and context is not None:
+        if context is not None:
             self.failed(cell, envelope, error, has_replied=context.has_replied)
         self._settle_lease(cell)
 
@@ -507,6 +514,8 @@ class Dispatcher:
         for context in cell.under_way or ():
             if context.worker is not None:
                 self._disown(context.worker, cell)
+            if (limit := self.limits.get(context.envelope.id)) is not None:
+                limit.end()
             cell.running -= 1
             given_up.append(context.envelope)
         cell.under_way = None

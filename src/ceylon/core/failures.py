@@ -52,15 +52,16 @@ class Failures:
         """Do what the supervisor decides after a handler failed."""
         if cell.state is not State.RUNNING:
             return
-        directive = self._answer(cell, Failure(envelope, error))
+        failure = Failure(envelope, error)
+        directive = self._decide(cell, failure)
+        if directive == "resume" and isinstance(error, HandlerTimeoutError) and error.still_runs:
+            directive = "restart"  # what still runs holds this instance
+        self._follow(directive, cell, failure)
         if directive != "resume" and envelope.kind != TELL:  # of a tell there is a copy already
             self._interior.router.keep_failed(envelope, describe(error))
 
-    def _answer(self, cell: Cell, failure: Failure) -> "Directive":
-        """Let *cell* answer a failure, its own or a child's; return the directive."""
-        directive = self._decide(cell, failure)
-        if directive == "resume" and isinstance(failure.error, HandlerTimeoutError) and failure.error.still_runs:
-            directive = "restart"  # what still runs holds this instance
+    def _follow(self, directive: "Directive", cell: Cell, failure: Failure) -> None:
+        """Do with *cell* what it answers to a failure, its own or a child's."""
         if directive == "resume":
             self._end_mesh(failure)
         elif directive == "restart":
@@ -71,7 +72,6 @@ class Failures:
             self._stop(cell, failure)
         else:
             self.give_up(cell, failure)
-        return directive
 
     def _decide(self, cell: Cell, failure: Failure) -> "Directive":
         try:
@@ -115,7 +115,7 @@ class Failures:
         """Let *parent* answer; one that is ending, or beginning again, does so without its children anyway."""
         if parent.state in _FAILS:
             logger().error("child_failed", agent=parent.address, error=describe(failure.error))
-            self._answer(parent, failure)
+            self._follow(self._decide(parent, failure), parent, failure)
 
     def _end_mesh(self, failure: Failure) -> None:
         """Stop the whole mesh, at once, if *failure* has cost a critical agent."""

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ceylon.core.calls import Call
     from ceylon.core.threads import ThreadPool
 
-__all__ = ["LOOP_ENDED", "Gateway", "Operation", "ThreadSink"]
+__all__ = ["LOOP_ENDED", "NOT_STARTED", "Gateway", "Operation", "ThreadSink"]
 
 LOOP_ENDED: Final = "its event loop has ended"
+NOT_STARTED: Final = "it has not been started; use `async with mesh:`, or `with` for a `BlockingMesh`, or its `start()`"
 _LOOK_UP: Final = 1.0
 """Seconds after which a waiting thread looks whether the mesh's loop is still there."""
 
@@ -102,7 +103,7 @@ class Gateway:
         self._inbox: deque[Callable[[], Any]] = deque()
         self._is_armed = False
         self._closing = threading.Lock()
-        self._why_closed = "it has not been started; use `async with mesh:` or `await mesh.start()`"
+        self._why_closed = NOT_STARTED
         self._has_warned = False
 
     def open(self, driver: "Driver", threads: "ThreadPool") -> None:

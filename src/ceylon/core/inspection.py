@@ -95,7 +95,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         message_type: Its type.
         sender: Who sent it; empty when no agent did.
         recipient: The address it was sent to.
-        state: Where it is, or how it ended: completed, failed, dead_lettered, expired, cancelled, refused.
+        state: Where it is (``in a hook``: of an agent that starts or stops, which has an id like a message), or how it
+            ended: completed, failed, dead_lettered, expired, cancelled, refused.
         detail: Of an end: the error, or the reason of the dead letter.
         chain: The messages it was sent because of, outermost first, each as a line.
         waits_for: What its handler waits for, or what it waits for itself.
@@ -174,22 +175,22 @@ class Inspector:
         found: list[Wait] = []
         for call in list(self._router.calls.values()):
             if not isinstance(call, StreamCall):
-                found.append(self._wait("reply", call.source, call.envelope, call.groups(self._router.waits)))
+                found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
             elif call.channel.is_pulled:
                 groups = self._router.waits.of_envelope(call.cell, call.envelope)
-                found.append(self._wait("parts", call.source, call.envelope, groups))
+                found.append(self._wait("parts", call.envelope, groups))
         for cell in list(self._router.cells.values()):
             found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
             found += [wait for origin in list(cell.under_way or ()) if (wait := self._of_credit(origin)) is not None]
             found += self._of_threads(cell)
         return found + self._of_drains()
 
-    def _wait(self, kind: WaitKind, source: "Origin | None", envelope: Envelope, groups: "Groups[Origin]") -> Wait:
+    def _wait(self, kind: WaitKind, envelope: Envelope, groups: "Groups[Origin]") -> Wait:
         blocking = {origin.envelope.id for group in groups for origin in group}
         return Wait(
             kind=kind,
-            waiter=source.address if source is not None else "",
-            waiter_id=self.name(source.envelope.id) if source is not None else "",
+            waiter=envelope.sender,
+            waiter_id=self.name(envelope.parent) if envelope.parent else "",
             on=envelope.recipient,
             message_id=self.name(envelope.id),
             blocked_by=tuple(map(self.name, sorted(blocking))),
@@ -199,7 +200,7 @@ class Inspector:
     def _of_tell(self, call: Call) -> Wait | None:
         if not isinstance(call, TellCall):
             return None
-        return self._wait("room", call.source, call.envelope, call.groups(self._router.waits))
+        return self._wait("room", call.envelope, call.groups(self._router.waits))
 
     def _of_credit(self, origin: "Origin") -> Wait | None:
         """Return how a producer waits for its consumer, if it does."""
@@ -218,9 +219,7 @@ class Inspector:
 
     def _of_threads(self, cell: "Cell") -> list[Wait]:
         """Return which leases of *cell* have no thread yet."""
-        waiting = [
-            lease.envelope for lease in list(cell.leases or ()) if lease.context is None and lease.envelope is not None
-        ]
+        waiting = [lease.envelope for lease in list(cell.leases or ()) if lease.context is None]
         return [
             Wait(
                 kind="thread", waiter=cell.address, waiter_id=self.name(it.id), on="", message_id=self.name(it.id)
@@ -265,7 +264,7 @@ class Inspector:
 
     def _parse(self, message_id: str) -> int:
         """Return the envelope's number in an id of this mesh; 0, which no envelope has, for any other text."""
-        mesh_id, _, number = message_id.rpartition("-")
+        mesh_id, _, number = str(message_id).rpartition("-")
         try:
             return int(number, 16) if mesh_id == self._interior.id else 0
         except ValueError:
@@ -280,6 +279,9 @@ class Inspector:
             cell = self._router.find(open_envelope.recipient)
             is_idle = cell is not None and not cell.state.handles_mail
             return open_envelope, self._place(open_envelope), f"(agent {cell.state.label})" if cell and is_idle else ""
+        hook = next((hook for cell in self._router.cells.values() if (hook := _hook(cell, envelope_id))), None)
+        if hook is not None:  # waits and chains name it like a message
+            return hook.envelope, "in a hook", ""
         ending = self._router.endings.find(envelope_id)
         if ending is not None:
             return ending, ending.how, ending.detail
@@ -293,11 +295,11 @@ class Inspector:
         cell = self._router.find(envelope.recipient)
         if cell is None:
             return (), ()
-        handler = cell.invocation(envelope.id)
+        handler = cell.invocation(envelope.id) or _hook(cell, envelope.id)
         if handler is None:
             groups = self._router.waits.of_envelope(cell, envelope)
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
-            return groups, (self._wait(kind, None, envelope, groups),)
+            return groups, (self._wait(kind, envelope, groups),)
         credit = self._of_credit(handler)
         waits = [self._of_handler(call) for call in handler.waits or ()] + ([credit] if credit is not None else [])
         return self._router.waits.groups_of(handler), tuple(waits)
@@ -306,7 +308,7 @@ class Inspector:
         groups = call.groups(self._router.waits)
         parked = call.stream if isinstance(call, PullCall) else call
         kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
-        return self._wait(kind, parked.source, parked.envelope, groups)  # type: ignore[union-attr]
+        return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:
         """Give the messages behind one, nearest first."""
@@ -329,3 +331,9 @@ class Inspector:
             seen.add(origin.envelope.id)
             yield origin.address
             groups = self._router.waits.groups_of(origin)
+
+
+def _hook(cell: "Cell", envelope_id: int) -> "Origin | None":
+    """Return the hook under way that has this number in the place of a message's."""
+    hooks = cell.life.hooks if cell.life is not None else ()
+    return next((hook for hook in hooks if hook.envelope.id == envelope_id), None)

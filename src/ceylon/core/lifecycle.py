@@ -236,6 +236,8 @@ class Lifecycle:
         for lease in cell.leases or ():
             held += lease.abandon()
             cell.running -= 1
+            if lease.limit is not None:
+                self._interior.timers.cancel(lease.limit)
             self._interior.threads.let_go(lease)
             if self._interior.is_open:
                 self._interior.quiet_log.warning("thread_abandoned", cell.address)

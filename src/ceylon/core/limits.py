@@ -15,7 +15,7 @@ from ceylon.messages import type_name
 if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.dispatcher import Dispatcher
-    from ceylon.core.threads import Lease
+    from ceylon.core.leases import Lease
 
 __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 
@@ -85,7 +85,7 @@ class LeaseLimit(Timer):
         if left > 0:
             self._dispatcher.set_timer(left, self)
             return
-        message = self._lease.envelope.message if self._lease.envelope is not None else None
+        message = self._lease.envelope.message
         error = HandlerTimeoutError(self._lease.cell.address, type_name(message), self._seconds, still_runs=True)
         self._dispatcher.give_up_lease(self._lease, error)
 

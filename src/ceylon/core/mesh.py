@@ -9,6 +9,7 @@ import anyio.lowlevel
 import msgspec
 
 from ceylon.core.backend import current_driver
+from ceylon.core.gateway import NOT_STARTED
 from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.instruments import instruments
 from ceylon.core.interior import Interior
@@ -271,7 +272,7 @@ class Mesh(AsyncVerbs):
 
     def _inspector(self) -> Inspector:
         if not self._inside.was_opened:
-            raise MeshClosedError(self.name, "it has not been started")
+            raise MeshClosedError(self.name, NOT_STARTED)
         return self._inside.inspector
 
     def dead_letters(self) -> "list[DeadLetter]":

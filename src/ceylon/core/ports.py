@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy", "check_agent"]
+__all__ = ["DIRECTIVES", "STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy", "check_agent"]
 
 Directive: TypeAlias = Literal["resume", "restart", "stop", "escalate"]
 """What a supervisor decides after a failure."""
+
+DIRECTIVES: Final[tuple[str, ...]] = get_args(Directive)
 
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 """Which children begin again when one of them is restarted: it alone, all of them, or it and those started after it."""

@@ -7,9 +7,9 @@ Jitter", AWS Architecture Blog, 2015).
 
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast, get_args
+from typing import TYPE_CHECKING, Final, cast
 
-from ceylon.core.ports import Directive
+from ceylon.core.ports import DIRECTIVES, Directive
 from ceylon.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from ceylon.messages import Envelope
     from ceylon.settings import Settings
 
-__all__ = ["DIRECTIVES", "Supervisor"]
+__all__ = ["Supervisor"]
 
-DIRECTIVES: Final[tuple[str, ...]] = get_args(Directive)
 _DOUBLINGS: Final = 64  # the pause has reached its most long before; more would not fit into a float
 
 

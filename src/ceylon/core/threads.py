@@ -16,137 +16,24 @@ from typing import TYPE_CHECKING, Any
 from ceylon.core.context import BlockingContext
 from ceylon.core.current import current
 from ceylon.core.gateway import ThreadSink
-from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.invocation import LAZY
+from ceylon.core.leases import EXPIRED, UNBEGUN, Hold, Lease, Run
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.core.limits import LeaseLimit
 from ceylon.core.ordered import Ordered
 from ceylon.errors import DeadlockError, MeshClosedError
-from ceylon.messages import STREAM, Outcome, attempt
+from ceylon.messages import Outcome, attempt
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future
     from ceylon.core.cell import Cell
     from ceylon.core.context import Context
+    from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.messages import Envelope
 
-__all__ = ["EXPIRED", "UNBEGUN", "Hold", "Lease", "ThreadPool"]
-
-EXPIRED = Outcome()
-"""What a lease reports for an envelope whose deadline had passed before it was handled."""
-
-UNBEGUN = Outcome()
-"""What it reports for its first envelope if the agent handles none any more by the time a thread is free."""
-
-
-class Hold:
-    """What a thread does for somebody, and whether it counts among those that may run. Under the pool's lock."""
-
-    __slots__ = ("has_passed_on", "is_blocked", "is_let_go", "is_under_way")
-
-    def __init__(self) -> None:
-        self.is_under_way = False  # a thread has begun it, and not ended
-        self.is_blocked = False  # its thread waits in a blocking verb
-        self.is_let_go = False  # nobody waits for it any more, and it may never end
-        self.has_passed_on = False  # and its permit to run is another thread's since
-
-
-class Run(Hold):
-    """One function that a task waits for, as part of *origin*."""
-
-    __slots__ = ("future", "origin")
-
-    def __init__(self, future: "Future", origin: "Origin | None") -> None:
-        super().__init__()
-        self.future, self.origin = future, origin
-
-
-class Lease(Hold):
-    """One thread's hold on an agent; it takes envelopes on the thread, and the loop reads what it holds."""
-
-    __slots__ = (
-        "_taken",
-        "began",
-        "cell",
-        "context",
-        "envelope",
-        "first",
-        "is_abandoned",
-        "limit",
-        "lock",
-    )
-
-    def __init__(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
-        super().__init__()
-        self.cell = cell
-        self.first = handler
-        self.envelope: Envelope | None = envelope  # under way in the thread
-        self.context: BlockingContext | None = None  # of its handler, once that has begun
-        self.is_abandoned = False
-        self.limit: LeaseLimit | None = None
-        self.began: float | None = None  # when the handler under way began; kept where there is a limit only
-        self.lock = threading.Lock()  # held while an envelope changes hands
-        self._taken = deque([envelope])  # that have not ended, in order; it changes under the lock
-
-    def take(self) -> "tuple[Handler, Envelope] | None":
-        """Take the next envelope if its handler runs in a thread too; on the thread."""
-        cell = self.cell
-        with self.lock:
-            if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
-                return None
-            if cell.loans:  # a slot that is lent is for one envelope
-                return None
-            try:
-                envelope = cell.mail.popleft()
-            except IndexError:  # the loop was faster
-                return None
-            handler = _threaded_handler(cell, envelope)
-            if handler is None:
-                cell.mail.appendleft(envelope)
-                return None
-            self._taken.append(envelope)
-            self.envelope = envelope
-        return handler, envelope
-
-    def conclude(self) -> bool:
-        """Say that the handler under way has ended, before its limit has; on the thread."""
-        with self.lock:
-            self.began = None
-            return not self.is_abandoned
-
-    def seconds_left(self, seconds: float, now: float) -> float:
-        """Return how much of *seconds* the handler under way still has; if none, its end will not count any more."""
-        with self.lock:
-            left = seconds if self.began is None else self.began + seconds - now
-            self.is_abandoned = self.is_abandoned or left <= 0
-        return left
-
-    def report(self) -> None:
-        """Count the first as ended; on the loop, which has put it under another counter."""
-        with self.lock:
-            self._taken.popleft()
-
-    @property
-    def held(self) -> int:
-        """How many envelopes it has taken that have not ended; exact under the lock."""
-        return len(self._taken)
-
-    def abandon(self) -> "list[Envelope]":
-        """Take nothing any more, and let what it holds be counted here and now."""
-        with self.lock:
-            self.is_abandoned = True
-            return list(self._taken)
-
-
-def _threaded_handler(cell: "Cell", envelope: "Envelope") -> Handler | None:
-    """Return the handler if the lease may go on with it."""
-    try:
-        handler = cell.behaviour.find(envelope)
-    except Refusal:
-        return None
-    return handler if handler.threaded and not handler.yields and envelope.kind != STREAM else None
+__all__ = ["ThreadPool"]
 
 
 class ThreadPool:
@@ -176,7 +63,7 @@ class ThreadPool:
 
     # -- on the loop ---------------------------------------------------------------------------------------------------
 
-    def lease(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> None:
+    def lease(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> None:
         """Give *cell* to a thread, from *envelope* on; the caller has checked that it has a slot."""
         lease = Lease(cell, handler, envelope)
         cell.running += 1
@@ -220,11 +107,7 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        twin = BlockingContext(context.interior, context.cell, context.envelope)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits  # the same handler waits, whichever it uses
-        return twin
+        return BlockingContext.twin_of(context)
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -432,7 +315,7 @@ class ThreadPool:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
         limit = self._interior.driver_now() + self._settings.lease_seconds
-        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
+        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
         elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
@@ -451,10 +334,12 @@ class ThreadPool:
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
             taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
+            if taken is not None and lease.cell.parked:  # there is room, and this handler may take its time
+                self._interior.gateway.post_quietly(lease.cell.admit)
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 
-    def _handle(self, lease: Lease, handler: Handler, envelope: "Envelope") -> tuple[Outcome, bool]:
+    def _handle(self, lease: Lease, handler: "Handler", envelope: "Envelope") -> tuple[Outcome, bool]:
         """Run one handler, if its deadline has not passed; return its outcome, and whether it has replied already."""
         cell = lease.cell
         if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:

@@ -18,6 +18,7 @@ from ceylon.testing.checkers import (
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
+from ceylon.testing.patience import nothing_in_vain, room_given
 from ceylon.testing.probe import BlockingProbe, Probe
 from ceylon.testing.recording import recording_instruments
 from ceylon.testing.simulation import Faults, Simulation, SimulationOutcome, run_simulation, simulate
@@ -41,9 +42,11 @@ __all__ = [
     "conservation",
     "effects_once",
     "fifo",
+    "nothing_in_vain",
     "nothing_leaked",
     "one_at_a_time",
     "recording_instruments",
+    "room_given",
     "run_simulation",
     "simulate",
 ]

@@ -12,6 +12,7 @@ from ceylon.core.blocking import BlockingMesh
 from ceylon.core.mesh import Mesh
 from ceylon.errors import LawBrokenError
 from ceylon.settings import DEFAULTS, Settings
+from ceylon.testing.fingerprints import fingerprinting
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers, nothing_leaked
 
@@ -34,12 +35,14 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
     """Open a mesh on the running loop; close it at the end, and check what it was and what it leaves.
 
     Raises:
-        AssertionError: the law was broken at a quiescent point or at the end, an ask never ended, or a thread, task,
-            timer or socket is left behind.
+        AssertionError: the law was broken at a quiescent point or at the end, an ask never ended, a message was
+            changed after it was sent, or a thread, task, timer or socket is left behind.
     """
-    before = Leftovers.now()
+    before, changed = Leftovers.now(), list[str]()
     with LawWatch() as watch:
-        mesh = await Mesh(name, settings=settings_for_tests(**settings)).start()
+        with fingerprinting(changed):
+            made = Mesh(name, settings=settings_for_tests(**settings))
+        mesh = await made.start()
         try:
             yield mesh
         finally:
@@ -50,6 +53,7 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
                 broken = error
     if checks_law:
         _judge_law(watch, broken)
+    _judge(changed, name, "saw that message ")
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:  # noqa: ASYNC110 – nobody tells of the end of a thread
         await anyio.sleep(_PAUSE)
@@ -59,9 +63,11 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
 @contextmanager
 def checked_blocking_mesh(name: str = "test", *, checks_law: bool = True, **settings: Any) -> Generator[BlockingMesh]:
     """Open a mesh on a thread of its own; otherwise as `checked_mesh`."""
-    before = Leftovers.now()
+    before, changed = Leftovers.now(), list[str]()
     with LawWatch() as watch:
-        mesh = BlockingMesh(name, settings=settings_for_tests(**settings)).start()
+        with fingerprinting(changed):
+            made = BlockingMesh(name, settings=settings_for_tests(**settings))
+        mesh = made.start()
         try:
             yield mesh
         finally:
@@ -72,6 +78,7 @@ def checked_blocking_mesh(name: str = "test", *, checks_law: bool = True, **sett
                 broken = error
     if checks_law:
         _judge_law(watch, broken)
+    _judge(changed, name, "saw that message ")
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:
         time.sleep(_PAUSE)
@@ -85,6 +92,6 @@ def _judge_law(watch: LawWatch, broken: LawBrokenError | None) -> None:
         raise AssertionError(str(broken)) from broken
 
 
-def _judge(violations: list[str], name: str) -> None:
+def _judge(violations: list[str], name: str, what: str = "left something behind: ") -> None:
     if violations:
-        raise AssertionError("\n".join(f"mesh {name!r} left something behind: {violation}" for violation in violations))
+        raise AssertionError("\n".join(f"mesh {name!r} {what}{violation}" for violation in violations))

@@ -12,10 +12,11 @@ from ceylon.core.calls import AskCall
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.instruments import Instruments
 from ceylon.core.invocation import LAZY
+from ceylon.core.leases import EXPIRED
 from ceylon.core.ledger import DeadLetters, How, Reason
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.router import Router
-from ceylon.core.threads import EXPIRED, ThreadPool
+from ceylon.core.threads import ThreadPool
 from ceylon.messages import Outcome
 from ceylon.testing.history import History, What
 from ceylon.testing.record import Record, Recorder
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
-    from ceylon.core.threads import Lease
+    from ceylon.core.leases import Lease
     from ceylon.messages import Envelope
 
 __all__ = [

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
+from ceylon.core.leases import Lease
 from ceylon.core.router import Router
-from ceylon.core.threads import Lease
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Future, Task

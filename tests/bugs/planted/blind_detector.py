@@ -5,6 +5,7 @@ As with every detector that looks at one call stack at a time.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.origin import Origin

@@ -5,6 +5,7 @@ As with processes whose orphans go on.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

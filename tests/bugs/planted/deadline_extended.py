@@ -5,6 +5,7 @@ As when the innermost timeout wins.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.calls import AskCall

@@ -5,6 +5,7 @@ As when a context is not passed on.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.calls import AskCall

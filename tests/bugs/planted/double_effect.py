@@ -5,9 +5,10 @@ As with queues that deliver a message again because its acknowledgement came too
 
 import contextlib
 from collections.abc import Generator
-import pytest
-import msgspec
 from typing import Any
+
+import msgspec
+import pytest
 
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher, Worker

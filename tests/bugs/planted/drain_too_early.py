@@ -5,6 +5,7 @@ As with `queue.empty()` in place of `queue.join()`.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.backend import Sink

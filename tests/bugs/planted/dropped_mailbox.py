@@ -5,6 +5,7 @@ As when a consumer is closed with prefetched messages in its buffer.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ As with containers that tear down a list front to back.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

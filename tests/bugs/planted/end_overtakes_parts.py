@@ -5,6 +5,7 @@ As when data and end-of-file go through different queues.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.streams import Channel

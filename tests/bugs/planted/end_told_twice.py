@@ -5,6 +5,7 @@ As when both the link and the monitor report it.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

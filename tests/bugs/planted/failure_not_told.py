@@ -5,6 +5,7 @@ As when the notice is sent on the orderly way out only.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

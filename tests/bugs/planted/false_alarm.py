@@ -5,6 +5,7 @@ As with detectors that take any long way back for a cycle.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.origin import Origin

@@ -5,6 +5,7 @@ As with destructors that are called by hand and again by the runtime.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ The lost wake-up of schedulers that test "is it scheduled?" before they clear th
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ As with channels whose `close` wakes the readers but not the writers.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

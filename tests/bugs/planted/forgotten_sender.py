@@ -5,6 +5,7 @@ The lost wake-up of bounded buffers that signal only from "full" to "not full".
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ As with brokers whose overlapping subscriptions each deliver.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ As with pools whose `shutdown` reaches only the busy ones.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.dispatcher import Dispatcher

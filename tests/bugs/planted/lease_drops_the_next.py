@@ -5,10 +5,12 @@ As with batch consumers that read one too many.
 
 import contextlib
 from collections.abc import Generator
+from typing import Any
+
 import pytest
 
 from ceylon.core.handlers import Handler
-from ceylon.core.threads import Lease, _threaded_handler
+from ceylon.core.leases import Lease, _threaded_handler
 from ceylon.messages import Envelope
 
 
@@ -18,7 +20,7 @@ def plant() -> Generator[None]:
 
     def broken(self: Lease) -> tuple[Handler, Envelope] | None:
         taken = take(self)
-        mail = self.cell.mail
+        mail: Any = self.cell.mail
         if taken is None and len(mail) > 1 and _threaded_handler(self.cell, mail[0]) is None:
             mail.popleft()
         return taken

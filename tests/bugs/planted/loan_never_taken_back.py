@@ -5,6 +5,7 @@ As with recursive locks whose depth is not counted down on every way out.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.calls import AskCall

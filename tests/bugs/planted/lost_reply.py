@@ -5,6 +5,7 @@ As when a server forgets a response whose correlation id it has just evicted.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.router import Router

@@ -5,6 +5,7 @@ What some actor systems do by default and call reentrancy; here it was not asked
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.calls import Call

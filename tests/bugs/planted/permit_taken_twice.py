@@ -5,9 +5,11 @@ As with pools that count a blocked thread as a new one when it comes back.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
-from ceylon.core.threads import Hold, ThreadPool
+from ceylon.core.leases import Hold
+from ceylon.core.threads import ThreadPool
 
 
 @contextlib.contextmanager

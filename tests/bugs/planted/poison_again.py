@@ -5,8 +5,9 @@ As with queues that requeue whatever is not acknowledged.
 
 import contextlib
 from collections.abc import Generator
-import pytest
+
 import msgspec
+import pytest
 
 from ceylon.core.cell import Cell, State
 from ceylon.core.failures import Failures

@@ -5,6 +5,7 @@ As with generators that nobody closes.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.streams import StreamCall

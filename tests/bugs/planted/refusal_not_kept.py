@@ -5,6 +5,7 @@ As with datagrams that a full buffer drops.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.router import Router

@@ -5,6 +5,7 @@ As when a retry goes to the head of a queue.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell
@@ -16,7 +17,7 @@ def plant() -> Generator[None]:
         while self.parked and len(self.mail) < self.capacity:
             call = self.parked.popleft()
             self.put(call.envelope)
-            self.mail.rotate(1)
+            self.mail.rotate(1)  # type: ignore[union-attr]
             call.admitted()
 
     with pytest.MonkeyPatch.context() as patch:

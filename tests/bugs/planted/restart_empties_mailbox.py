@@ -5,6 +5,7 @@ As with supervisors that start a new process with a new queue.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

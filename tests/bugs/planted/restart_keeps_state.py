@@ -5,6 +5,7 @@ As when "restart" only means that an exception is caught.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

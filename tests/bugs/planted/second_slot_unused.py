@@ -5,6 +5,7 @@ As with a lock where a semaphore was meant.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

@@ -5,6 +5,7 @@ As with a semaphore that is released in `except` and again in `finally`.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.context import Context

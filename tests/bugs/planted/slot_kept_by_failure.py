@@ -5,6 +5,7 @@ As with semaphores that are released at the end of the happy path.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.context import Context

@@ -5,6 +5,7 @@ As when responses are matched by connection instead of by request.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.router import Router

@@ -5,6 +5,7 @@ As with intervals that nobody clears when a component is unmounted.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.belongings import Belongings

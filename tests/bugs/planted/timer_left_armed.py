@@ -5,6 +5,7 @@ The commonest leak of `wait_for` helpers: one timer a call, for as long as the t
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.calls import AskCall

@@ -5,6 +5,7 @@ As with servers that do not notice a closed connection.
 
 import contextlib
 from collections.abc import Generator
+
 import pytest
 
 from ceylon.core.cell import Cell

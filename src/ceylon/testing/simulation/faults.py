@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ceylon.errors import ArgumentError
 from ceylon.messages import Envelope
 from ceylon.testing.history import What
 from ceylon.testing.simulation.choices import Choices
@@ -37,6 +38,13 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     slow: float = 0.1
     model: float = 0.1
     duplicate: float = 0.1
+
+    def __post_init__(self) -> None:
+        for kind in self.__struct_fields__:
+            rate = getattr(self, kind)
+            if not 0 <= rate <= 1:
+                message = f"{kind}={rate!r} cannot be; it takes a rate between 0, which switches it off, and 1"
+                raise ArgumentError(message)
 
 
 KINDS: Final = Faults.__struct_fields__

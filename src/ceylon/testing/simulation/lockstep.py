@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver
     from ceylon.core.clock import Clock
     from ceylon.core.handlers import Handler
-    from ceylon.core.threads import Lease
+    from ceylon.core.leases import Lease
     from ceylon.messages import Envelope, Outcome
+    from ceylon.testing.fingerprints import Fingerprints
     from ceylon.testing.simulation.choices import Choices
     from ceylon.testing.simulation.faults import FaultPlan
-    from ceylon.testing.simulation.fingerprints import Fingerprints
 
 __all__ = ["LockStepPool"]
 

@@ -12,10 +12,10 @@ import msgspec
 from ceylon.core.instruments import Instruments
 from ceylon.errors import DefinitionError, InjectedFaultError
 from ceylon.messages import STREAM
+from ceylon.testing.fingerprints import Fingerprints
 from ceylon.testing.recording import RecordedDispatcher, RecordedRouter, blend, recording_instruments
 from ceylon.testing.simulation.choices import Choices, ShuffledDeque
 from ceylon.testing.simulation.faults import FaultPlan, note_fault
-from ceylon.testing.simulation.fingerprints import Fingerprints
 from ceylon.testing.simulation.lockstep import LockStepPool
 
 if TYPE_CHECKING:

@@ -43,8 +43,8 @@ def report(function: Callable[..., Any], failed: "SimulationOutcome", smallest: 
 
 def _what_failed(failed: "SimulationOutcome") -> list[str]:
     """Return the test's own error, and what the checkers found."""
-    is_the_tests_own = failed.error is not None and failed.error.__traceback__ is not None  # checks raise nothing
-    said = _described(failed.error) if is_the_tests_own else []
+    of_checkers = "\n".join(failed.violations)  # these make an error only where there is no other
+    said = [] if failed.error is None or str(failed.error) == of_checkers else _described(failed.error)
     left = len(failed.violations) - _VIOLATIONS
     more = [f"… and {left} more"] if left > 0 else []
     return [f"  {words}" for words in (*said, *failed.violations[:_VIOLATIONS], *more)]

@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Literal
 
-from ceylon.errors import DefinitionError
-from ceylon.testing.seeds import seeds_for
+from ceylon.errors import ArgumentError, DefinitionError
+from ceylon.testing.seeds import check_seeds, seeds_for
 from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.engine import Check, SimulationOutcome, run_simulation
 from ceylon.testing.simulation.faults import NO_FAULTS, Faults
@@ -17,11 +17,12 @@ from ceylon.testing.simulation.simulation import Simulation
 __all__ = ["simulate"]
 
 _GIVEN: Final = "simulation"
+_BACKENDS: Final = ("asyncio", "trio")
 
 
 def simulate(
-    *,
     seeds: int | Iterable[int] = 100,
+    *,
     faults: Faults | None = None,
     backend: Literal["asyncio", "trio"] = "asyncio",
     checks: Sequence[Check] = (),
@@ -36,10 +37,11 @@ def simulate(
         checks: Read the history of every run and return what is wrong with it, beside the checkers that always do.
 
     Raises:
+        ArgumentError: there would be no seed to run, or no such backend.
         AssertionError: by the test, for the first seed that fails: with the seed, the command that replays it, and the
             part of the history that matters.
     """
-    wanted = seeds if isinstance(seeds, int) else tuple(seeds)
+    wanted = _check(seeds, backend)
 
     def decorate(function: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
         if not inspect.iscoroutinefunction(function) or _GIVEN not in inspect.signature(function).parameters:
@@ -65,6 +67,17 @@ def simulate(
         return test
 
     return decorate
+
+
+def _check(seeds: Any, backend: str) -> int | tuple[int, ...]:
+    """Return *seeds* as they can be read again and again, unless something cannot be."""
+    if callable(seeds):
+        message = "simulate is called with what it takes, perhaps nothing: write `@simulate()`, not `@simulate`"
+        raise DefinitionError(message)
+    if backend not in _BACKENDS:
+        message = f"backend={backend!r} cannot be; it is one of {', '.join(_BACKENDS)}"
+        raise ArgumentError(message)
+    return check_seeds(seeds)
 
 
 def _fail(

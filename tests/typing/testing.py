@@ -1,0 +1,28 @@
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+"""What the type checkers know of simulations and probes; never run."""
+
+from collections.abc import Callable
+from typing import Any, assert_type
+
+from ceylon import Mesh
+from ceylon.testing import BlockingProbe, Faults, Probe, Simulation, simulate
+
+
+@simulate(seeds=[17], faults=Faults(crash=0.2), backend="trio")
+async def simulated(simulation: Simulation, fixture: int) -> None:
+    async with simulation.mesh() as mesh:
+        assert_type(mesh, Mesh)
+        assert_type(simulation.seed, int)
+
+
+assert_type(simulated, Callable[..., None])
+
+simulate(backend="uvloop")  # type: ignore[arg-type]
+simulate()(len)  # type: ignore[arg-type]
+
+
+async def a_probe_waits(probe: Probe, mesh: Mesh) -> None:
+    assert_type(await probe.receive(str), Any)
+    assert_type(probe.received, list[Any])
+    assert_type(probe.blocking, BlockingProbe)
+    mesh.add(probe.reply_with("yes"))
