@@ -162,7 +162,7 @@ async def test_two_asks_of_a_conversation_to_itself_come_one_by_one_and_nobody_b
 
     assert keyed.order == ["begin", "self", "self", "end", "other"]
     cell = mesh.interior.router.cells["keyed"]
-    assert (cell.slots, cell.busy_keys, cell.loans) == (4, set(), {})
+    assert (cell.slots, cell.busy_keys, cell.loans) == (4, {}, {})
 
 
 async def test_a_slot_that_is_lent_is_for_one_envelope_and_no_other(mesh: Mesh) -> None:
