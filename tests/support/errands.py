@@ -386,5 +386,4 @@ def settings_of(seed: int) -> Settings:
         stream_idle_timeout=PATIENCE,
         stream_credit=2,
         handler_timeout=_NO_LIMIT if seed % 2 else None,
-        ledger_ring=50,
     )

@@ -95,7 +95,7 @@ class Cell:
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
         self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
-        self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
+        self.busy_keys: dict[Hashable, int] | None = None  # conversations with a handler under way, and of which envelope
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
         self.loans: dict[int, int] | None = None  # handlers that lend their slot, by envelope id: to how many asks
@@ -203,7 +203,8 @@ class Cell:
             return False
         guests = self.guests or {}
         loan = guests.get(envelope.id)
-        return loan is None or loan[1] != key or any(guests.get(each) == loan for each in self.inside())
+        owner = (self.busy_keys[key], key)
+        return loan != owner or any(guests.get(each) == owner for each in self.inside())
 
     def inside(self) -> "set[int]":
         """Return the ids of the envelopes that are in handlers."""

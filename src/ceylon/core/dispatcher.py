@@ -290,8 +290,8 @@ class Dispatcher:
         key = cell.agent.__ceylon_serial_key__(envelope) if not cell.has_lent_key(envelope) else None
         if key is not None:
             if cell.busy_keys is None:
-                cell.busy_keys = set()
-            cell.busy_keys.add(key)
+                cell.busy_keys = {}
+            cell.busy_keys[key] = envelope.id
         if cell.mail:
             self.offer(cell)
         return key
@@ -299,7 +299,7 @@ class Dispatcher:
     def _leave(self, cell: "Cell", key: Any) -> None:
         cell.running -= 1
         if key is not None and cell.busy_keys is not None:
-            cell.busy_keys.discard(key)
+            cell.busy_keys.pop(key, None)
         if not cell.state.handles_mail:
             self._interior.lifecycle.settled(cell)
         elif cell.mail and not cell.is_listed and cell.slots > 1:
@@ -461,10 +461,9 @@ class Dispatcher:
 
     @staticmethod
     def _key_left(cell: "Cell", envelope: "Envelope") -> Any:
-        """Return the conversation of a handler that is gone, unless another one is in it, as its lender or its guest."""
-        key_of = cell.agent.__ceylon_serial_key__
-        key = key_of(envelope)
-        return None if any(key_of(each.envelope) == key for each in cell.under_way or ()) else key
+        """Return the conversation that the handler of *envelope* held."""
+        key = cell.agent.__ceylon_serial_key__(envelope)
+        return key if (cell.busy_keys or {}).get(key) == envelope.id else None
 
     def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
         """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""

@@ -169,9 +169,7 @@ class WaitsGraph:
         if not cell.state.handles_mail:
             hooks = cell.life.hooks if cell.life is not None and cell.state.takes_mail else ()
             return [(hook,) for hook in hooks]
-        loan = (cell.guests or {}).get(envelope.id)
-        key = self._of_key(cell, envelope, loan[0] if loan is not None and loan[1] is not None else 0)
-        return [*key, *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
+        return [*self._of_key(cell, envelope), *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
 
     def of_room(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
         """Return what *envelope* waits for before the full mailbox of *cell*: that enough of those before it are taken."""
@@ -180,24 +178,27 @@ class WaitsGraph:
         groups = self._of_slots(cell, cell.slots, has_loan=False)
         if cell.busy_keys:
             before = [*cell.mail, *itertools.takewhile(lambda it: it is not envelope, _parked(cell))]
-            held = [holders for each in before if (holders := self._of_key(cell, each))]
-            if len(held) >= cell.capacity:  # so many stay there, until one of their conversations goes on
-                groups.append([origin for holders in held for group in holders for origin in group])
+            held = [group for each in before for group in self._of_key(cell, each)]
+            few = held if len(held) <= _FEW else held[: cell.capacity]
+            # Of every so many that are held one has to go on, or they fill the mailbox.
+            groups += [[*itertools.chain(*some)] for some in itertools.combinations(few, cell.capacity)]
         return groups
 
     def _of_key(self, cell: "Cell", envelope: "Envelope", lender: int = 0) -> "Groups[Origin]":
         """Return what *envelope* waits for because its conversation is busy; *lender* lends it his, to one at a time."""
         if not cell.busy_keys:
             return ()
-        key_of = cell.agent.__ceylon_serial_key__
-        key = key_of(envelope)
+        key = cell.agent.__ceylon_serial_key__(envelope)
         if key is None or key not in cell.busy_keys:
             return ()
-        inside = [each for each in cell.under_way or () if key_of(each.envelope) == key]
-        if lender and any(each.envelope.id == lender for each in inside):
-            guests = cell.guests or {}
-            inside = [each for each in inside if guests.get(each.envelope.id) == (lender, key)]
-        return (inside[:1],) if inside else ()  # the first is whose conversation it is, the others are its guests
+        guests, owner = cell.guests or {}, cell.busy_keys[key]
+        if envelope.id in guests and guests[envelope.id][1] is not None:
+            lender = guests[envelope.id][0]
+        if lender == owner:
+            holding = [each for each in cell.under_way or () if guests.get(each.envelope.id) == (lender, key)]
+        else:
+            holding = [each for each in cell.under_way or () if each.envelope.id == owner]
+        return (holding,) if holding else ()
 
     def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Sequence[Origin]]":
         """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one is free, or will be."""

@@ -199,7 +199,8 @@ def _returning(history: History) -> set[int]:
 def asks_resolved(history: History) -> list[str]:
     """Every ask has exactly one outcome, and nothing has one that was not asked; for a history that is over.
 
-    Nor may an ask time out whose handler had ended before: then its reply was lost.
+    Nor may an ask time out whose handler had completed before: then its reply was lost. One that has failed may have
+    done so by an ask of its own that timed out, which its asker is told as it is.
     """
     open_asks: dict[int, Event] = {}
     resolved, ended = set[int](), dict[int, str]()
@@ -226,8 +227,8 @@ def _wrong_outcome(event: Event, open_asks: Mapping[int, Event], resolved: set[i
         return [f"{_named(event)} had a second outcome: {event.detail}"]
     if event.id not in open_asks:
         return [f"{_named(event)} had an outcome without having been asked: {event.detail}"]
-    if event.detail == "AskTimeoutError" and end in {"completed", "failed"}:
-        return [f"{_named(event)} timed out although its handler had {end}: the reply was lost"]
+    if event.detail == "AskTimeoutError" and end == "completed":
+        return [f"{_named(event)} timed out although its handler had completed: the reply was lost"]
     return []
 
 
