@@ -232,7 +232,7 @@ class Inspector:
         """Return who waits until the mesh has nothing to do."""
         blocking = tuple(map(self.name, list(self._router.open)[:_MOST]))
         drain = Wait(kind="drain", waiter="", waiter_id="", on="", message_id="", blocked_by=blocking)
-        return [drain] * self._interior.drains
+        return [drain] * self._interior.quiet.drains
 
     # -- why -----------------------------------------------------------------------------------------------------------
 

@@ -169,7 +169,7 @@ class Mesh(AsyncVerbs):
             DeadlockError: a handler asks for this; it would wait for itself.
         """
         source = self._source()
-        (await self._inside.gateway.perform(lambda sink: self._inside.drain(source, sink))).get()
+        (await self._inside.gateway.perform(lambda sink: self._inside.quiet.drain(source, sink))).get()
 
     async def __aenter__(self) -> Self:
         """Open the mesh on the running loop."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
-    from ceylon.core.threads import Lease
+    from ceylon.core.leases import Lease
     from ceylon.messages import Envelope, Outcome
 
 __all__ = ["Fingerprints", "fingerprinting"]
