@@ -94,7 +94,7 @@ class Interior:
         self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
         self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
-        self.on_interrupt: Callable[[], None] | None = None
+        self.stop_at_once: Callable[[], None] | None = None  # as Ctrl-C does, and a critical agent's failure
         self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
@@ -359,8 +359,8 @@ class Interior:
     def interrupt(self) -> None:
         """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
         self.was_interrupted = True
-        if self.on_interrupt is not None:
-            self.on_interrupt()
+        if self.stop_at_once is not None:
+            self.stop_at_once()
 
     def inspect(self, function: "Callable[[Inspector], Any]", sink: "Sink") -> None:
         """Let *sink* have what *function* says of the mesh as it is now; on the loop."""

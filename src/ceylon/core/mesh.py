@@ -86,7 +86,7 @@ class Mesh(AsyncVerbs):
         await anyio.lowlevel.checkpoint()  # loads anyio's backend now, not at the first message
         self._inside.open(driver)
         self._shutdown = Shutdown(self._inside)
-        self._inside.on_interrupt = lambda: self.begin_stop(at_once=True)
+        self._inside.stop_at_once = lambda: self.begin_stop(at_once=True)
         self._inside.watcher = driver.spawn(self._shutdown.watch_loop, f"ceylon {self.name}")
         return self
 
