@@ -44,7 +44,8 @@ async def spawn() -> None:
     # --8<-- [start:spawned]
     async with Mesh("office") as mesh:
         desk = mesh.add(Desk("desk"))
-        print(await desk.ask("the news"))  # ['scraper1 has read the news', 'scraper2 has read the news']
+        for line in await desk.ask("the news"):
+            print(line)  # scraper1 has read the news, scraper2 has read the news
 
         await mesh.tell("scraper1", "broken")  # begins again, alone
         print(await mesh.ask("scraper1", "the news"))

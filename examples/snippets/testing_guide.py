@@ -90,7 +90,8 @@ async def test_a_language_model_is_asked_with_the_system_prompt(mesh: Mesh) -> N
     tutor = mesh.add(LlmAgent("tutor", model, system_prompt="Be brief."))
 
     assert await tutor.ask("What is Assam?") == "Assam is strong."
-    assert [turn.text for turn in model.requests[0].turns] == ["Be brief.", "What is Assam?"]
+    system, question = model.requests[0].turns
+    assert (system.text, question.text) == ("Be brief.", "What is Assam?")
 
 
 # --8<-- [end:model]

@@ -13,6 +13,11 @@ from ceylon.core.blocking import BlockingMesh
 from ceylon.core.context import BlockingContext, Context
 from ceylon.core.default import default_mesh
 from ceylon.core.handlers import on
+
+# What is imported as itself is rarer, and not in `__all__`.
+from ceylon.core.inspection import Ledger as Ledger
+from ceylon.core.inspection import Wait as Wait
+from ceylon.core.inspection import Why as Why
 from ceylon.core.ledger import DeadLetter
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, Ref
@@ -39,8 +44,6 @@ from ceylon.errors import (
     UnknownActionError,
     UnknownAgentError,
 )
-
-# Rarer, and importable from here all the same.
 from ceylon.errors import AgentInUseError as AgentInUseError
 from ceylon.errors import AgentStoppedError as AgentStoppedError
 from ceylon.errors import ArgumentError as ArgumentError

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 import pytest
 
@@ -113,6 +114,27 @@ async def test_asks_say_who_waits_for_whom(mesh: Mesh) -> None:
         assert "waits for reply of held" in str(inner)
         held.gate.set()
     assert mesh.waits() == []
+
+
+async def test_whoever_stops_waiting_for_a_drain_is_forgotten(mesh: Mesh) -> None:
+    held = Held("held")
+    await mesh.add(held).tell("busy")
+
+    for _ in range(3):
+        with anyio.move_on_after(0.001):
+            await mesh.drain()  # on the mesh's own loop
+    await anyio.to_thread.run_sync(_drain_for_a_moment, mesh)  # on another
+
+    await until(lambda: not [wait for wait in mesh.waits() if wait.kind == "drain"])
+    held.gate.set()
+
+
+def _drain_for_a_moment(mesh: Mesh) -> None:
+    async def drain() -> None:
+        with anyio.move_on_after(0.001):
+            await mesh.drain()
+
+    anyio.run(drain)
 
 
 async def test_a_full_mailbox_a_stream_and_a_drain_are_waits_too(mesh: Mesh) -> None:

@@ -23,6 +23,7 @@ from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.gateway import Operation
     from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
@@ -115,7 +116,7 @@ class BlockingMesh(BlockingVerbs):
             self._mesh.interior.check_end(error)
             raise
 
-    def _block(self, verb: str, operation: "Callable[[Sink], None]") -> Any:
+    def _block(self, verb: str, operation: "Operation") -> Any:
         return self._mesh.interior.gateway.block(verb, operation).get()
 
     def wait(self) -> None:
@@ -128,7 +129,8 @@ class BlockingMesh(BlockingVerbs):
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""
-        self._block("drain", functools.partial(self._mesh.interior.drain, self._source()))
+        source = self._source()
+        self._block("drain", lambda sink: self._mesh.interior.quiet.drain(source, sink))
 
     def __enter__(self) -> Self:
         """Start the mesh."""

@@ -123,8 +123,8 @@ class Failures:
         if failure.critical and self._of_mesh is None and interior.is_open:
             self._of_mesh = (failure.critical, failure.error)
             logger().critical("mesh_failed", mesh=interior.name, agent=failure.critical, error=describe(failure.error))
-            if interior.on_interrupt is not None:
-                interior.on_interrupt()
+            if interior.stop_at_once is not None:
+                interior.stop_at_once()
 
     # -- the mesh as a whole -------------------------------------------------------------------------------------------
 

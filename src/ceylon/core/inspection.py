@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from ceylon.core.calls import Call, TellCall
-from ceylon.core.ledger import Ending, MeshStatistics, type_name_of
+from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
 from ceylon.core.streams import PullCall, StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Inspector", "Ledger", "OpenMessage", "Wait", "Why"]
 
-
 Place: TypeAlias = Literal["waiting for room", "in the mailbox", "in a handler", "in a thread"]
+Standing: TypeAlias = Place | How | Literal["refused"]
 WaitKind: TypeAlias = Literal["reply", "room", "turn", "parts", "credit", "thread", "drain"]
 
 _MOST: Final = 64  # steps that an answer follows a chain
@@ -107,7 +107,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     message_type: str
     sender: str
     recipient: str
-    state: str
+    state: Standing
     detail: str = ""
     chain: tuple[str, ...] = ()
     waits_for: tuple[Wait, ...] = ()
@@ -127,7 +127,7 @@ class Inspector:
     def __init__(self, interior: "Interior") -> None:
         self._interior = interior
         self._router = interior.router
-        self.name = interior.message_id
+        self._id = interior.message_id
 
     # -- the ledger ----------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Inspector:
         place = self._place(envelope)
         is_left = envelope.kind is not TELL and envelope.id not in self._router.calls
         return OpenMessage(
-            message_id=self.name(envelope.id),
+            message_id=self._id(envelope.id),
             kind=envelope.kind,
             sender=envelope.sender,
             recipient=envelope.recipient,
@@ -190,10 +190,10 @@ class Inspector:
         return Wait(
             kind=kind,
             waiter=envelope.sender,
-            waiter_id=self.name(envelope.parent) if envelope.parent else "",
+            waiter_id=self._id(envelope.parent) if envelope.parent else "",
             on=envelope.recipient,
-            message_id=self.name(envelope.id),
-            blocked_by=tuple(map(self.name, sorted(blocking))),
+            message_id=self._id(envelope.id),
+            blocked_by=tuple(map(self._id, sorted(blocking))),
             remaining=self._remaining(envelope.deadline),
         )
 
@@ -211,10 +211,10 @@ class Inspector:
         return Wait(
             kind="credit",
             waiter=origin.address,
-            waiter_id=self.name(origin.envelope.id),
+            waiter_id=self._id(origin.envelope.id),
             on=consumer.address if consumer is not None else "",
-            message_id=self.name(origin.envelope.id),
-            blocked_by=() if consumer is None else (self.name(consumer.envelope.id),),
+            message_id=self._id(origin.envelope.id),
+            blocked_by=() if consumer is None else (self._id(consumer.envelope.id),),
         )
 
     def _of_threads(self, cell: "Cell") -> list[Wait]:
@@ -222,16 +222,16 @@ class Inspector:
         waiting = [lease.envelope for lease in list(cell.leases or ()) if lease.context is None]
         return [
             Wait(
-                kind="thread", waiter=cell.address, waiter_id=self.name(it.id), on="", message_id=self.name(it.id)
+                kind="thread", waiter=cell.address, waiter_id=self._id(it.id), on="", message_id=self._id(it.id)
             )
             for it in waiting
         ]  # fmt: skip
 
     def _of_drains(self) -> list[Wait]:
         """Return who waits until the mesh has nothing to do."""
-        blocking = tuple(map(self.name, list(self._router.open)[:_MOST]))
+        blocking = tuple(map(self._id, list(self._router.open)[:_MOST]))
         drain = Wait(kind="drain", waiter="", waiter_id="", on="", message_id="", blocked_by=blocking)
-        return [drain] * self._interior.drains
+        return [drain] * self._interior.quiet.drains
 
     # -- why -----------------------------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Inspector:
         if isinstance(envelope, Envelope) and state != "refused":
             groups, waits = self._what_holds(envelope, state)
         return Why(
-            message_id=self.name(envelope.id),
+            message_id=self._id(envelope.id),
             message_type=envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message),
             sender=envelope.sender,
             recipient=envelope.recipient,
@@ -270,7 +270,7 @@ class Inspector:
         except ValueError:
             return 0
 
-    def _find(self, envelope_id: int) -> "tuple[Envelope | Ending, str, str] | None":
+    def _find(self, envelope_id: int) -> "tuple[Envelope | Ending, Standing, str] | None":
         """Return an envelope with its state, and a detail of that."""
         open_envelope = self._router.open.get(envelope_id)
         if open_envelope is None:
@@ -318,7 +318,7 @@ class Inspector:
                 return
             envelope, state, _ = found
             kind = envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message)
-            yield f"{kind} {self.name(parent)} from {envelope.sender or 'outside'} to {envelope.recipient}: {state}"
+            yield f"{kind} {self._id(parent)} from {envelope.sender or 'outside'} to {envelope.recipient}: {state}"
             parent = envelope.parent
 
     def _blockers(self, groups: "Groups[Origin]") -> Iterator[str]:

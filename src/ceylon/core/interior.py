@@ -15,17 +15,19 @@ import msgspec
 
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
+from ceylon.core.counters import Gone, statistics_of
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
-from ceylon.core.ledger import AgentStatistics, MeshStatistics, ThreadStatistics, describe_envelope
+from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
 from ceylon.core.ports import check_agent
+from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
@@ -38,7 +40,6 @@ from ceylon.core.watching import Watches
 from ceylon.errors import (
     AgentStoppedError,
     CeylonError,
-    DeadlockError,
     DuplicateNameError,
     LawBrokenError,
     MeshClosedError,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Interior"]
 
-_QUIET: Final = Outcome()
 _LEAST_GRACE: Final = 0.01  # seconds; when there is no time left, a hook that waits for nothing still ends
 _SHARE: Final = 0.8  # of the time that is left, for the next hook; what hangs must not take the others' as well
 _live: "weakref.WeakSet[Interior]" = weakref.WeakSet()  # read by the fork hook below and by nothing else
@@ -78,6 +78,7 @@ class Interior:
     watches: Watches
     resources: Resources
     inspector: Inspector
+    quiet: Quiet
     quiet_log: QuietLog
 
     def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
@@ -93,7 +94,7 @@ class Interior:
         self.grace_end: float | None = None  # of a mesh that stops: when all hooks must have ended
         self.watchdog: Watchdog | None = None
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
-        self.on_interrupt: Callable[[], None] | None = None
+        self.stop_at_once: Callable[[], None] | None = None  # as Ctrl-C does, and a critical agent's failure
         self.on_closed: Callable[[], None] | None = None
         self.random = random_source
         self.supervisor = Supervisor(settings, random_source)
@@ -103,9 +104,6 @@ class Interior:
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
         self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
-        self._quiet: list[Sink] = []
-        self._idle_sink: Sink | None = None
-        self._running = 0
         self._gone = Gone()
         _live.add(self)
 
@@ -128,7 +126,8 @@ class Interior:
         self.inspector = Inspector(self)
         self._set_watchdog()
         self.gateway.open(driver, self.threads)
-        self.router.on_quiet = self._tell_quiet
+        self.quiet = Quiet(self.router)
+        self.router.on_quiet = self.quiet.tell
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
         for observer in observers:
             observer(self)
@@ -153,7 +152,7 @@ class Interior:
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
             call.task.cancel()
-        self._tell_quiet(Outcome(error=MeshClosedError(self.name, why)))
+        self.quiet.tell(Outcome(error=MeshClosedError(self.name, why)))
         for cell in list(self.router.cells.values()):  # an orderly stop has left none
             self.lifecycle.drop(cell)
         self.threads.close(why)
@@ -276,44 +275,6 @@ class Interior:
         if not waits:
             sink.set_result(Outcome())
 
-    def when_quiet(self, sink: "Sink") -> None:
-        """Let *sink* hear when nothing is in any mailbox or handler."""
-        self._quiet.append(sink)
-        if not self.router.open:
-            self._tell_quiet()
-
-    def drain(self, source: "Origin | None", sink: "Sink") -> None:
-        """Do the same for *source*, unless that is a handler, for which the wait would wait."""
-        if source is not None and source.cell.invocation(source.envelope.id) is not None:
-            address = source.address
-            why = f"a drain would wait for the handler of {address!r} that asks for it; ask from outside of handlers"
-            sink.set_result(Outcome(error=DeadlockError((address, address), why)))
-        else:
-            self.when_quiet(sink)
-
-    def _tell_quiet(self, outcome: Outcome = _QUIET) -> None:
-        quiet, self._quiet = self._quiet, []
-        for sink in quiet:
-            if not sink.done():
-                sink.set_result(outcome)
-
-    @property
-    def drains(self) -> int:
-        """How many callers wait until nothing is in any mailbox or handler."""
-        return sum(not sink.done() for sink in self._quiet)
-
-    def when_idle(self, sink: "Sink") -> None:
-        """Let *sink* hear when no handler runs any more; every agent has been halted."""
-        self._idle_sink = sink
-        self._running = sum(cell.running for cell in self.router.cells.values()) + 1
-        self.one_settled()
-
-    def one_settled(self) -> None:
-        """One handler of a halted agent has ended."""
-        self._running -= 1
-        if not self._running and self._idle_sink is not None and not self._idle_sink.done():
-            self._idle_sink.set_result(Outcome())
-
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
         self.router.cells[cell.address] = cell
@@ -398,8 +359,8 @@ class Interior:
     def interrupt(self) -> None:
         """Stop the mesh in order, because Ctrl-C hit a handler, and let whoever runs it know."""
         self.was_interrupted = True
-        if self.on_interrupt is not None:
-            self.on_interrupt()
+        if self.stop_at_once is not None:
+            self.stop_at_once()
 
     def inspect(self, function: "Callable[[Inspector], Any]", sink: "Sink") -> None:
         """Let *sink* have what *function* says of the mesh as it is now; on the loop."""
@@ -413,39 +374,7 @@ class Interior:
 
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; on the loop."""
-        if not self.was_opened:
-            return self._statistics_before_opening()
-        router = self.router
-        return MeshStatistics(
-            mesh=self.name,
-            agents={address: cell.statistics() for address, cell in router.cells.items()},
-            stopped_agents=self._gone.statistics(),
-            refused=router.dead_letters.refused(),
-            dead_letters=router.dead_letters.counts(),
-            late_replies=router.late_replies,
-            unheard=router.unheard,
-            pending_asks=len(router.calls),
-            timers=len(self.timers),
-            workers=self.dispatcher.worker_count,
-            threads=self.threads.statistics(),
-            abandoned_handlers=self.dispatcher.abandoned,
-        )
-
-    def _statistics_before_opening(self) -> MeshStatistics:
-        """Return the counters of a mesh that has not begun."""
-        return MeshStatistics(
-            mesh=self.name,
-            agents={address: cell.statistics() for address, cell in self.early.items()},
-            stopped_agents=self._gone.statistics(),
-            refused=0,
-            dead_letters={},
-            late_replies=0,
-            unheard=0,
-            pending_asks=0,
-            timers=0,
-            workers=0,
-            threads=ThreadStatistics(running=0, blocked=0, idle=0, abandoned=0),
-        )
+        return statistics_of(self, self._gone)
 
 
 def _would_wait_for(cell: Cell, source: "Origin") -> bool:
@@ -458,27 +387,6 @@ def _would_wait_for(cell: Cell, source: "Origin") -> bool:
         if above is not None:
             return True
     return False
-
-
-class Gone:
-    """The counters of agents that have left, added up."""
-
-    _NAMES = ("accepted", "completed", "failed", "dead_lettered", "expired", "cancelled", "pending", "restarts")
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Any] = dict.fromkeys(self._NAMES, 0)
-        self.unbalanced: list[str] = []  # agents that had lost count
-
-    def add(self, statistics: AgentStatistics) -> None:
-        """Add one agent's."""
-        if not statistics.is_balanced:
-            self.unbalanced.append(statistics.address)
-        for name in self._NAMES:
-            self._sums[name] += getattr(statistics, name)
-
-    def statistics(self) -> AgentStatistics:
-        """Return the sums."""
-        return AgentStatistics(address="", state="stopped", **self._sums)
 
 
 def _after_fork_in_child() -> None:

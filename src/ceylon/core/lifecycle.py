@@ -276,7 +276,7 @@ class Lifecycle:
 
     def settled(self, cell: Cell) -> None:
         """Take note that a handler of an agent has ended which is to stop or restart."""
-        self._interior.one_settled()
+        self._interior.quiet.one_settled()
         if not cell.running:
             self.changed(cell)
 

@@ -86,7 +86,7 @@ class Mesh(AsyncVerbs):
         await anyio.lowlevel.checkpoint()  # loads anyio's backend now, not at the first message
         self._inside.open(driver)
         self._shutdown = Shutdown(self._inside)
-        self._inside.on_interrupt = lambda: self.begin_stop(at_once=True)
+        self._inside.stop_at_once = lambda: self.begin_stop(at_once=True)
         self._inside.watcher = driver.spawn(self._shutdown.watch_loop, f"ceylon {self.name}")
         return self
 
@@ -169,7 +169,7 @@ class Mesh(AsyncVerbs):
             DeadlockError: a handler asks for this; it would wait for itself.
         """
         source = self._source()
-        (await self._inside.gateway.perform(lambda sink: self._inside.drain(source, sink))).get()
+        (await self._inside.gateway.perform(lambda sink: self._inside.quiet.drain(source, sink))).get()
 
     async def __aenter__(self) -> Self:
         """Open the mesh on the running loop."""

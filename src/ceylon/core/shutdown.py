@@ -116,7 +116,7 @@ class Shutdown:
 
         timer = Timer(go_on)
         self._interior.timers.add(self._interior.driver.now() + patience, timer)
-        self._interior.when_quiet(future)
+        self._interior.quiet.when_quiet(future)
         self._hurry.also(go_on)
         try:
             await future
@@ -128,7 +128,7 @@ class Shutdown:
         future = self._interior.driver.future()
         timer = Timer(lambda: None if future.done() else future.set_result(None))
         self._interior.timers.add(self._interior.driver.now() + patience, timer)
-        self._interior.when_idle(future)
+        self._interior.quiet.when_idle(future)
         try:
             await future
         finally:

@@ -1,7 +1,7 @@
 """Name the handler that holds up the loop.
 
-A thread asks the loop for a sign of life every few hundredths of a second. Gets it none for too long, it looks at what
-the loop's thread is doing; is that the same agent's code for a while, the log says whose and where. A loop that is
+A thread asks the loop for a sign of life every few hundredths of a second. If none comes for too long, it looks at what
+the loop's thread is doing; if that is the same agent's code for a while, the log says whose and where. A loop that is
 merely waiting, or a machine that is merely busy, shows no agent's code, and nothing is said.
 
 The thread sleeps, without waking up at all, while nothing of any agent is under way. It sees nothing while C code keeps

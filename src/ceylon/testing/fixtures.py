@@ -36,7 +36,7 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
 
     Raises:
         AssertionError: the law was broken at a quiescent point or at the end, an ask never ended, a message was
-            changed after it was sent, or a thread, task, timer or socket is left behind.
+            changed after it was sent, or a thread, task or timer of Ceylon's, or a socket, is left behind.
     """
     before, changed = Leftovers.now(), list[str]()
     with LawWatch() as watch:
