@@ -26,7 +26,7 @@ from ceylon.core.origin import Origin
 from ceylon.core.router import Router
 from ceylon.core.timers import Timers
 from ceylon.core.waits import Groups, WaitsGraph
-from ceylon.messages import Envelope
+from ceylon.messages import TELL, Envelope
 
 __all__ = ["KINDS", "PATIENCE", "REST", "Errand", "Log", "Options", "Step", "Verdict", "instruments_for"]
 
@@ -73,6 +73,7 @@ class Log:
     def __init__(self) -> None:
         self.alarms: list[DeadlockError] = []
         self.left = 0  # waits that were cancelled, because the consumer of a stream had enough
+        self.unattended = 0  # waits of threads whose askers had left, which nothing can cancel
         self.timeouts: list[BaseException] = []
         self.others: list[BaseException] = []
         self.origins: list[Origin] = []
@@ -228,6 +229,9 @@ class ThreadRunner(_Runner):
             except CeylonError as error:
                 if not self.goes_on(error, errand):
                     raise
+            finally:
+                envelope = context.envelope
+                self.log.unattended += envelope.kind is not TELL and envelope.id not in context.interior.router.calls
         return len(errand.steps)
 
     def _take(self, step: Step, context: BlockingContext) -> None:

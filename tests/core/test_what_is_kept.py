@@ -1,0 +1,112 @@
+"""What has ended keeps nothing alive: no message, no context, no error, no agent that has stopped."""
+
+import gc
+import weakref
+from typing import Any
+
+import anyio
+import pytest
+
+from ceylon import Agent, AskTimeoutError, BlockingContext, Context, HandlerError, Mesh
+from support.core_agents import until
+
+
+class Parcel:
+    """A message that one can look after."""
+
+    def __init__(self, *, fails: bool = False, lasts: bool = False) -> None:
+        self.fails, self.lasts = fails, lasts
+
+
+class OnTheLoop(Agent):
+    """Keeps nothing itself but where the contexts were."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.contexts: list[weakref.ref[Any]] = []
+
+    async def on_message(self, parcel: Parcel, context: Context) -> None:
+        self.contexts.append(weakref.ref(parcel))
+        if parcel.lasts:
+            await anyio.sleep_forever()
+        if parcel.fails:
+            raise ValueError
+
+
+class InThreads(Agent):
+    """The same in worker threads."""
+
+    def on_message(self, parcel: Parcel, context: BlockingContext) -> None:
+        if parcel.fails:
+            raise ValueError
+
+
+async def gone(*references: "weakref.ref[Any]") -> None:
+    """Wait until nothing is left of what the references are to; a thread lets go of its last a moment later."""
+
+    def all_gone() -> bool:
+        gc.collect()
+        return all(reference() is None for reference in references)
+
+    await until(all_gone)
+
+
+@pytest.mark.parametrize("kind", [OnTheLoop, InThreads])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_message_that_was_asked_about_is_let_go(mesh: Mesh, kind: type[Agent], fails: bool) -> None:  # noqa: FBT001 – a parameter of the test
+    ref = mesh.add(kind("agent"))
+    parcel = Parcel(fails=fails)
+    reference = weakref.ref(parcel)
+    try:
+        await ref.ask(parcel)
+    except HandlerError:
+        pass
+    del parcel
+
+    await gone(reference)
+    assert mesh.interior.router.endings.find(1) is not None
+
+
+@pytest.mark.parametrize("kind", [OnTheLoop, InThreads])
+async def test_a_message_that_was_told_is_let_go(mesh: Mesh, kind: type[Agent]) -> None:
+    ref = mesh.add(kind("agent"))
+    parcel = Parcel()
+    reference = weakref.ref(parcel)
+    await ref.tell(parcel)
+    del parcel
+    await mesh.drain()
+
+    await gone(reference)
+
+
+async def test_a_message_whose_asker_has_left_is_let_go(mesh: Mesh) -> None:
+    ref = mesh.add(OnTheLoop("agent"))
+    parcel, waiting = Parcel(lasts=True), Parcel()
+    references = [weakref.ref(parcel), weakref.ref(waiting)]
+    async with anyio.create_task_group() as tasks:
+        for each in (parcel, waiting):
+            tasks.start_soon(_ask_for_a_moment, ref, each)
+        del parcel, waiting, each
+    await mesh.drain()
+
+    await gone(*references)
+
+
+async def _ask_for_a_moment(ref: Any, parcel: Parcel) -> None:
+    with pytest.raises(AskTimeoutError):
+        await ref.ask(parcel, timeout=0.02)
+
+
+@pytest.mark.parametrize("kind", [OnTheLoop, InThreads])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_agent_that_was_stopped_is_let_go(mesh: Mesh, kind: type[Agent], fails: bool) -> None:  # noqa: FBT001 – as above
+    agent = kind("agent")
+    ref, reference = mesh.add(agent), weakref.ref(agent)
+    try:
+        await ref.ask(Parcel(fails=fails))
+    except HandlerError:
+        pass
+    await ref.stop()
+    del agent, ref
+
+    await gone(reference)
