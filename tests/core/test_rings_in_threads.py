@@ -1,7 +1,11 @@
 """Handlers in real threads ask each other in rings, round after round, while slots are lent and leases change."""
 
+import contextlib
 import itertools
 import random
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import anyio
@@ -24,16 +28,34 @@ class Walk(Message[int]):
 
 
 class InThreads(Agent):
-    """Walks in worker threads."""
+    """Walks in worker threads, and counts how many handlers were at work, not waiting, at one time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._lock = threading.Lock()
+        self._at_work = self.at_most = 0
 
     @on
     def walk(self, walk: Walk, context: BlockingContext) -> int:
-        if not walk.way:
-            return 1
+        with self._working():
+            if not walk.way:
+                return 1
         try:
-            return 1 + context.ask(walk.way[0], Walk(walk.way[1:]), timeout=PATIENCE)
+            reached = context.ask(walk.way[0], Walk(walk.way[1:]), timeout=PATIENCE)
         except DeadlockError:
-            return 1
+            reached = 0
+        with self._working():
+            return 1 + reached
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._lock:
+            self._at_work += 1
+            self.at_most = max(self.at_most, self._at_work)
+        time.sleep(0)  # lets another thread in, if one may run
+        yield
+        with self._lock:
+            self._at_work -= 1
 
 
 class OnTheLoop(Agent):
@@ -64,13 +86,16 @@ async def test_no_wake_up_is_missed_and_every_slot_is_given_back(threads: int) -
     settings = quick(threads=threads, threads_per_agent=2, lease_messages=3, ask_timeout=PATIENCE, tell_timeout=PATIENCE)
     for number in range(ROUNDS):
         async with lawful_mesh(settings=settings) as mesh:
-            for agent in _agents(chance):
+            agents = _agents(chance)
+            for agent in agents:
                 mesh.add(agent)
             with anyio.fail_after(4 * SECONDS):
                 await _walk_about(mesh, chance)
                 await mesh.drain()
                 await _come_to_rest(mesh)
             assert _left(mesh) == [], f"round {number}"
+            for agent in agents:
+                assert not isinstance(agent, InThreads) or agent.at_most <= agent.concurrency, f"round {number}: {agent}"
 
 
 async def _walk_about(mesh: Mesh, chance: random.Random) -> None:

@@ -241,10 +241,11 @@ class Cell:
         """End such a loan."""
         lender, _ = self.guests.pop(envelope_id)  # type: ignore[union-attr]
         loans = self.loans or {}
-        loans[lender] -= 1
-        if not loans[lender]:
+        if loans[lender] > 1:
+            loans[lender] -= 1
+        else:
+            self.slots -= 1  # first: a thread that sees no loan any more has to see that there is a slot less
             del loans[lender]
-            self.slots -= 1
 
     def is_guest(self, envelope: Envelope) -> bool:
         """Say whether a slot has been lent to *envelope*, or still is."""

@@ -79,7 +79,7 @@ class Lease(Hold):
         with self.lock:
             if not cell.mail or not cell.state.handles_mail or self.is_abandoned or cell.busy_keys is not None:
                 return None
-            if cell.loans:  # a slot that is lent is for one envelope
+            if cell.loans or cell.running > cell.slots:  # a slot that is lent is for one envelope, and is back then
                 return None
             try:
                 envelope = cell.mail.popleft()

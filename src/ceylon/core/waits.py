@@ -215,8 +215,9 @@ class WaitsGraph:
             held = [each for each in held if each[0] not in alone]
             slots, in_use = slots - len(cell.loans), in_use - len(set(lenders.values()))
         holders = [origin for _, origin in held if origin is not None]
+        in_use -= len(held) - len(holders)  # threads that run will end
         # Fewer than slots though all are in use: one changes hands just now. More: a loan was taken back too late.
-        if in_use < slots or len(holders) < len(held):  # a thread that runs will end
+        if in_use < slots:
             return []
         return [*itertools.combinations(holders, slots)] if slots < len(holders) == in_use <= _FEW else [holders]
 
