@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from ceylon import Agent, BlockingContext, CeylonError, Context, DeadlockError, Mesh, Message, on
-from support.core_agents import SECONDS
+from support.core_agents import SECONDS, until
 from support.law import lawful_mesh
 from support.leftovers import quick
 
@@ -83,7 +83,9 @@ def _agents(chance: random.Random) -> list[Agent]:
 @pytest.mark.parametrize("threads", [2, 8])
 async def test_no_wake_up_is_missed_and_every_slot_is_given_back(threads: int) -> None:
     chance = random.Random(threads)  # noqa: S311 – no secret
-    settings = quick(threads=threads, threads_per_agent=2, lease_messages=3, ask_timeout=PATIENCE, tell_timeout=PATIENCE)
+    settings = quick(
+        threads=threads, threads_per_agent=2, lease_messages=3, ask_timeout=PATIENCE, tell_timeout=PATIENCE
+    )
     for number in range(ROUNDS):
         async with lawful_mesh(settings=settings) as mesh:
             agents = _agents(chance)
@@ -95,7 +97,9 @@ async def test_no_wake_up_is_missed_and_every_slot_is_given_back(threads: int) -
                 await _come_to_rest(mesh)
             assert _left(mesh) == [], f"round {number}"
             for agent in agents:
-                assert not isinstance(agent, InThreads) or agent.at_most <= agent.concurrency, f"round {number}: {agent}"
+                assert not isinstance(agent, InThreads) or agent.at_most <= agent.concurrency, (
+                    f"round {number}: {agent}"
+                )
 
 
 async def _walk_about(mesh: Mesh, chance: random.Random) -> None:
@@ -124,8 +128,7 @@ async def _tell(mesh: Mesh, name: str) -> None:
 async def _come_to_rest(mesh: Mesh) -> None:
     """Wait until the threads have given back what they hold; they say so a moment after the last message."""
     cells = mesh.interior.router.cells.values()
-    while any(cell.leases for cell in cells):
-        await anyio.sleep(0.001)
+    await until(lambda: not any(cell.leases for cell in cells))
 
 
 def _left(mesh: Mesh) -> list[Any]:

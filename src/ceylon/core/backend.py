@@ -208,7 +208,7 @@ class AsyncioDriver:
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Callable[[], None]:
         """See `Driver`."""
-        return self._loop.call_at(when, callback).cancel
+        return self._loop.call_at(when, callback, context=self._context).cancel
 
     def spawn(self, function: Callable[[Task], Coroutine[Any, Any, None]], name: str) -> Task:
         """See `Driver`."""

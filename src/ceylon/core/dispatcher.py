@@ -136,6 +136,7 @@ class Dispatcher:
         except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; another worker takes over
             pass
         finally:
+            current.set(None)  # the loop may keep the task's variables for a while
             self._workers.discard(worker)
             if worker in self._idle:  # cancelled while parked: the loop is ending
                 self._idle.remove(worker)
@@ -160,6 +161,7 @@ class Dispatcher:
                 self._is_watching = True
                 self._driver.call_soon(self._watch)
             served = await self._serve(worker, cell)
+            del cell  # a worker that is parked keeps no agent alive
             if served < 0:
                 return
             budget -= served + 1
@@ -177,6 +179,7 @@ class Dispatcher:
             self._is_covered = False
         if len(self._idle) >= self._keep_idle or self._is_closed:
             return False
+        current.set(None)  # nor the last message
         worker.parked = self._driver.future()
         self._idle.append(worker)
         await worker.parked
