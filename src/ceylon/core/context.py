@@ -13,7 +13,7 @@ from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address
 from ceylon.messages import attempt
 
 if TYPE_CHECKING:
-    from ceylon.core.belongings import TimerHandle
+    from ceylon.core.agent_timers import TimerHandle
     from ceylon.core.ports import AgentLike
 
 __all__ = ["BlockingContext", "Context"]
@@ -34,11 +34,11 @@ class Context(Origin, AsyncVerbs):
 
     def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
-        return self.interior.belongings.after(self.cell, seconds, message)
+        return self.interior.agent_timers.after(self.cell, seconds, message)
 
     def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
-        return self.interior.belongings.every(self.cell, seconds, message)
+        return self.interior.agent_timers.every(self.cell, seconds, message)
 
     def start_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
@@ -102,10 +102,12 @@ class BlockingContext(Origin, BlockingVerbs):
 
     def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
-        timer: TimerHandle = self._on_loop("after", lambda: self.interior.belongings.after(self.cell, seconds, message))
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("after", lambda: timers.after(self.cell, seconds, message))
         return timer
 
     def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
-        timer: TimerHandle = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("every", lambda: timers.every(self.cell, seconds, message))
         return timer

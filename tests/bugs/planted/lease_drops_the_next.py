@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ceylon.core.handlers import Handler
-from ceylon.core.threads import Lease, _threaded_handler
+from ceylon.core.leases import Lease, _threaded_handler
 from ceylon.messages import Envelope
 
 

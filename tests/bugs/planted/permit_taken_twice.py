@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.threads import Hold, ThreadPool
+from ceylon.core.leases import Hold
+from ceylon.core.threads import ThreadPool
 
 
 @contextlib.contextmanager
