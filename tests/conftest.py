@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from ceylon.testing.law import LawWatch
+from support.loops import chosen_loops
 
 pytest_plugins = ["pytester", "ceylon_pytest", "plugins.async_tests", "plugins.outcomes", "plugins.skips"]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=chosen_loops("asyncio", "trio"))
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run each async test on both event loops."""
     backend: str = request.param

@@ -479,6 +479,24 @@ async def test_leaving_the_mesh_while_a_thread_is_stuck_counts_it_once(gate: thr
         gate.set()
 
 
+async def test_a_limit_is_not_wound_up_again_after_its_handlers_end() -> None:
+    class Keeper(Agent):
+        handler_timeout = LONGER
+        limit: Any = None
+
+        async def on_message(self, message: int, context: Context) -> int:
+            self.limit = limit_of(context)
+            return message
+
+    async with tidy_mesh() as mesh:
+        keeper = Keeper("keeper")
+        await mesh.add(keeper).ask(1)
+
+        keeper.limit.begin()  # as a thread's last parts do, which are heard of later
+
+        assert mesh.statistics().timers == 0
+
+
 async def test_what_a_stop_has_given_up_leaves_no_timer_to_the_mesh(gate: threading.Event) -> None:
     class Patient(ThreadSleeper):
         handler_timeout = 3600.0
@@ -501,24 +519,6 @@ async def test_what_a_stop_has_given_up_leaves_no_timer_to_the_mesh(gate: thread
             gate.set()
             stubborn.may_end.set()
         await stubborn.has_ended.wait()
-
-
-async def test_a_limit_is_not_wound_up_again_after_its_handlers_end() -> None:
-    class Keeper(Agent):
-        handler_timeout = LONGER
-        limit: Any = None
-
-        async def on_message(self, message: int, context: Context) -> int:
-            self.limit = limit_of(context)
-            return message
-
-    async with tidy_mesh() as mesh:
-        keeper = Keeper("keeper")
-        await mesh.add(keeper).ask(1)
-
-        keeper.limit.begin()  # as a thread's last parts do, which are heard of later
-
-        assert mesh.statistics().timers == 0
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan"), "5"])

@@ -12,6 +12,7 @@ import pytest
 
 from ceylon import Agent, BlockingContext, Context, DeadlockError, HandlerError, Mesh, on
 from ceylon.errors import AskTimeoutError
+from support.core_agents import SECONDS, HeldInAThread, until
 from support.leftovers import DEADLINE, eventually, threads_left, tidy_mesh
 
 VARIABLE: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("threads_variable", default=0)
@@ -528,3 +529,34 @@ async def test_each_handler_gets_the_context_of_its_colour(mesh: Mesh) -> None:
     assert await ref.ask("word") is Context
     assert await ref.ask(1) is BlockingContext
     assert await ref.ask(1.5) == [BlockingContext]
+
+
+async def test_a_sender_comes_in_while_a_thread_is_at_its_next_message(mesh: Mesh) -> None:
+    class Small(HeldInAThread):
+        mailbox_capacity = 1
+
+    gates = {"first": threading.Event(), "second": threading.Event()}
+
+    class Gated(Small):
+        def on_message(self, message: str) -> None:
+            self.begun.append(message)
+            if message in gates:
+                assert gates[message].wait(SECONDS)
+
+    agent = Gated("gated")
+    ref = mesh.add(agent)
+    await ref.tell("first")
+    await until(lambda: agent.begun)
+    await ref.tell("second")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.tell, "waits for room")
+        await until(lambda: mesh.interior.router.cells["gated"].parked)
+
+        gates["first"].set()  # the same lease goes on with the second, which takes its time
+
+        await until(lambda: agent.begun == ["first", "second"])
+        await until(lambda: not mesh.interior.router.cells["gated"].parked)
+        gates["second"].set()
+    await mesh.drain()
+
+    assert agent.begun == ["first", "second", "waits for room"]

@@ -39,6 +39,7 @@ slow = (pytest.mark.slow, pytest.mark.timeout(600))
 # -- ten thousand deadlines --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.big
 @both_backends
 @pytest.mark.parametrize("capacity", [1_000, 10_000], ids=["most before a full mailbox", "all in the mailbox"])
 def test_ten_thousand_asks_that_nobody_answers_all_end_in_time(backend: str, capacity: int) -> None:

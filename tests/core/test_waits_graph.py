@@ -38,6 +38,7 @@ def ask(graph: Graph, origin: int, wanted: Sequence[Sequence[int]]) -> bool:
     return can_end(origin, wanted, lambda node: graph[node])
 
 
+@pytest.mark.big
 @settings(max_examples=2_000, derandomize=True, deadline=None, database=None)
 @given(graph=graphs)
 def test_the_rule_agrees_with_every_order_of_events(graph: Graph) -> None:

@@ -93,7 +93,7 @@ def test_everywhere() -> None:
     assert all(answers.values())
     assert answers["trio"] != "(not installed)"
     assert answers["five loops at once"].startswith("5 answers, the first: ")
-    assert threads == "threads of the mesh: ceylon default loop"
+    assert threads == "threads of the mesh: ceylon default loop, ceylon default watchdog"
 
 
 @pytest.mark.parametrize("name", DEMOS)

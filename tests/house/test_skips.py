@@ -25,6 +25,9 @@ SUITE = """
 SKIPPED = ["test_suite.py::test_fails", "test_suite.py::test_skips", "test_suite.py::test_skips_inside"]
 
 
+pytestmark = pytest.mark.process
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with the policy, one passing test and three kinds of skipped ones, run as in CI."""

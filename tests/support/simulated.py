@@ -17,7 +17,7 @@ CLIENTS: Final = 4
 _ORDERS: Final = 3
 
 
-class Order(Message[int]):
+class Order(Message[int], tag="simulated.Order"):
     """Ask for *number*, doubled."""
 
     number: int

@@ -260,10 +260,10 @@ async def soak(messages: int) -> Figures:
 
 
 def sabotaged(how: str) -> contextlib.AbstractContextManager[None]:
-    """Break something on purpose: nothing, memory, or the mesh."""
+    """Break something on purpose: nothing, memory, or the mesh, which loses one of the tells that fill the rings."""
     if how == "hoard":
         Bookkeeper.hoard = []
-    return drop_a_message(30_000) if how == "drop" else contextlib.nullcontext()
+    return drop_a_message(5_000) if how == "drop" else contextlib.nullcontext()
 
 
 def main() -> None:

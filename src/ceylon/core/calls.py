@@ -4,7 +4,6 @@ A call lives on the mesh's loop. Whoever waits does so on a future of his own (`
 whether a task of this loop, a task of another loop, or a thread is behind it.
 """
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.timers import Timer
@@ -81,13 +80,13 @@ class ParkedCall(Call):
 class AskCall(ParkedCall):
     """An ask, from its first attempt at the mailbox to its reply. It fires when its deadline passes."""
 
-    __slots__ = ("began", "loan")
+    __slots__ = ("began", "is_on_loan")
 
     def __init__(
         self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", source: "Origin | None"
     ) -> None:
         # Written out, not through super(): every ask pays for it.
-        self.loan: tuple[int, Hashable | None] | None = None  # what a handler of the same agent lends it
+        self.is_on_loan = False  # a handler of the same agent lends it a slot
         self._action = None
         self.is_armed = False
         self._router = router
@@ -114,7 +113,7 @@ class AskCall(ParkedCall):
             router.timers.cancel(self)
         if self.source is not None:
             self.source.end_wait(self)
-        if self.loan is not None:
+        if self.is_on_loan:
             router.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
@@ -136,7 +135,7 @@ class AskCall(ParkedCall):
             self._router.timers.cancel(self)
             if self.source is not None:
                 self.source.end_wait(self)
-            if self.loan is not None:
+            if self.is_on_loan:
                 self._router.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
 
@@ -183,6 +182,10 @@ class TellCall(ParkedCall):
             self.is_settled = True
             self._let_go()
             self.cell.unpark(self.envelope)
+
+    def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
+        """See `Call.groups`; a tell waits for room, and for nothing that comes after."""
+        return graph.of_room(self.cell, self.envelope)
 
     def _let_go(self) -> None:
         self._router.timers.cancel(self)

@@ -13,7 +13,7 @@ from ceylon.core.ordered import Ordered
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable
+    from collections.abc import Callable, Collection, Generator, Hashable
 
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
@@ -61,6 +61,7 @@ class Cell:
         "dead_lettered",
         "expired",
         "failed",
+        "guests",
         "is_listed",
         "keeps_keys",
         "leases",
@@ -94,10 +95,13 @@ class Cell:
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
         self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
-        self.busy_keys: set[Hashable] | None = None  # conversations with a handler under way
+        self.busy_keys: dict[Hashable, int] | None = (
+            None  # conversations with a handler under way, and of which envelope
+        )
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
         self.loans: dict[int, int] | None = None  # handlers that lend their slot, by envelope id: to how many asks
+        self.guests: dict[int, tuple[int, Hashable | None]] | None = None  # on loan: from whom, with which conversation
         self.restarts = 0
         self.accepted = self.completed = self.failed = self.dead_lettered = self.expired = self.cancelled = 0
 
@@ -168,23 +172,46 @@ class Cell:
         """Take the next envelope that may be handled now, or `None`."""
         if not self.mail or not self.state.handles_mail:
             return None
-        if self.busy_keys:
-            return self._take_other_key()
+        if self.busy_keys or self.loans:
+            return self._take_allowed()
         envelope = self.mail.popleft()
         if self.parked:
             self.admit()
         return envelope
 
-    def _take_other_key(self) -> Envelope | None:
-        """Take the first envelope of a conversation that nobody is handling."""
-        key_of = self.agent.__ceylon_serial_key__
+    def _take_allowed(self) -> Envelope | None:
+        """Take the first envelope that has a slot, its own or one that is lent to it, and whose conversation rests."""
+        is_slot_free = not self.loans or self.running - len(
+            set(self.lenders(self.inside()).values())
+        ) < self.slots - len(self.loans)
         for index, envelope in enumerate(self.mail):
-            key = key_of(envelope)
-            if key is None or key not in self.busy_keys:  # type: ignore[operator]
+            if (is_slot_free or self.is_on_loan(envelope)) and not self._is_barred(envelope):
                 del self.mail[index]  # type: ignore[union-attr]
                 self.admit()
                 return envelope
         return None
+
+    def lenders(self, inside: "Collection[int]") -> dict[int, int]:
+        """Return which of the envelopes *inside* are on loan, and from whom of the others."""
+        guests = self.guests or {}
+        return {each: guests[each][0] for each in inside if each in guests and guests[each][0] in inside}
+
+    def _is_barred(self, envelope: Envelope) -> bool:
+        """Say whether somebody else handles the conversation of *envelope*; the guests of a handler come one by one."""
+        if not self.busy_keys:
+            return False
+        key = self.agent.__ceylon_serial_key__(envelope)
+        if key is None or key not in self.busy_keys:
+            return False
+        guests = self.guests or {}
+        loan = guests.get(envelope.id)
+        owner = (self.busy_keys[key], key)
+        return loan != owner or any(guests.get(each) == owner for each in self.inside())
+
+    def inside(self) -> "set[int]":
+        """Return the ids of the envelopes that are in handlers."""
+        leased = {lease.envelope.id for lease in self.leases or ()}
+        return leased.union(origin.envelope.id for origin in self.under_way or ())
 
     def invocation(self, envelope_id: int) -> "Origin | None":
         """Return the handler under way for this envelope."""
@@ -202,23 +229,35 @@ class Cell:
 
     # -- loans ---------------------------------------------------------------------------------------------------------
 
-    def lend(self, envelope_id: int, key: "Hashable | None") -> None:
-        """Let the handler of this envelope lend its slot, and its conversation *key*, to an ask it waits for."""
+    def lend(self, envelope: Envelope, lender: int, key: "Hashable | None") -> None:
+        """Let the handler of *lender* lend its slot, and its conversation *key*, to an ask it waits for."""
         if self.loans is None:
-            self.loans = {}
-        if envelope_id not in self.loans:
+            self.loans, self.guests = {}, {}
+        if lender not in self.loans:
             self.slots += 1
-        self.loans[envelope_id] = self.loans.get(envelope_id, 0) + 1
-        if key is not None and self.busy_keys:
-            self.busy_keys.discard(key)
+        self.loans[lender] = self.loans.get(lender, 0) + 1
+        self.guests[envelope.id] = (lender, key)  # type: ignore[index]
 
     def take_back(self, envelope_id: int) -> None:
-        """End such a loan of a slot."""
+        """End such a loan."""
+        lender, _ = self.guests.pop(envelope_id)  # type: ignore[union-attr]
         loans = self.loans or {}
-        loans[envelope_id] -= 1
-        if not loans[envelope_id]:
-            del loans[envelope_id]
+        loans[lender] -= 1
+        if not loans[lender]:
+            del loans[lender]
             self.slots -= 1
+
+    def is_guest(self, envelope: Envelope) -> bool:
+        """Say whether a slot has been lent to *envelope*, or still is."""
+        return bool(self.guests) and envelope.id in self.guests  # type: ignore[operator]
+
+    def is_on_loan(self, envelope: Envelope) -> bool:
+        """Say whether a handler that is under way lends its slot to *envelope*."""
+        return self.is_guest(envelope) and self.invocation(self.guests[envelope.id][0]) is not None  # type: ignore[index]
+
+    def has_lent_key(self, envelope: Envelope) -> bool:
+        """Say whether *envelope* is handled as part of a conversation that is another handler's."""
+        return self.is_guest(envelope) and self.guests[envelope.id][1] is not None  # type: ignore[index]
 
     # -- counting ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,10 @@ from ceylon.messages import attempt
 
 if TYPE_CHECKING:
     from ceylon.core.agent_timers import TimerHandle
+    from ceylon.core.cell import Cell
+    from ceylon.core.interior import Interior
     from ceylon.core.ports import AgentLike
+    from ceylon.messages import Envelope
 
 __all__ = ["BlockingContext", "Context"]
 
@@ -69,7 +72,27 @@ class Context(Origin, AsyncVerbs):
 class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
 
-    __slots__ = ()
+    __slots__ = ("_original",)
+
+    def __init__(
+        self, interior: "Interior", cell: "Cell", envelope: "Envelope", original: Context | None = None
+    ) -> None:
+        super().__init__(interior, cell, envelope)
+        self._original = original  # where the same handler has one on the loop too
+
+    @classmethod
+    def twin_of(cls, context: Context) -> "BlockingContext":
+        """Return the same context for use in a thread; the handler waits in whichever it uses."""
+        twin = cls(context.interior, context.cell, context.envelope, context)
+        if context.waits is None:
+            context.waits = []
+        twin.waits = context.waits
+        return twin
+
+    @property
+    def invocation(self) -> Origin:
+        """See `Origin`."""
+        return self if self._original is None else self._original
 
     def _on_loop(self, verb: str, function: Callable[[], Any]) -> Any:
         """Run *function* on the mesh's loop and return what it returns."""

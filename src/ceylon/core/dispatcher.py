@@ -287,11 +287,11 @@ class Dispatcher:
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
-        key = cell.agent.__ceylon_serial_key__(envelope)
+        key = cell.agent.__ceylon_serial_key__(envelope) if not cell.has_lent_key(envelope) else None
         if key is not None:
             if cell.busy_keys is None:
-                cell.busy_keys = set()
-            cell.busy_keys.add(key)
+                cell.busy_keys = {}
+            cell.busy_keys[key] = envelope.id
         if cell.mail:
             self.offer(cell)
         return key
@@ -299,7 +299,7 @@ class Dispatcher:
     def _leave(self, cell: "Cell", key: Any) -> None:
         cell.running -= 1
         if key is not None and cell.busy_keys is not None:
-            cell.busy_keys.discard(key)
+            cell.busy_keys.pop(key, None)
         if not cell.state.handles_mail:
             self._interior.lifecycle.settled(cell)
         elif cell.mail and not cell.is_listed and cell.slots > 1:
@@ -454,10 +454,16 @@ class Dispatcher:
         self._disown(worker, cell)
         if cell.under_way is not None:
             cell.under_way.remove(context)
-        self._leave(cell, cell.agent.__ceylon_serial_key__(envelope) if cell.keeps_keys else None)
+        self._leave(cell, self._key_left(cell, envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
         if cell.mail:
             self.offer(cell)
+
+    @staticmethod
+    def _key_left(cell: "Cell", envelope: "Envelope") -> Any:
+        """Return the conversation that the handler of *envelope* held."""
+        key = cell.agent.__ceylon_serial_key__(envelope)
+        return key if (cell.busy_keys or {}).get(key) == envelope.id else None
 
     def seconds_left(self, lease: "Lease", seconds: float) -> float | None:
         """Return how much of *seconds* is left to what *lease* handles now; `None`: the lease has ended."""
@@ -472,7 +478,7 @@ class Dispatcher:
         self._end_lease(lease)
         self._threads.let_go(lease)
         self._interior.quiet_log.warning("thread_abandoned", cell.address)
-        if envelope is not None and context is not None:
+        if context is not None:
             self.failed(cell, envelope, error, has_replied=context.has_replied)
         self._settle_lease(cell)
 

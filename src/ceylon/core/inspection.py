@@ -95,7 +95,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         message_type: Its type.
         sender: Who sent it; empty when no agent did.
         recipient: The address it was sent to.
-        state: Where it is, or how it ended: completed, failed, dead_lettered, expired, cancelled, refused.
+        state: Where it is (``in a hook``: of an agent that starts or stops, which has an id like a message), or how it
+            ended: completed, failed, dead_lettered, expired, cancelled, refused.
         detail: Of an end: the error, or the reason of the dead letter.
         chain: The messages it was sent because of, outermost first, each as a line.
         waits_for: What its handler waits for, or what it waits for itself.
@@ -218,9 +219,7 @@ class Inspector:
 
     def _of_threads(self, cell: "Cell") -> list[Wait]:
         """Return which leases of *cell* have no thread yet."""
-        waiting = [
-            lease.envelope for lease in list(cell.leases or ()) if lease.context is None and lease.envelope is not None
-        ]
+        waiting = [lease.envelope for lease in list(cell.leases or ()) if lease.context is None]
         return [
             Wait(
                 kind="thread", waiter=cell.address, waiter_id=self._id(it.id), on="", message_id=self._id(it.id)
@@ -280,6 +279,9 @@ class Inspector:
             cell = self._router.find(open_envelope.recipient)
             is_idle = cell is not None and not cell.state.handles_mail
             return open_envelope, self._place(open_envelope), f"(agent {cell.state.label})" if cell and is_idle else ""
+        hook = next((hook for cell in self._router.cells.values() if (hook := _hook(cell, envelope_id))), None)
+        if hook is not None:  # waits and chains name it like a message
+            return hook.envelope, "in a hook", ""
         ending = self._router.endings.find(envelope_id)
         if ending is not None:
             return ending, ending.how, ending.detail
@@ -293,7 +295,7 @@ class Inspector:
         cell = self._router.find(envelope.recipient)
         if cell is None:
             return (), ()
-        handler = cell.invocation(envelope.id)
+        handler = cell.invocation(envelope.id) or _hook(cell, envelope.id)
         if handler is None:
             groups = self._router.waits.of_envelope(cell, envelope)
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
@@ -329,3 +331,9 @@ class Inspector:
             seen.add(origin.envelope.id)
             yield origin.address
             groups = self._router.waits.groups_of(origin)
+
+
+def _hook(cell: "Cell", envelope_id: int) -> "Origin | None":
+    """Return the hook under way that has this number in the place of a message's."""
+    hooks = cell.life.hooks if cell.life is not None else ()
+    return next((hook for hook in hooks if hook.envelope.id == envelope_id), None)

@@ -65,7 +65,7 @@ class Lease(Hold):
         super().__init__()
         self.cell = cell
         self.first = handler
-        self.envelope: Envelope | None = envelope  # under way in the thread
+        self.envelope = envelope  # under way in the thread
         self.context: BlockingContext | None = None  # of its handler, once that has begun
         self.is_abandoned = False
         self.limit: LeaseLimit | None = None

@@ -85,7 +85,7 @@ class LeaseLimit(Timer):
         if left > 0:
             self._dispatcher.set_timer(left, self)
             return
-        message = self._lease.envelope.message if self._lease.envelope is not None else None
+        message = self._lease.envelope.message
         error = HandlerTimeoutError(self._lease.cell.address, type_name(message), self._seconds, still_runs=True)
         self._dispatcher.give_up_lease(self._lease, error)
 

@@ -85,6 +85,11 @@ class Origin:
         """A logger that knows the agent and the message."""
         return logger().bind(agent=self.address, message_id=self.message_id)
 
+    @property
+    def invocation(self) -> "Origin":
+        """What stands for the handler in the waits graph; a handler may have two contexts."""
+        return self
+
     def begin_wait(self, call: "Call") -> None:
         """Take note that the handler waits for *call* from now on; on the mesh's loop."""
         if self.waits is None:

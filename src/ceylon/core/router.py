@@ -197,7 +197,7 @@ class Router:
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
             full: Cell | None = None
-            if lender and cell.options.reentrant:
+            if lender:
                 self._deliver_next(envelope)
             else:
                 full = self.deliver(envelope)
@@ -246,23 +246,21 @@ class Router:
         Raises:
             DeadlockError: the ask would wait for itself.
         """
+        lender = 0
         if (cell.options.reentrant or cell.options.takes_keys) and cell.address in envelope.chain:
-            sent = envelope
-            while sent.sender != cell.address:
+            sent: Envelope | None = envelope
+            while sent is not None and sent.sender != cell.address:
                 asked = self.calls.get(sent.parent)
-                if asked is None:
-                    break
-                sent = asked.envelope
-            else:
-                if cell.options.takes_keys or cell.invocation(sent.parent) is not None:
-                    return sent.parent
-        self.waits.check(source, self.waits.of_mailbox(cell, envelope), cell.address)
-        return 0
+                sent = asked.envelope if asked is not None else None
+            if sent is not None and cell.invocation(sent.parent) is not None:
+                lender = sent.parent
+        self.waits.check(source, self.waits.of_new(cell, envelope, source, lender), cell.address)
+        return lender
 
     def _why_refused(self, source: "Origin", cell: "Cell", envelope: Envelope) -> DeadlockError | None:
         """Return why *source* may not wait until *envelope* finds room."""
         try:
-            self.waits.check(source, self.waits.of_mailbox(cell, envelope), cell.address)
+            self.waits.check(source, self.waits.of_room(cell, envelope), cell.address)
         except DeadlockError as error:
             return error
         return None
@@ -270,26 +268,22 @@ class Router:
     def _deliver_next(self, envelope: Envelope) -> None:
         """Put *envelope*, which comes back to an agent that waits for it, before everything but its like."""
         cell = self._examine(envelope)
-        cell.put_next(envelope, lambda it: it.id in self.calls and self.calls[it.id].loan is not None)
+        cell.put_next(envelope, cell.is_guest)
         self.open[envelope.id] = envelope
 
     def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
-        """Lend *call* the slot of the handler that waits for it, and its conversation if it is the same."""
+        """Lend *call* the slot of the handler that waits for it, and its conversation if it asks itself for the same."""
         cell, key = call.cell, None
-        if source is not None and source.envelope.id == lender:
+        if source is not None and source.envelope.id == lender and cell.busy_keys:
             key = cell.agent.__ceylon_serial_key__(call.envelope)
             key = key if key == cell.agent.__ceylon_serial_key__(source.envelope) else None
-        call.loan = (lender, key)
-        cell.lend(lender, key)
+        call.is_on_loan = True
+        cell.lend(call.envelope, lender, key)
         self.dispatcher.offer(cell)
 
     def take_back(self, call: AskCall) -> None:
-        """End the loan of *call*; the conversation is the lender's again, if that is still under way."""
-        if call.loan is not None:
-            (lender, key), cell = call.loan, call.cell
-            cell.take_back(lender)
-            if key is not None and cell.busy_keys is not None and cell.invocation(lender) is not None:
-                cell.busy_keys.add(key)
+        """End the loan of *call*."""
+        call.cell.take_back(call.envelope.id)
 
     # -- topics --------------------------------------------------------------------------------------------------------
 

@@ -107,11 +107,7 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        twin = BlockingContext(context.interior, context.cell, context.envelope)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits  # the same handler waits, whichever it uses
-        return twin
+        return BlockingContext.twin_of(context)
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""
@@ -319,7 +315,7 @@ class ThreadPool:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
         limit = self._interior.driver_now() + self._settings.lease_seconds
-        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)  # type: ignore[assignment]
+        taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
         elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
@@ -338,6 +334,8 @@ class ThreadPool:
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
             taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
+            if taken is not None and lease.cell.parked:  # there is room, and this handler may take its time
+                self._interior.gateway.post_quietly(lease.cell.admit)
         self._done.append((lease, None, EXPIRED, False))
         self._wake()
 

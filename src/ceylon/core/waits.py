@@ -9,8 +9,9 @@ because nothing else can close a cycle; and not even then if the receiver has a 
 more than one slot an agent 94 % of its alarms were false.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from ceylon.core.streams import StreamCall
@@ -31,6 +32,7 @@ Groups: TypeAlias = Sequence[Sequence[Node]]
 """What a node waits for: of every group one member has to end. No group: it waits for nothing."""
 
 _MOST: Final = 32  # agents that a path in an error names
+_FEW: Final = 8  # handlers of which all combinations may be looked at
 
 
 # -- the rule, for nodes of any kind -----------------------------------------------------------------------------------
@@ -120,6 +122,7 @@ class WaitsGraph:
         Raises:
             DeadlockError: it could not; the path is in it.
         """
+        source = source.invocation
         if not _may_be_closed(source, wanted) or can_end(source, wanted, self.groups_of):
             return
         path = [each.address for each in cycle(source, wanted, self.groups_of)]
@@ -147,45 +150,80 @@ class WaitsGraph:
         handler = cell.invocation(envelope.id)
         if handler is not None:
             return ((handler,),)
-        if any(lease.envelope is not None and lease.envelope.id == envelope.id for lease in cell.leases or ()):
+        if any(lease.envelope.id == envelope.id for lease in cell.leases or ()):
             return ()  # its thread has not come to it yet, and will
-        return self.of_mailbox(cell, envelope)
+        groups = self.of_mailbox(cell, envelope)
+        return groups if envelope.id in self._router.open else [*self.of_room(cell, envelope), *groups]
+
+    def of_new(self, cell: "Cell", envelope: "Envelope", source: "Origin", lender: int) -> "Groups[Origin]":
+        """Return what *envelope* is going to wait for, which *source* is to send; *lender* is going to lend it a slot."""
+        if not lender:
+            groups = self.of_mailbox(cell, envelope)
+            return groups if cell.has_room() else [*self.of_room(cell, envelope), *groups]
+        slots = cell.slots + (lender not in (cell.loans or ()))
+        key = self._of_key(cell, envelope, lender if source.envelope.id == lender else 0)
+        return [*key, *self._of_slots(cell, slots, has_loan=True)]
 
     def of_mailbox(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
         """Return what *envelope* waits for in the mailbox of *cell*, or before it."""
         if not cell.state.handles_mail:
             hooks = cell.life.hooks if cell.life is not None and cell.state.takes_mail else ()
             return [(hook,) for hook in hooks]
-        groups: list[Sequence[Origin]] = []
-        if cell.busy_keys:
-            key_of = cell.agent.__ceylon_serial_key__
-            key = key_of(envelope)
-            holding = [each for each in cell.under_way or () if key is not None and key_of(each.envelope) == key]
-            groups += [holding] if holding and key in cell.busy_keys else []
-        holders = self._holders(cell)
-        return [*groups, holders] if holders else groups
+        return [*self._of_key(cell, envelope), *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
 
-    def _holders(self, cell: "Cell") -> "Sequence[Origin]":
-        """Return the invocations in the slots of *cell*; nobody if one is free, or sure to be."""
-        holders: list[Origin] = list(cell.under_way or ())
-        for lease in cell.leases or ():
-            if lease.context is None or not lease.is_blocked:
-                return ()
-            holders.append(lease.context)
-        slots = cell.slots
-        if cell.loans and cell.options.reentrant:  # what runs on a loan frees no slot
-            calls, slots = self._router.calls, slots - len(cell.loans)
-            holders = [each for each in holders if each.envelope.id not in calls or not calls[each.envelope.id].loan]
-        # Fewer than slots though all are in use: one changes hands just now.
-        return holders if len(holders) >= slots else ()
+    def of_room(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
+        """Return what *envelope* waits for before the full mailbox of *cell*: that enough of those before it are taken."""
+        if not cell.state.handles_mail:
+            return self.of_mailbox(cell, envelope)
+        groups = self._of_slots(cell, cell.slots, has_loan=False)
+        if cell.busy_keys:
+            before = [*cell.mail, *itertools.takewhile(lambda it: it is not envelope, _parked(cell))]
+            held = [group for each in before for group in self._of_key(cell, each)]
+            few = held if len(held) <= _FEW else held[: cell.capacity]
+            # Of every so many that are held one has to go on, or they fill the mailbox.
+            groups += [[*itertools.chain(*some)] for some in itertools.combinations(few, cell.capacity)]
+        return groups
+
+    def _of_key(self, cell: "Cell", envelope: "Envelope", lender: int = 0) -> "Groups[Origin]":
+        """Return what *envelope* waits for because its conversation is busy; *lender* lends it his, to one at a time."""
+        if not cell.busy_keys:
+            return ()
+        key = cell.agent.__ceylon_serial_key__(envelope)
+        if key is None or key not in cell.busy_keys:
+            return ()
+        guests, owner = cell.guests or {}, cell.busy_keys[key]
+        if envelope.id in guests and guests[envelope.id][1] is not None:
+            lender = guests[envelope.id][0]
+        if lender == owner:
+            holding = [each for each in cell.under_way or () if guests.get(each.envelope.id) == (lender, key)]
+        else:
+            holding = [each for each in cell.under_way or () if each.envelope.id == owner]
+        return (holding,) if holding else ()
+
+    def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Sequence[Origin]]":
+        """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one is free, or will be."""
+        held: list[tuple[int, Origin | None]] = [(each.envelope.id, each) for each in cell.under_way or ()]
+        held += [(lease.envelope.id, lease.context if lease.is_blocked else None) for lease in cell.leases or ()]
+        in_use = len(held)
+        if cell.loans and not has_loan:  # what runs on a loan, alone, frees no slot for others
+            lenders = cell.lenders([number for number, _ in held])
+            alone = [number for number, lender in lenders.items() if list(lenders.values()).count(lender) == 1]
+            held = [each for each in held if each[0] not in alone]
+            slots, in_use = slots - len(cell.loans), in_use - len(set(lenders.values()))
+        holders = [origin for _, origin in held if origin is not None]
+        # Fewer than slots though all are in use: one changes hands just now. More: a loan was taken back too late.
+        if in_use < slots or len(holders) < len(held):  # a thread that runs will end
+            return []
+        return [*itertools.combinations(holders, slots)] if slots < len(holders) == in_use <= _FEW else [holders]
+
+
+def _parked(cell: "Cell") -> "Iterator[Envelope]":
+    return (call.envelope for call in cell.parked or ())
 
 
 def _consumer(call: "StreamCall") -> "Groups[Origin]":
-    """Return whose progress gives *call* new credit: the handler that takes the parts, while it is under way."""
-    source = call.source
-    if source is None or source.cell.invocation(source.envelope.id) is None:
-        return ()
-    return ((source,),)
+    """Return whose progress gives *call* new credit: whoever takes the parts; if he has ended, he waits for nothing."""
+    return ((call.source.invocation,),) if call.source is not None else ()
 
 
 def _may_be_closed(source: "Origin", wanted: "Groups[Origin]") -> bool:

@@ -8,6 +8,7 @@ The thread sleeps, without waking up at all, while nothing of any agent is under
 the interpreter's lock, because no other thread runs then; such a block is named only if it comes back to Python.
 """
 
+import gc
 import sys
 import threading
 import time
@@ -153,7 +154,7 @@ class Watchdog:
 
     def _find(self) -> Suspect | None:
         """Return whose code the loop's thread runs just now, if it is an agent's."""
-        frame = sys._current_frames().get(self._driver.thread)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – its documented use
+        frame = _frames().get(self._driver.thread)
         inner: list[tuple[FrameType, int]] = []
         while frame is not None:
             name = frame.f_code.co_qualname
@@ -165,6 +166,21 @@ class Watchdog:
                 inner.append((frame, frame.f_lineno))
             frame = frame.f_back
         return None
+
+
+def _frames() -> dict[int, FrameType]:
+    """Return what every thread runs.
+
+    No garbage is collected meanwhile: CPython 3.11 holds a lock of the whole interpreter here, and a finalizer that
+    runs then, and lets another thread run, stops the process for ever (python/cpython#106883, seen with 3.11.7).
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – its documented use
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _of_handler(names: dict[str, Any], inner: list[tuple[FrameType, int]]) -> Suspect | None:

@@ -168,7 +168,7 @@ class _Run:
     def outcome(self, checks: Sequence[Check]) -> SimulationOutcome:
         """Return how it went."""
         history = self._recorder.history
-        violations = [*self._violations, *conservation(history), *fifo(history)]
+        violations = [*self._violations, *conservation(history), *fifo(history, self._recorder.slots)]
         violations += [*one_at_a_time(history, self._recorder.slots), *asks_resolved(history)]
         violations += [*nothing_in_vain(history), *room_given(history)]
         violations += [words for check in checks for words in check(history)]
