@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.core.ports import AgentLike
     from ceylon.messages import Envelope
 
-__all__ = ["BlockingContext", "Context"]
+__all__ = ["BlockingContext", "Context", "blocking_twin"]
 
 
 class Context(Origin, AsyncVerbs):
@@ -80,15 +80,6 @@ class BlockingContext(Origin, BlockingVerbs):
         super().__init__(interior, cell, envelope)
         self._original = original  # where the same handler has one on the loop too
 
-    @classmethod
-    def twin_of(cls, context: Context) -> "BlockingContext":
-        """Return the same context for use in a thread; the handler waits in whichever it uses."""
-        twin = cls(context.interior, context.cell, context.envelope, context)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits
-        return twin
-
     @property
     def invocation(self) -> Origin:
         """See `Origin`."""
@@ -134,3 +125,12 @@ class BlockingContext(Origin, BlockingVerbs):
         timers = self.interior.agent_timers
         timer: TimerHandle = self._on_loop("every", lambda: timers.every(self.cell, seconds, message))
         return timer
+
+
+def blocking_twin(context: Context) -> BlockingContext:
+    """Return the same context for use in a thread; the handler waits in whichever it uses."""
+    twin = BlockingContext(context.interior, context.cell, context.envelope, context)
+    if context.waits is None:
+        context.waits = []
+    twin.waits = context.waits
+    return twin
