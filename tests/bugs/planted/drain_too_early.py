@@ -9,15 +9,15 @@ from collections.abc import Generator
 import pytest
 
 from ceylon.core.backend import Sink
-from ceylon.core.calls import Call
 from ceylon.core.quiet import DrainCall, Quiet
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    def broken(self: Quiet, sink: Sink) -> Call:
-        call = DrainCall(self._router, sink, self)
-        self._drains.append(call)
+    when_quiet = Quiet.when_quiet
+
+    def broken(self: Quiet, sink: Sink) -> DrainCall:
+        call = when_quiet(self, sink)
         if not any(cell.mail for cell in self._router.cells.values()):
             self.tell()
         return call
