@@ -103,7 +103,7 @@ class Detector(WaitsGraph):
             if self._verdict is None:
                 super().check(source, wanted, target)
             elif self._verdict():
-                raise DeadlockError((source.address, target))  # noqa: TRY301 – as the check itself would
+                raise DeadlockError((source.address, target))
         except DeadlockError as error:
             self._log.alarms.append(error)
             raise
@@ -287,7 +287,7 @@ class Program(msgspec.Struct, frozen=True):
             for start in self.starts:
                 tasks.start_soon(self._begin, mesh, log, *start)
         inside = mesh.interior
-        while inside.router.open or inside.router.calls or inside.belongings.alive:  # noqa: ASYNC110 – nobody tells of it
+        while inside.router.open or inside.router.calls or inside.belongings.alive:
             await anyio.sleep(10 * _REST)  # start hooks are no messages, nor are threads whose generators were left
 
     async def _begin(self, mesh: Mesh, log: Log, after: float, to: str, errand: Errand, is_ask: bool) -> None:  # noqa: FBT001 – a start's columns

@@ -95,7 +95,7 @@ class Cell:
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
         self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
-        self.busy_keys: dict[Hashable, int] | None = None  # conversations under way, with the envelope
+        self.busy_keys: dict[Hashable, int] | None = None  # conversations with a handler under way, and of which envelope
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
         self.loans: dict[int, int] | None = None  # handlers that lend their slot, by envelope id: to how many asks

@@ -156,7 +156,7 @@ class WaitsGraph:
         return groups if envelope.id in self._router.open else [*self.of_room(cell, envelope), *groups]
 
     def of_new(self, cell: "Cell", envelope: "Envelope", source: "Origin", lender: int) -> "Groups[Origin]":
-        """Return what *envelope* would wait for, if *source* sent it; *lender* is going to lend it a slot."""
+        """Return what *envelope* is going to wait for, which *source* is to send; *lender* is going to lend it a slot."""
         if not lender:
             groups = self.of_mailbox(cell, envelope)
             return groups if cell.has_room() else [*self.of_room(cell, envelope), *groups]
@@ -172,7 +172,7 @@ class WaitsGraph:
         return [*self._of_key(cell, envelope), *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
 
     def of_room(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
-        """Return what *envelope* waits for before a full mailbox: that enough of those before it are taken."""
+        """Return what *envelope* waits for before the full mailbox of *cell*: that enough of those before it are taken."""
         if not cell.state.handles_mail:
             return self.of_mailbox(cell, envelope)
         groups = self._of_slots(cell, cell.slots, has_loan=False)
@@ -185,7 +185,7 @@ class WaitsGraph:
         return groups
 
     def _of_key(self, cell: "Cell", envelope: "Envelope", lender: int = 0) -> "Groups[Origin]":
-        """Return what *envelope* waits for because its conversation is busy; *lender* lends it, to one at a time."""
+        """Return what *envelope* waits for because its conversation is busy; *lender* lends it his, to one at a time."""
         if not cell.busy_keys:
             return ()
         key = cell.agent.__ceylon_serial_key__(envelope)
@@ -201,7 +201,7 @@ class WaitsGraph:
         return (holding,) if holding else ()
 
     def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Sequence[Origin]]":
-        """Return what an envelope waits for because all *slots* are in use; nobody if one is free, or will be."""
+        """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one is free, or will be."""
         held: list[tuple[int, Origin | None]] = [(each.envelope.id, each) for each in cell.under_way or ()]
         held += [(lease.envelope.id, lease.context if lease.is_blocked else None) for lease in cell.leases or ()]
         in_use = len(held)
