@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Inspector", "Ledger", "OpenMessage", "Wait", "Why"]
 
 Place: TypeAlias = Literal["waiting for room", "in the mailbox", "in a handler", "in a thread"]
-Standing: TypeAlias = Place | How | Literal["in a hook", "refused"]
+Standing: TypeAlias = Place | How | Literal["refused", "in a hook"]
 WaitKind: TypeAlias = Literal["reply", "room", "turn", "parts", "credit", "thread", "drain"]
 
 _MOST: Final = 64  # steps that an answer follows a chain
