@@ -15,7 +15,8 @@ import pytest
 from ceylon import Mesh
 from ceylon.testing import Faults, Simulation, SimulationOutcome, run_simulation
 from ceylon.testing.seeds import seeds_for
-from support.errands import Log, Verdict, instruments_for, program_of, settings_of
+from support.errand_programs import program_of, settings_of
+from support.errands import Log, Verdict, instruments_for
 from support.simulated import instrumented
 
 SEEDS: Final = 150

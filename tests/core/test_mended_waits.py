@@ -54,7 +54,7 @@ async def test_a_start_hook_in_a_thread_that_asks_for_itself_is_refused(mesh: Me
                 except DeadlockError as error:
                     errors.append(error)
 
-        def on_message(self, message: Any) -> Any:
+        def on_message(self, message: Any, context: BlockingContext) -> Any:
             return message
 
     mesh.add(Relay("helper"))
@@ -256,7 +256,7 @@ async def test_an_ask_on_loan_that_has_not_begun_yet_is_nothing_to_be_alarmed_ab
     class Reentrant(Relay):
         reentrant = True
 
-        async def on_message(self, message: Any) -> Any:
+        async def on_message(self, message: Any, context: Context) -> Any:
             return message
 
     class Plain(Agent):

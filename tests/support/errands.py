@@ -1,6 +1,5 @@
-"""Programs at random in which agents wait for each other in every way there is."""
+"""Agents that wait for each other in every way there is, and a detector that keeps a log of what it refuses."""
 
-import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final, TypeAlias
 
@@ -16,7 +15,6 @@ from ceylon import (
     DeadlockError,
     HandlerError,
     MailboxFullError,
-    Mesh,
     Message,
     StreamTimeoutError,
     on,
@@ -29,17 +27,16 @@ from ceylon.core.router import Router
 from ceylon.core.timers import Timers
 from ceylon.core.waits import Groups, WaitsGraph
 from ceylon.messages import Envelope
-from ceylon.settings import DEFAULTS, Settings
 
-__all__ = ["PATIENCE", "Errand", "Log", "Program", "Step", "Verdict", "instruments_for", "program_of", "settings_of"]
+__all__ = ["KINDS", "PATIENCE", "REST", "Errand", "Log", "Options", "Step", "Verdict", "instruments_for"]
 
 Verdict: TypeAlias = Callable[[], bool]
 """Says whether a wait could never end, without looking."""
 
 PATIENCE: Final = 1_000.0
 """Virtual seconds that everything may wait: whatever takes so long, waits for ever."""
-_REST: Final = 0.05
-_NO_LIMIT: Final = 50 * PATIENCE  # of a handler, for the roads that only a limit takes
+REST: Final = 0.05
+"""Virtual seconds that a handler rests at least, if it does."""
 
 
 class Errand(Message[int]):
@@ -102,11 +99,16 @@ class Detector(WaitsGraph):
         try:
             if self._verdict is None:
                 super().check(source, wanted, target)
-            elif self._verdict():
-                raise DeadlockError((source.address, target))
+            else:
+                self._obey(source, target, is_refused=self._verdict())
         except DeadlockError as error:
             self._log.alarms.append(error)
             raise
+
+    @staticmethod
+    def _obey(source: Origin, target: str, *, is_refused: bool) -> None:
+        if is_refused:
+            raise DeadlockError((source.address, target))
 
 
 def instruments_for(log: Log, verdict: "Verdict | None" = None) -> Instruments:
@@ -183,7 +185,7 @@ class Runner(_Runner):
         elif step.kind == "tell":
             await context.tell(step.to, step.errand)
         elif step.kind == "rest":
-            await anyio.sleep(_REST * step.number)
+            await anyio.sleep(REST * step.number)
         elif step.kind == "leave":
             with anyio.move_on_after(step.patience):
                 await context.ask(step.to, step.errand)
@@ -265,125 +267,9 @@ class KeyedThreadRunner(ThreadRunner):
         return _key_of(envelope)
 
 
-_KINDS: Final = {
+KINDS: Final = {
     (False, False): Runner,
     (True, False): ThreadRunner,
     (False, True): KeyedRunner,
     (True, True): KeyedThreadRunner,
 }
-
-
-class Program(msgspec.Struct, frozen=True):
-    """Agents, and what is asked of them from outside: when, of whom, what, and whether somebody waits for it."""
-
-    agents: tuple[Options, ...]
-    starts: tuple[tuple[float, str, Errand, bool], ...]
-
-    async def run(self, mesh: Mesh, log: Log) -> None:
-        """Run to the end of everything."""
-        for each in self.agents:
-            mesh.add(_KINDS[each.in_thread, each.keyed](each, log))
-        async with anyio.create_task_group() as tasks:
-            for start in self.starts:
-                tasks.start_soon(self._begin, mesh, log, *start)
-        inside = mesh.interior
-        while inside.router.open or inside.router.calls or inside.belongings.alive:
-            await anyio.sleep(10 * _REST)  # start hooks are no messages, nor are threads whose generators were left
-
-    async def _begin(self, mesh: Mesh, log: Log, after: float, to: str, errand: Errand, is_ask: bool) -> None:  # noqa: FBT001 – a start's columns
-        await anyio.sleep(after)
-        try:
-            if is_ask:
-                await mesh.ask(to, errand, timeout=PATIENCE)
-            else:
-                await mesh.tell(to, errand)
-        except CeylonError as error:
-            log.note(error)
-
-
-class _Maker:
-    """Makes programs."""
-
-    def __init__(self, chance: random.Random, *, impatient: bool) -> None:
-        self._chance = chance
-        self._impatient = impatient
-        self._left = chance.choice([10, 20, 40])  # steps of the whole program
-        self._names = [f"agent{number}" for number in range(chance.randrange(2, 8))]
-        self._keyed = {name for name in self._names if chance.random() < 0.25}
-        self._streams = chance.random() < 0.5
-        self._tells = chance.choice([0.0, 0.2, 0.5])
-
-    def program(self) -> Program:
-        """Make one."""
-        chance = self._chance
-        agents = tuple(self._agent(name) for name in self._names)
-        starts = tuple(
-            (chance.choice([0.0, 0.0, 0.1]), self._place(), self._errand(4), chance.random() < 0.7)
-            for _ in range(chance.randrange(1, 6))
-        )
-        return Program(agents, starts)
-
-    def _agent(self, name: str) -> Options:
-        chance = self._chance
-        return Options(
-            name=name,
-            in_thread=chance.random() < 0.4,
-            concurrency=chance.choice([1, 1, 2, 3]),
-            capacity=chance.choice([1, 2, 1_000]),
-            reentrant=name not in self._keyed and chance.random() < 0.25,
-            keyed=name in self._keyed,
-            start=self._errand(2) if chance.random() < 0.15 else Errand(),
-        )
-
-    def _place(self) -> str:
-        name = self._chance.choice(self._names)
-        return f"{name}/{self._chance.choice('ab')}" if name in self._keyed and self._chance.random() < 0.8 else name
-
-    def _errand(self, depth: int) -> Errand:
-        return Errand(self._steps(depth), self._chance.random() < 0.3)
-
-    def _steps(self, depth: int) -> tuple[Step, ...]:
-        if not depth:
-            return ()
-        return tuple(self._step(depth) for _ in range(self._chance.randrange(0, 4)))
-
-    def _step(self, depth: int) -> Step:
-        chance = self._chance
-        self._left -= 1
-        if self._left < 0 or chance.random() < 0.1:
-            return Step("rest", number=chance.randrange(3))
-        patience = chance.choice([0.02, 0.1, PATIENCE]) if self._impatient else PATIENCE
-        if chance.random() < self._tells:
-            return Step("tell", self._place(), self._errand(depth - 1))
-        if self._streams and chance.random() < 0.4:
-            return self._stream(depth)
-        if chance.random() < 0.2:
-            together = tuple(self._ask(depth, patience) for _ in range(chance.randrange(2, 4)))
-            return Step("together", steps=together)
-        return self._ask(depth, patience)
-
-    def _ask(self, depth: int, patience: float) -> Step:
-        kind = "leave" if self._impatient and self._chance.random() < 0.3 else "ask"
-        return Step(kind, self._place(), self._errand(depth - 1), patience=patience)
-
-    def _stream(self, depth: int) -> Step:
-        number = self._chance.randrange(6)
-        errand = self._errand(depth - 1) if self._chance.random() < 0.5 else Errand()
-        return Step("stream", self._place(), errand, self._steps(depth - 1)[:1], number)
-
-
-def program_of(seed: int, *, impatient: bool = False) -> Program:
-    """Return the program of *seed*; `impatient` ones give up some of their waits early."""
-    return _Maker(random.Random(f"{seed} errands"), impatient=impatient).program()  # noqa: S311 – no secret
-
-
-def settings_of(seed: int) -> Settings:
-    """Return settings in which nothing ends by its time but what waits for ever, with a handler's limit and without."""
-    return msgspec.structs.replace(
-        DEFAULTS,
-        ask_timeout=PATIENCE,
-        tell_timeout=PATIENCE,
-        stream_idle_timeout=PATIENCE,
-        stream_credit=2,
-        handler_timeout=_NO_LIMIT if seed % 2 else None,
-    )

@@ -94,8 +94,10 @@ class Cell:
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
         self.running = 0  # slots in use
-        self.under_way: list[Origin] | None = None  # the handlers in them, but for those in leases
-        self.busy_keys: dict[Hashable, int] | None = None  # conversations with a handler under way, and of which envelope
+        self.under_way: dict[int, Origin] | None = None  # the handlers in them by envelope id, but for those in leases
+        self.busy_keys: dict[Hashable, int] | None = (
+            None  # conversations with a handler under way, and of which envelope
+        )
         self.leases: list[Lease] | None = None
         self.life: Life | None = None
         self.loans: dict[int, int] | None = None  # handlers that lend their slot, by envelope id: to how many asks
@@ -209,13 +211,12 @@ class Cell:
     def inside(self) -> "set[int]":
         """Return the ids of the envelopes that are in handlers."""
         leased = {lease.envelope.id for lease in self.leases or ()}
-        return leased.union(origin.envelope.id for origin in self.under_way or ())
+        return leased.union(self.under_way or ())
 
     def invocation(self, envelope_id: int) -> "Origin | None":
         """Return the handler under way for this envelope."""
-        for origin in self.under_way or ():
-            if origin.envelope.id == envelope_id:
-                return origin
+        if self.under_way and envelope_id in self.under_way:
+            return self.under_way[envelope_id]
         for lease in self.leases or ():
             if lease.context is not None and lease.context.envelope.id == envelope_id:
                 return lease.context

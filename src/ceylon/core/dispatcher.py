@@ -224,8 +224,9 @@ class Dispatcher:
         context = worker.context = Context(self._interior, cell, envelope, worker)
         under_way = cell.under_way
         if under_way is None:
-            under_way = cell.under_way = []
-        under_way.append(context)
+            under_way = cell.under_way = {}
+        number = envelope.id
+        under_way[number] = context
         current.set(context)
         before = _copy_context()
         try:
@@ -245,14 +246,14 @@ class Dispatcher:
             worker.context = None
             if worker.is_given_up:
                 return False
-            under_way.remove(context)
+            del under_way[number]
             self._leave(cell, key)
             self._caught(worker, context, error)
         else:
             worker.context = None
             if worker.is_given_up:
                 return False
-            under_way.remove(context)
+            del under_way[number]
             if key is None and cell.slots == 1 and cell.state.handles_mail:
                 cell.running -= 1
             else:
@@ -261,7 +262,7 @@ class Dispatcher:
             if envelope.kind is not TELL and not context.has_replied:
                 self._router.reply(envelope, Outcome(value))
             router = self._router  # `_completed`, a call less
-            if router.open.pop(envelope.id, None) is envelope:
+            if router.open.pop(number, None) is envelope:
                 message = envelope.message
                 envelope.message = (
                     KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
@@ -453,7 +454,7 @@ class Dispatcher:
         error.still_runs = True
         self._disown(worker, cell)
         if cell.under_way is not None:
-            cell.under_way.remove(context)
+            cell.under_way.pop(envelope.id, None)
         self._leave(cell, self._key_left(cell, envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
         if cell.mail:
@@ -510,7 +511,7 @@ class Dispatcher:
     def give_up(self, cell: "Cell") -> list["Envelope"]:
         """Forget the handlers of *cell* that ignore their cancellation; return their envelopes."""
         given_up: list[Envelope] = []
-        for context in cell.under_way or ():
+        for context in (cell.under_way or {}).values():
             if context.worker is not None:
                 self._disown(context.worker, cell)
             if (limit := self.limits.get(context.envelope.id)) is not None:

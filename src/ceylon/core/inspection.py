@@ -3,6 +3,7 @@
 Everything here is a snapshot, taken on the mesh's loop and made of plain data.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -159,7 +160,7 @@ class Inspector:
         cell = self._router.find(envelope.recipient)
         if envelope.id not in self._router.open:
             return "waiting for room"
-        if cell is not None and any(origin.envelope is envelope for origin in cell.under_way or ()):
+        if cell is not None and envelope.id in (cell.under_way or ()):
             return "in a handler"
         if cell is not None and any(lease.envelope is envelope for lease in cell.leases or ()):
             return "in a thread"
@@ -181,7 +182,11 @@ class Inspector:
                 found.append(self._wait("parts", call.envelope, groups))
         for cell in list(self._router.cells.values()):
             found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
-            found += [wait for origin in list(cell.under_way or ()) if (wait := self._of_credit(origin)) is not None]
+            found += [
+                wait
+                for origin in list((cell.under_way or {}).values())
+                if (wait := self._of_credit(origin)) is not None
+            ]
             found += self._of_threads(cell)
         return found + self._of_drains()
 
@@ -324,8 +329,7 @@ class Inspector:
     def _blockers(self, groups: "Groups[Origin]") -> Iterator[str]:
         """Give the agents that have to go on first, each with the one it waits for behind it."""
         seen: set[int] = set()
-        while groups and groups[0] and len(seen) < _MOST:
-            origin = groups[0][0]
+        while (origin := next(itertools.chain.from_iterable(groups), None)) is not None and len(seen) < _MOST:
             if origin.envelope.id in seen:
                 return
             seen.add(origin.envelope.id)

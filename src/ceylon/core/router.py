@@ -272,7 +272,7 @@ class Router:
         self.open[envelope.id] = envelope
 
     def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
-        """Lend *call* the slot of the handler that waits for it, and its conversation if it asks itself for the same."""
+        """Lend *call* the slot of the handler that waits for it, and its conversation if it asks in that itself."""
         cell, key = call.cell, None
         if source is not None and source.envelope.id == lender and cell.busy_keys:
             key = cell.agent.__ceylon_serial_key__(call.envelope)

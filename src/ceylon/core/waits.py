@@ -11,7 +11,7 @@ more than one slot an agent 94 % of its alarms were false.
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from ceylon.core.streams import StreamCall
@@ -28,7 +28,7 @@ __all__ = ["Groups", "WaitsGraph", "can_end", "cycle"]
 
 Node = TypeVar("Node", bound=Hashable)
 
-Groups: TypeAlias = Sequence[Sequence[Node]]
+Groups: TypeAlias = Collection[Collection[Node]]
 """What a node waits for: of every group one member has to end. No group: it waits for nothing."""
 
 _MOST: Final = 32  # agents that a path in an error names
@@ -156,7 +156,7 @@ class WaitsGraph:
         return groups if envelope.id in self._router.open else [*self.of_room(cell, envelope), *groups]
 
     def of_new(self, cell: "Cell", envelope: "Envelope", source: "Origin", lender: int) -> "Groups[Origin]":
-        """Return what *envelope* is going to wait for, which *source* is to send; *lender* is going to lend it a slot."""
+        """Return what *envelope*, which *source* is to send, is going to wait for; *lender* will lend it a slot."""
         if not lender:
             groups = self.of_mailbox(cell, envelope)
             return groups if cell.has_room() else [*self.of_room(cell, envelope), *groups]
@@ -172,7 +172,7 @@ class WaitsGraph:
         return [*self._of_key(cell, envelope), *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
 
     def of_room(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
-        """Return what *envelope* waits for before the full mailbox of *cell*: that enough of those before it are taken."""
+        """Return what *envelope* waits for before the full mailbox of *cell*: that enough before it are taken."""
         if not cell.state.handles_mail:
             return self.of_mailbox(cell, envelope)
         groups = self._of_slots(cell, cell.slots, has_loan=False)
@@ -185,7 +185,7 @@ class WaitsGraph:
         return groups
 
     def _of_key(self, cell: "Cell", envelope: "Envelope", lender: int = 0) -> "Groups[Origin]":
-        """Return what *envelope* waits for because its conversation is busy; *lender* lends it his, to one at a time."""
+        """Return what *envelope* waits for because its conversation is busy; *lender* lends his, to one at a time."""
         if not cell.busy_keys:
             return ()
         key = cell.agent.__ceylon_serial_key__(envelope)
@@ -194,15 +194,19 @@ class WaitsGraph:
         guests, owner = cell.guests or {}, cell.busy_keys[key]
         if envelope.id in guests and guests[envelope.id][1] is not None:
             lender = guests[envelope.id][0]
+        under_way = cell.under_way or {}
         if lender == owner:
-            holding = [each for each in cell.under_way or () if guests.get(each.envelope.id) == (lender, key)]
+            holding = [each for each in under_way.values() if guests.get(each.envelope.id) == (lender, key)]
         else:
-            holding = [each for each in cell.under_way or () if each.envelope.id == owner]
+            holding = [under_way[owner]] if owner in under_way else []
         return (holding,) if holding else ()
 
-    def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Sequence[Origin]]":
-        """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one is free, or will be."""
-        held: list[tuple[int, Origin | None]] = [(each.envelope.id, each) for each in cell.under_way or ()]
+    def _of_slots(self, cell: "Cell", slots: int, *, has_loan: bool) -> "list[Collection[Origin]]":
+        """Return what an envelope waits for because the *slots* of *cell* are in use; nobody if one will be free."""
+        under_way = cell.under_way or {}
+        if not cell.leases and not cell.loans and len(under_way) <= slots:  # as ever, and without copies
+            return [under_way.values()] if len(under_way) == slots else []
+        held: list[tuple[int, Origin | None]] = [*under_way.items()]
         held += [(lease.envelope.id, lease.context if lease.is_blocked else None) for lease in cell.leases or ()]
         in_use = len(held)
         if cell.loans and not has_loan:  # what runs on a loan, alone, frees no slot for others
