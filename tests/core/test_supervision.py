@@ -543,7 +543,7 @@ class ByStaticMethod(Failing):
 
 
 class ByMethod(Failing):
-    def on_failure(self, error: BaseException, envelope: Envelope) -> Directive:
+    def on_failure(self, error: BaseException, envelope: Envelope) -> Directive:  # pyright: ignore[reportIncompatibleVariableOverride]
         return _resume(error, envelope)
 
 

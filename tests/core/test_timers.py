@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from ceylon import Agent, BlockingContext, Context, Mesh, Message, on
+from ceylon.core.agent_timers import TimerHandle
 from ceylon.core.backend import current_driver
-from ceylon.core.belongings import TimerHandle
 from ceylon.core.timers import Timer, Timers
 from support.core_agents import Echo, Keeper, until
 

@@ -19,9 +19,11 @@ from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.router import Router
 from ceylon.messages import TELL, Envelope, Outcome
 from ceylon.testing import Faults, Simulation, run_simulation, simulate
+from ceylon.testing.simulation.report import replay_command
 from support.simulated import instrumented, run_shops
 
 SEEDS: Final = 50
+_SELF: Final = Path(__file__).relative_to(Path.cwd()) if Path(__file__).is_relative_to(Path.cwd()) else Path(__file__)
 
 
 class LosesReplies(Router):
@@ -292,3 +294,14 @@ def test_pytests_own_failures_name_the_seed_and_a_skip_is_a_skip() -> None:
         failing()
     with pytest.raises(pytest.skip.Exception):
         skipping()
+
+
+def test_a_failing_program_is_replayed_without_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_by_hand() -> None: ...
+
+    async def test_by_pytest() -> None: ...
+
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+
+    assert replay_command(run_by_hand, 7) == f"CEYLON_SEED=7 python {_SELF}"
+    assert replay_command(test_by_pytest, 7) == f"pytest {_SELF}::test_by_pytest --ceylon-seed=7"

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, assert_type
 
 from ceylon import Context, Mesh, Message, Ref, Stream
-from ceylon.core.belongings import TimerHandle
+from ceylon.core.agent_timers import TimerHandle
 
 
 class Order(Message["Receipt"]):

@@ -1,9 +1,8 @@
-"""What an agent owns besides its mailbox: hooks under way, a lifespan, timers, background tasks."""
+"""What an agent owns besides its mailbox and its timers: hooks under way, a lifespan, background tasks."""
 
 import contextlib
 import contextvars
 import inspect
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +11,7 @@ from ceylon.core.current import current
 from ceylon.core.invocation import call_as
 from ceylon.core.signals import Signal
 from ceylon.core.timers import Timer
-from ceylon.errors import ArgumentError, CeylonError, DefinitionError, StrayCancellationError
+from ceylon.errors import DefinitionError, StrayCancellationError
 from ceylon.messages import TELL
 
 if TYPE_CHECKING:
@@ -20,43 +19,9 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
-__all__ = ["Belongings", "OwnTask", "TimerHandle"]
+__all__ = ["Belongings", "OwnTask"]
 
 _own_task: contextvars.ContextVar["OwnTask | None"] = contextvars.ContextVar("ceylon_own_task", default=None)
-
-
-class Repeated(Timer):
-    """A timer that tells its agent something again and again."""
-
-    __slots__ = ("_tick", "cell", "message", "seconds")
-
-    def __init__(self, cell: "Cell", seconds: float, message: Any, tick: "Callable[[Repeated], None]") -> None:
-        super().__init__()
-        self.cell, self.seconds, self.message = cell, seconds, message
-        self._tick = tick
-
-    def fire(self) -> None:
-        """Tell, and set the timer again."""
-        self._tick(self)
-
-
-class TimerHandle:
-    """What `after` and `every` return: a way to take them back, from the loop and from threads."""
-
-    __slots__ = ("_cell", "_interior", "_timer")
-
-    def __init__(self, interior: "Interior", cell: "Cell", timer: Timer) -> None:
-        self._interior, self._cell, self._timer = interior, cell, timer
-
-    def __repr__(self) -> str:
-        return f"<TimerHandle of {self._cell.address!r} {'armed' if self._timer.is_armed else 'over'}>"
-
-    def cancel(self) -> None:
-        """Tell nothing any more."""
-        if self._interior.gateway.is_inside():
-            self._interior.belongings.cancel_timer(self._cell, self._timer)
-        else:
-            self._interior.gateway.post_quietly(lambda: self._interior.belongings.cancel_timer(self._cell, self._timer))
 
 
 class OwnTask:
@@ -202,61 +167,6 @@ class Belongings:
             lifespan, life.lifespan = life.lifespan, None
             await lifespan.leave(patience)
 
-    # -- timers --------------------------------------------------------------------------------------------------------
-
-    def after(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
-        """Tell *cell* *message* in *seconds*.
-
-        Raises:
-            ArgumentError: no such time: negative, infinite, or not a number.
-        """
-        _check_time(seconds, again=False)
-        timers = cell.have_life().timers
-
-        def fire() -> None:
-            timers.discard(timer)
-            self._tell(cell, message)
-
-        timer = Timer(fire)
-        timers.add(timer)
-        self._interior.timers.add(self._interior.driver.now() + seconds, timer)
-        return TimerHandle(self._interior, cell, timer)
-
-    def every(self, cell: "Cell", seconds: float, message: Any) -> TimerHandle:
-        """Tell *cell* *message* every *seconds*; a tick that finds no room is a dead letter.
-
-        Raises:
-            ArgumentError: as for `after`, and 0.
-        """
-        _check_time(seconds, again=True)
-        timer = Repeated(cell, seconds, message, self._tick)
-        cell.have_life().timers.add(timer)
-        self._interior.timers.add(self._interior.driver.now() + seconds, timer)
-        return TimerHandle(self._interior, cell, timer)
-
-    def _tick(self, timer: Repeated) -> None:
-        self._tell(timer.cell, timer.message)
-        if timer in timer.cell.have_life().timers:
-            self._interior.timers.add(self._interior.driver.now() + timer.seconds, timer)
-
-    def _tell(self, cell: "Cell", message: Any) -> None:
-        router = self._interior.router
-        try:
-            router.tell_nowait(router.envelope(TELL, None, cell.address, message))
-        except CeylonError:  # a dead letter says it
-            return
-
-    def cancel_timer(self, cell: "Cell", timer: Timer) -> None:
-        """End one of the agent's timers."""
-        if cell.life is not None:
-            cell.life.timers.discard(timer)
-        self._interior.timers.cancel(timer)
-
-    def cancel_timers(self, cell: "Cell") -> None:
-        """End all of them."""
-        for timer in list(cell.life.timers) if cell.life is not None else ():
-            self.cancel_timer(cell, timer)
-
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def start_soon(self, cell: "Cell", function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -366,10 +276,3 @@ class Belongings:
             await is_over.wait()
         finally:
             self._interior.timers.cancel(timer)
-
-
-def _check_time(seconds: float, *, again: bool) -> None:
-    """Raise `ArgumentError` unless one can wait so long, *again* and again."""
-    if not 0 <= seconds < math.inf or (again and not seconds):
-        message = f"{seconds!r} is no time to wait; give seconds: a finite number, and more than 0 for `every`"
-        raise ArgumentError(message)

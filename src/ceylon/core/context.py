@@ -13,13 +13,13 @@ from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address
 from ceylon.messages import attempt
 
 if TYPE_CHECKING:
-    from ceylon.core.belongings import TimerHandle
+    from ceylon.core.agent_timers import TimerHandle
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
     from ceylon.core.ports import AgentLike
     from ceylon.messages import Envelope
 
-__all__ = ["BlockingContext", "Context"]
+__all__ = ["BlockingContext", "Context", "blocking_twin"]
 
 
 class Context(Origin, AsyncVerbs):
@@ -37,11 +37,11 @@ class Context(Origin, AsyncVerbs):
 
     def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
-        return self.interior.belongings.after(self.cell, seconds, message)
+        return self.interior.agent_timers.after(self.cell, seconds, message)
 
     def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
-        return self.interior.belongings.every(self.cell, seconds, message)
+        return self.interior.agent_timers.every(self.cell, seconds, message)
 
     def start_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
@@ -80,15 +80,6 @@ class BlockingContext(Origin, BlockingVerbs):
         super().__init__(interior, cell, envelope)
         self._original = original  # where the same handler has one on the loop too
 
-    @classmethod
-    def twin_of(cls, context: Context) -> "BlockingContext":
-        """Return the same context for use in a thread; the handler waits in whichever it uses."""
-        twin = cls(context.interior, context.cell, context.envelope, context)
-        if context.waits is None:
-            context.waits = []
-        twin.waits = context.waits
-        return twin
-
     @property
     def invocation(self) -> Origin:
         """See `Origin`."""
@@ -125,10 +116,21 @@ class BlockingContext(Origin, BlockingVerbs):
 
     def after(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
-        timer: TimerHandle = self._on_loop("after", lambda: self.interior.belongings.after(self.cell, seconds, message))
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("after", lambda: timers.after(self.cell, seconds, message))
         return timer
 
     def every(self, seconds: float, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
-        timer: TimerHandle = self._on_loop("every", lambda: self.interior.belongings.every(self.cell, seconds, message))
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("every", lambda: timers.every(self.cell, seconds, message))
         return timer
+
+
+def blocking_twin(context: Context) -> BlockingContext:
+    """Return the same context for use in a thread; the handler waits in whichever it uses."""
+    twin = BlockingContext(context.interior, context.cell, context.envelope, context)
+    if context.waits is None:
+        context.waits = []
+    twin.waits = context.waits
+    return twin

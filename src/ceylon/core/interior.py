@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ceylon.core.agent_timers import AgentTimers
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
 from ceylon.core.counters import Gone, statistics_of
@@ -74,6 +75,7 @@ class Interior:
     dispatcher: Dispatcher
     lifecycle: Lifecycle
     belongings: Belongings
+    agent_timers: AgentTimers
     restarts: Restarts
     watches: Watches
     resources: Resources
@@ -120,6 +122,7 @@ class Interior:
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
+        self.agent_timers = AgentTimers(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
         self.resources = Resources(driver)

@@ -198,7 +198,7 @@ class Lifecycle:
         """End *cell* here and now: its loop is not going to run any more."""
         cell.state = State.STOPPING
         self._give_up(cell)
-        self._interior.belongings.cancel_timers(cell)
+        self._interior.agent_timers.cancel_all(cell)
         self._take_out(cell, Reason.STOPPED)
 
     def _take_out(self, cell: Cell, reason: Reason) -> None:
@@ -251,7 +251,7 @@ class Lifecycle:
     async def _close_hooks(self, cell: Cell) -> None:
         """Run `on_stop` if the agent had started, then end what it owns; errors are logged."""
         belongings = self._interior.belongings
-        belongings.cancel_timers(cell)
+        self._interior.agent_timers.cancel_all(cell)
         if cell.life is None or not (cell.life.start_error or cell.life.has_stopped):
             if cell.life is not None:
                 cell.life.has_stopped = True
@@ -263,7 +263,7 @@ class Lifecycle:
     async def _clear_out(self, cell: Cell) -> None:
         """End what the agent owns; what its background tasks use is there until they have ended."""
         belongings, grace = self._interior.belongings, self._interior.grace
-        belongings.cancel_timers(cell)
+        self._interior.agent_timers.cancel_all(cell)
         await belongings.end_tasks(cell, grace())
         await belongings.leave_lifespan(cell, grace())
         try:

@@ -34,7 +34,7 @@ class Quiet:
             return None
         return self.when_quiet(sink)
 
-    def when_quiet(self, sink: "Sink") -> "Call":
+    def when_quiet(self, sink: "Sink") -> "DrainCall":
         """Let *sink* hear when nothing is in any mailbox or handler."""
         call = DrainCall(self._router, sink, self)
         self._drains.append(call)

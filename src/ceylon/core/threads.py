@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from ceylon.core.context import BlockingContext
+from ceylon.core.context import BlockingContext, blocking_twin
 from ceylon.core.current import current
 from ceylon.core.gateway import ThreadSink
 from ceylon.core.invocation import LAZY
@@ -107,7 +107,7 @@ class ThreadPool:
 
     def context_for(self, context: "Context") -> BlockingContext:
         """Return the same context for use in a thread."""
-        return BlockingContext.twin_of(context)
+        return blocking_twin(context)
 
     def statistics(self) -> ThreadStatistics:
         """Return how many threads do what."""

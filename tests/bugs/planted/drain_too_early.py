@@ -9,16 +9,19 @@ from collections.abc import Generator
 import pytest
 
 from ceylon.core.backend import Sink
-from ceylon.core.interior import Interior
+from ceylon.core.quiet import DrainCall, Quiet
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    def broken(self: Interior, sink: Sink) -> None:
-        self._quiet.append(sink)
-        if not any(cell.mail for cell in self.router.cells.values()):
-            self._tell_quiet()
+    when_quiet = Quiet.when_quiet
+
+    def broken(self: Quiet, sink: Sink) -> DrainCall:
+        call = when_quiet(self, sink)
+        if not any(cell.mail for cell in self._router.cells.values()):
+            self.tell()
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Interior, "when_quiet", broken)
+        patch.setattr(Quiet, "when_quiet", broken)
         yield

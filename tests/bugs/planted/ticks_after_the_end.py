@@ -8,15 +8,15 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.belongings import Belongings
+from ceylon.core.agent_timers import AgentTimers
 from ceylon.core.cell import Cell
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    def broken(self: Belongings, cell: Cell) -> None:
+    def broken(self: AgentTimers, cell: Cell) -> None:
         pass
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Belongings, "cancel_timers", broken)
+        patch.setattr(AgentTimers, "cancel_all", broken)
         yield

@@ -78,6 +78,8 @@ def replay_command(function: Callable[..., Any], seed: int) -> str:
     path = Path(function.__code__.co_filename)
     if path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
+    if not running and not name.startswith("test"):  # a program of its own, in which pytest finds no test
+        return f"CEYLON_SEED={seed} python {_quoted(str(path))}"
     return f"pytest {_quoted(f'{path}::{name}')} --ceylon-seed={seed}"
 
 
