@@ -72,7 +72,7 @@ class OnTheLoop(Agent):
 
 
 def _agents(chance: random.Random) -> list[Agent]:
-    agents: list[Agent] = [InThreads(f"thread{number}") for number in range(4)] + [OnTheLoop("loop")]
+    agents: list[Agent] = [*(InThreads(f"thread{number}") for number in range(4)), OnTheLoop("loop")]
     for agent in agents:
         agent.concurrency = chance.choice([1, 1, 2, 3, 4])
         agent.reentrant = chance.random() < 0.4
