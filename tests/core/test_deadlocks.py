@@ -394,6 +394,7 @@ async def test_asks_without_a_cycle_raise_no_alarm(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.asyncio
 async def test_a_million_asks_without_a_cycle_raise_no_alarm(capsys: pytest.CaptureFixture[str]) -> None:
     asked = seeds = 0

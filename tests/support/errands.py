@@ -39,7 +39,7 @@ REST: Final = 0.05
 """Virtual seconds that a handler rests at least, if it does."""
 
 
-class Errand(Message[int]):
+class Errand(Message[int], tag="errands.Errand"):
     """Do *steps*, one after the other; a refused wait ends the errand if it is `strict`."""
 
     steps: tuple["Step", ...] = ()

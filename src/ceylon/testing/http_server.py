@@ -10,10 +10,10 @@ import functools
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias, cast
 
 import anyio
 import anyio.abc
@@ -101,27 +101,44 @@ class Connection:
 Handler: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 
+class Ending:
+    """Ends a server; given out instead of a cancel scope, because an accept that is cancelled may lose a connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.has_begun = False
+
+    def cancel(self) -> None:
+        """End the server: its next client is this one, which wants nothing."""
+        self.has_begun = True
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port)).close()
+
+
 async def serve(
     handler: Handler,
     port: int,
     *,
-    task_status: anyio.abc.TaskStatus[tuple[anyio.CancelScope, str]] = anyio.TASK_STATUS_IGNORED,
+    task_status: anyio.abc.TaskStatus[tuple[Ending, str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve on a loopback port (0: any free one) until the scope is cancelled that `task_status` gets with the URL."""
+    """Serve on a loopback port (0: any free one) until the ending that `task_status` gets with the URL is called."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     streams: set[anyio.abc.SocketStream] = set()
-
-    def begin(stream: anyio.abc.SocketStream) -> Coroutine[Any, Any, None]:
-        streams.add(stream)  # now, and not in the task: one that is cancelled before its first step closes nothing
-        return _serve_connection(handler, stream, streams)
-
-    async with listener:
-        with anyio.CancelScope() as scope:
-            bound = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 – not Django's
-            task_status.started((scope, f"http://127.0.0.1:{bound}"))
-            await listener.serve(begin)
-        for stream in list(streams):
-            await anyio.aclose_forcefully(stream)
+    async with listener, anyio.create_task_group() as tasks:
+        bound = int(listener.extra(anyio.abc.SocketAttribute.local_port))  # noqa: S610 – not Django's
+        ending = Ending(bound)
+        task_status.started((ending, f"http://127.0.0.1:{bound}"))
+        acceptor = cast("anyio.abc.SocketListener", listener.listeners[0])
+        while True:
+            stream = await acceptor.accept()
+            if ending.has_begun:
+                await stream.aclose()
+                break
+            streams.add(stream)  # now, and not in the task: one that is cancelled before its first step closes nothing
+            tasks.start_soon(_serve_connection, handler, stream, streams)
+        tasks.cancel_scope.cancel()
+    for stream in list(streams):
+        await anyio.aclose_forcefully(stream)
 
 
 class ServerThread:
