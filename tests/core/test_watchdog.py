@@ -190,7 +190,7 @@ async def test_code_of_no_agent_that_blocks_the_loop_is_nobodys_fault(caplog: py
 
 
 async def test_a_machine_that_is_merely_busy_is_nobodys_fault(caplog: pytest.LogCaptureFixture) -> None:
-    async with watched_mesh(block_warning=0.1) as mesh:
+    async with watched_mesh(block_warning=0.5) as mesh:
         blocker = mesh.add(Blocker("blocker"))
         over = threading.Event()
 
@@ -213,7 +213,7 @@ async def test_a_machine_that_is_merely_busy_is_nobodys_fault(caplog: pytest.Log
 
 
 async def test_many_short_handlers_in_a_row_are_not_one_long_one(caplog: pytest.LogCaptureFixture) -> None:
-    async with watched_mesh(block_warning=0.1) as mesh:
+    async with watched_mesh(block_warning=0.5) as mesh:
         blocker = mesh.add(Blocker("blocker"))
 
         for _ in range(120):
