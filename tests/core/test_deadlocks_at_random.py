@@ -111,10 +111,12 @@ def mistakes(seeds: Iterable[int], verdict: Verdict | None = None, backend: str 
     return found
 
 
+@pytest.mark.big
 def test_every_wait_without_end_is_refused_and_no_other() -> None:
     assert mistakes(seeds_for(SEEDS)) == []
 
 
+@pytest.mark.big
 def test_so_it_is_on_trio() -> None:
     assert mistakes(seeds_for(30), backend="trio") == []
 
@@ -146,5 +148,6 @@ def test_so_it_is_in_many_impatient_programs(faults: Faults | None) -> None:
 
 
 @pytest.mark.parametrize(("verdict", "said"), [(lambda: False, "overlooked"), (lambda: True, "false alarm")])
+@pytest.mark.big
 def test_a_detector_that_says_always_the_same_is_found_out(verdict: Callable[[], bool], said: str) -> None:
     assert any(said in mistake for mistake in mistakes(range(20), verdict))
