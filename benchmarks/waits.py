@@ -26,7 +26,7 @@ class _Unnoted(AskCall):
     def __init__(self, router: Router, future: Any, envelope: Any, cell: Any, source: Any) -> None:
         super().__init__(router, future, envelope, cell, None)
 
-    def begin_wait(self) -> None:
+    def begin_wait(self, source: Any) -> None:
         """Do nothing."""
 
 

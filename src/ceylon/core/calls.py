@@ -97,10 +97,9 @@ class AskCall(ParkedCall):
         self.source = source
         self.began = 0.0
 
-    def begin_wait(self) -> None:
-        """Take note that the asker waits, from now on."""
-        if self.source is not None:
-            self.source.begin_wait(self)
+    def begin_wait(self, source: "Origin") -> None:
+        """Take note that *source*, which asks, waits from now on."""
+        source.begin_wait(self)
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the deadline is taken back."""

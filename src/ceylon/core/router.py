@@ -210,7 +210,7 @@ class Router:
         if full is not None:
             full.park(call)
         if source is not None:
-            call.begin_wait()
+            call.begin_wait(source)
         if lender:
             self._lend(call, lender, source)
         return call

@@ -181,7 +181,7 @@ class StreamCall(AskCall):
         self.channel.end(outcome)
         return True
 
-    def begin_wait(self) -> None:
+    def begin_wait(self, source: "Origin") -> None:
         """See `AskCall`; the consumer waits while it pulls."""
 
     def cancel(self) -> None:
