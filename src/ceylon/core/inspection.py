@@ -150,7 +150,7 @@ class Inspector:
             kind=envelope.kind,
             sender=envelope.sender,
             recipient=envelope.recipient,
-            message_type=type_name_of(envelope.message),
+            message_type=_type_of(envelope),
             place=place,
             remaining=self._remaining(envelope.deadline),
             unattended=is_left,
@@ -257,7 +257,7 @@ class Inspector:
             groups, waits = self._what_holds(envelope, state)
         return Why(
             message_id=self._id(envelope.id),
-            message_type=envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message),
+            message_type=_type_of(envelope),
             sender=envelope.sender,
             recipient=envelope.recipient,
             state=state,
@@ -322,8 +322,8 @@ class Inspector:
             if found is None:
                 return
             envelope, state, _ = found
-            kind = envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message)
-            yield f"{kind} {self._id(parent)} from {envelope.sender or 'outside'} to {envelope.recipient}: {state}"
+            road = f"from {envelope.sender or 'outside'} to {envelope.recipient}"
+            yield f"{_type_of(envelope)} {self._id(parent)} {road}: {state}"
             parent = envelope.parent
 
     def _blockers(self, groups: "Groups[Origin]") -> Iterator[str]:
@@ -335,6 +335,11 @@ class Inspector:
             seen.add(origin.envelope.id)
             yield origin.address
             groups = self._router.waits.groups_of(origin)
+
+
+def _type_of(envelope: Envelope | Ending) -> str:
+    """Name the type of its message."""
+    return envelope.message_type if isinstance(envelope, Ending) else type_name_of(envelope.message)
 
 
 def _hook(cell: "Cell", envelope_id: int) -> "Origin | None":

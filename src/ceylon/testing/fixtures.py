@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import anyio
@@ -46,13 +46,10 @@ async def checked_mesh(name: str = "test", *, checks_law: bool = True, **setting
         try:
             yield mesh
         finally:
-            broken = None
-            try:
+            with suppress(LawBrokenError):  # judged below
                 await mesh.stop()
-            except LawBrokenError as error:
-                broken = error
     if checks_law:
-        _judge_law(watch, broken)
+        _judge_law(watch, mesh.interior.breach)
     _judge(changed, name, "saw that message ")
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:  # noqa: ASYNC110 – nobody tells of the end of a thread
@@ -71,13 +68,10 @@ def checked_blocking_mesh(name: str = "test", *, checks_law: bool = True, **sett
         try:
             yield mesh
         finally:
-            broken = None
-            try:
+            with suppress(LawBrokenError):  # judged below
                 mesh.stop()
-            except LawBrokenError as error:
-                broken = error
     if checks_law:
-        _judge_law(watch, broken)
+        _judge_law(watch, mesh.interior.breach)
     _judge(changed, name, "saw that message ")
     end = time.monotonic() + _PATIENCE
     while (violations := nothing_leaked(before, Leftovers.now(mesh))) and time.monotonic() < end:
