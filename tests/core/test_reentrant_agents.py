@@ -48,6 +48,18 @@ class ReentrantInAThread(ThreadRelay):
         return message
 
 
+class Gate(Agent):
+    """Asks back, once it is opened."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.opened = anyio.Event()
+
+    async def on_message(self, message: Any, context: Context) -> Any:
+        await self.opened.wait()
+        return await context.ask("self", "from the chain")
+
+
 @pytest.mark.parametrize("kind", [Reentrant, ReentrantInAThread])
 @pytest.mark.parametrize("way", [("self",), ("other", "self"), ("other", "self", "other2", "self"), ("self",) * 5])
 async def test_its_own_chain_comes_back_in(mesh: Mesh, kind: type[Agent], way: tuple[str, ...]) -> None:
@@ -63,20 +75,14 @@ async def test_its_own_chain_comes_back_in(mesh: Mesh, kind: type[Agent], way: t
 async def test_other_messages_wait_until_the_whole_chain_is_done(mesh: Mesh, kind: type[Any]) -> None:
     agent = kind("self")
     ref = mesh.add(agent)
-    gate = anyio.Event()
-
-    class Gate(Agent):
-        async def on_message(self, message: Any, context: Context) -> Any:
-            await gate.wait()
-            return await context.ask("self", "from the chain")
-
-    mesh.add(Gate("gate"))
+    gate = Gate("gate")
+    mesh.add(gate)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ref.ask, Ask(("gate",), "tea"))
         await until(lambda: mesh.statistics().agents["gate"].pending)
         for number in range(3):
             await ref.tell(number)
-        gate.set()
+        gate.opened.set()
     await mesh.drain()
 
     assert [each for each in agent.order if not isinstance(each, tuple)] == ["from the chain", 0, 1, 2]
@@ -89,19 +95,13 @@ async def test_the_chain_comes_in_although_the_mailbox_is_full(mesh: Mesh) -> No
 
     agent = Small("self")
     ref = mesh.add(agent)
-    gate = anyio.Event()
-
-    class Gate(Agent):
-        async def on_message(self, message: Any, context: Context) -> Any:
-            await gate.wait()
-            return await context.ask("self", "from the chain")
-
-    mesh.add(Gate("gate"))
+    gate = Gate("gate")
+    mesh.add(gate)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ref.ask, Ask(("gate",), "tea"))
         await until(lambda: mesh.statistics().agents["gate"].pending)
         await ref.tell("waits")
-        gate.set()
+        gate.opened.set()
     await mesh.drain()
 
     assert agent.order[1:] == ["from the chain", "waits"]
