@@ -80,22 +80,18 @@ class ParkedCall(Call):
 class AskCall(ParkedCall):
     """An ask, from its first attempt at the mailbox to its reply. It fires when its deadline passes."""
 
-    __slots__ = ("began", "is_on_loan")
+    __slots__ = ("began",)
 
     def __init__(
         self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", source: "Origin | None"
     ) -> None:
-        # Written out, not through super(): every ask pays for it.
-        self.is_on_loan = False  # a handler of the same agent lends it a slot
-        self._action = None
-        self.is_armed = False
+        # Written out, not through super(), and without what is never read: every ask pays for it.
+        self.is_armed = self.is_settled = False
         self._router = router
         self._future = future
-        self.is_settled = False
         self.envelope = envelope
         self.cell = cell
         self.source = source
-        self.began = 0.0
 
     def begin_wait(self, source: "Origin") -> None:
         """Take note that *source*, which asks, waits from now on."""
@@ -108,11 +104,13 @@ class AskCall(ParkedCall):
         self.is_settled = True
         router = self._router
         router.calls.pop(self.envelope.id, None)
-        if self.is_armed:
-            router.timers.cancel(self)
+        if self.is_armed:  # `Timers.cancel`, a call less
+            self.is_armed = False
+            if router.timers.new.pop(self, None) is None:
+                router.timers.cancel_old()
         if self.source is not None:
             self.source.end_wait(self)
-        if self.is_on_loan:
+        if self.cell.guests:
             router.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
@@ -134,7 +132,7 @@ class AskCall(ParkedCall):
             self._router.timers.cancel(self)
             if self.source is not None:
                 self.source.end_wait(self)
-            if self.is_on_loan:
+            if self.cell.guests:
                 self._router.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
 

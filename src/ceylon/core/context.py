@@ -25,8 +25,6 @@ __all__ = ["BlockingContext", "Context", "blocking_twin"]
 class Context(Origin, AsyncVerbs):
     """The context of an `async def` handler; its verbs are awaited."""
 
-    __slots__ = ()
-
     def reply(self, value: Any) -> None:
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
         self._give_reply(value)
@@ -72,13 +70,7 @@ class Context(Origin, AsyncVerbs):
 class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
 
-    __slots__ = ("_original",)
-
-    def __init__(
-        self, interior: "Interior", cell: "Cell", envelope: "Envelope", original: Context | None = None
-    ) -> None:
-        super().__init__(interior, cell, envelope)
-        self._original = original  # where the same handler has one on the loop too
+    _original: Context | None = None  # where the same handler has one on the loop too
 
     @property
     def invocation(self) -> Origin:
@@ -129,7 +121,7 @@ class BlockingContext(Origin, BlockingVerbs):
 
 def blocking_twin(context: Context) -> BlockingContext:
     """Return the same context for use in a thread; the handler waits in whichever it uses."""
-    twin = BlockingContext(context.interior, context.cell, context.envelope, context)
+    twin = BlockingContext(context.interior, context.cell, context.envelope, _original=context)
     if context.waits is None:
         context.waits = []
     twin.waits = context.waits

@@ -4,14 +4,16 @@ Idle agents own no task. A worker is a task that takes agents from the ready que
 each and gives the loop a checkpoint in between. While a handler waits, its worker waits with it, and another one is
 woken: there is no cap, because a capped pool of handlers that ask each other is a deadlock of its own.
 
-The invariant: while agents are ready, something on the loop is going to look at them ("covered"). That is a worker
-that has been woken, a worker that gives way for a moment, or a callback set when a worker began a stretch: control
-coming back to the loop meanwhile means that the worker's handler waits.
+The invariant: while agents are ready, something on the loop is going to look at them: they are covered. That is a
+worker that has been woken, a worker that gives way for a moment, or the watch, a callback that is set while a worker is
+in a stretch: control coming back to the loop meanwhile means that the worker's handler waits. A stretch that begins
+with nobody else ready sets no watch; whoever makes an agent ready meanwhile does, or, if it is an ask and so about to
+wait itself, wakes a worker right away.
 """
 
 import contextvars
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "Worker"]
 
 _copy_context = contextvars.copy_context
+_set_current = current.set
+
+# Whether something is going to look at the ready agents:
+_NOT: Final = 0  # nothing
+_STRETCH: Final = 1  # a worker, unless the handler waits that it runs just now; no watch would notice
+_SURE: Final = 2
 
 
 class Worker:
@@ -70,13 +78,14 @@ class Dispatcher:
         self._ready: deque[Cell] = interior.instruments.ready()
         self._idle: list[Worker] = []
         self._workers: Ordered[Worker] = Ordered()
-        self._is_covered = False
+        self.cover = _NOT
         self._is_watching = False
         self._giving_way = 0
         self._is_closed = False
         self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
         self.abandoned = 0  # handlers that ignored their cancellation
         self.watchdog: Watchdog | None = None
+        self._is_tapped = type(self)._begins is not _BEGINS
         self.is_unseen = False  # the watchdog, if there is one, has not heard of a message since it last looked
 
     @property
@@ -87,7 +96,7 @@ class Dispatcher:
     @property
     def is_busy(self) -> bool:
         """Whether a worker runs, or is about to, just now."""
-        return self._is_covered or bool(self._ready)
+        return self.cover != _NOT or bool(self._ready)
 
     # -- ready agents --------------------------------------------------------------------------------------------------
 
@@ -96,12 +105,24 @@ class Dispatcher:
         if not cell.is_listed and cell.running < cell.slots and cell.state.handles_mail:
             cell.is_listed = True
             self._ready.append(cell)
-            if not self._is_covered:
+            if self.cover is not _SURE:
                 self._cover()
 
+    def end_stretch(self) -> None:
+        """Take note that whoever runs just now is about to wait."""
+        if self.cover is _STRETCH:
+            self.cover = _NOT
+
     def _cover(self) -> None:
+        """See to it that somebody looks at the ready agents."""
+        if self.cover is _STRETCH:
+            self._watch_soon()
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
         """Wake a worker, or start one."""
-        self._is_covered = True
+        self.cover = _SURE
         if self.is_unseen and self.watchdog is not None:
             self.is_unseen = False
             self.watchdog.wake()
@@ -112,13 +133,19 @@ class Dispatcher:
         elif not self._is_closed:
             self._driver.spawn(self._work, "ceylon worker")
 
+    def _watch_soon(self) -> None:
+        """Look again when control is back on the loop."""
+        self.cover = _SURE
+        self._is_watching = True
+        self._driver.call_soon(self._watch)
+
     def _watch(self) -> None:
         """Control is back on the loop: whoever had begun a stretch waits in a handler, gives way, or has parked."""
         self._is_watching = False
         if not self._giving_way:
-            self._is_covered = False
+            self.cover = _NOT
             if self._ready:
-                self._cover()
+                self._wake()
 
     # -- workers -------------------------------------------------------------------------------------------------------
 
@@ -141,27 +168,38 @@ class Dispatcher:
             if worker in self._idle:  # cancelled while parked: the loop is ending
                 self._idle.remove(worker)
             if not self._is_watching and not self._giving_way:
-                self._is_covered = False
+                self.cover = _NOT
                 if self._ready:
-                    self._cover()
+                    self._wake()
 
     async def _serve_all(self, worker: Worker) -> None:
-        ready = self._ready
+        ready, idle = self._ready, self._idle
         budget = self._batch
         while True:
             if not ready:
-                if not await self._park(worker):
+                if not self._is_watching and not self._giving_way:
+                    self.cover = _NOT
+                if len(idle) >= self._keep_idle or self._is_closed:
+                    return  # there are enough who wait
+                current.set(None)  # nor does one that is parked keep the last message alive
+                worker.parked = self._driver.future()
+                idle.append(worker)
+                await worker.parked
+                worker.parked = None
+                if self._is_closed:
                     return
                 budget = self._batch
                 continue
             cell = ready.popleft()
             cell.is_listed = False
-            self._is_covered = True
-            if not self._is_watching:
-                self._is_watching = True
-                self._driver.call_soon(self._watch)
+            if self._is_watching:
+                self.cover = _SURE
+            elif ready:
+                self._watch_soon()
+            else:
+                self.cover = _STRETCH
             served = await self._serve(worker, cell)
-            del cell  # a worker that is parked keeps no agent alive
+            del cell  # as above
             if served < 0:
                 return
             budget -= served + 1
@@ -173,109 +211,103 @@ class Dispatcher:
                 finally:
                     self._giving_way -= 1
 
-    async def _park(self, worker: Worker) -> bool:
-        """Wait for agents to be ready; say no if there are enough who do."""
-        if not self._is_watching and not self._giving_way:
-            self._is_covered = False
-        if len(self._idle) >= self._keep_idle or self._is_closed:
-            return False
-        current.set(None)  # nor the last message
-        worker.parked = self._driver.future()
-        self._idle.append(worker)
-        await worker.parked
-        worker.parked = None
-        return not self._is_closed
+    async def _serve(  # noqa: C901, PLR0912, PLR0915 – the road of every message; each call less is 5 % of a tell
+        self, worker: Worker, cell: "Cell", lazy: "tuple[Handler, Envelope] | None" = None
+    ) -> int:
+        """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on.
 
-    async def _serve(self, worker: Worker, cell: "Cell") -> int:  # noqa: C901 – a call less is 10 % of a tell
-        """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on."""
-        find = cell.behaviour.find
-        for served in range(self._batch):
-            if cell.running >= cell.slots:
-                return served
-            envelope = cell.take()
-            if envelope is None:
-                return served
-            deadline = envelope.deadline
-            if deadline is not None and deadline <= self._now():
-                self._expire(cell, envelope)
-                continue
-            try:
-                handler = find(envelope)
-            except Refusal as refusal:
-                self._refuse(cell, envelope, refusal)
-                continue
-            if handler.threaded and not handler.yields and envelope.kind is not STREAM:
-                if not self._lease(cell, handler, envelope):
+        Args:
+            worker: The task that does it, this one.
+            cell: The agent's place.
+            lazy: What to begin with: an envelope that a thread has taken, and what its handler left to be done here.
+        """
+        router, find, is_clean = self._router, cell.behaviour.find, worker.task.is_clean
+        for served in range(self._batch if lazy is None else 1):
+            if lazy is None:
+                if cell.running >= cell.slots:
                     return served
-                continue
-            if not await self._handle(worker, cell, handler, envelope):
+                envelope = cell.take()
+                if envelope is None:
+                    return served
+                deadline = envelope.deadline
+                if deadline is not None and deadline <= self._now():
+                    self._expire(cell, envelope)
+                    continue
+                try:
+                    handler = find(envelope)
+                except Refusal as refusal:
+                    self._refuse(cell, envelope, refusal)
+                    continue
+                if handler.threaded and not handler.yields and envelope.kind is not STREAM:
+                    if not self._lease(cell, handler, envelope):
+                        return served
+                    continue
+            else:
+                (handler, envelope), lazy = lazy, None
+                cell.running -= 1  # which is given back here at once
+            if self._is_tapped:
+                handler = self._begins(cell, handler, envelope)
+            cell.running += 1
+            key = self._occupy(cell, envelope) if cell.keeps_keys else None
+            context = worker.context = Context(self._interior, cell, envelope, worker)
+            number = envelope.id
+            if cell.under_way is None:
+                cell.under_way = {number: context}
+            else:
+                cell.under_way[number] = context
+            _set_current(context)
+            before = _copy_context()
+            try:
+                if handler.direct and envelope.kind is not STREAM:
+                    if handler.takes_context:
+                        value = await handler.function(cell.agent, envelope.message, context)
+                    else:
+                        value = await handler.function(cell.agent, envelope.message)
+                    if type(value) in LAZY:
+                        value = await settle_lazy(value, context, self._threads, threaded=False)
+                else:
+                    run_to_end = invoke if cell.options.handler_timeout is None else invoke_in_time
+                    value = await run_to_end(handler, context, self._threads)
+            except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
+                if isinstance(error, self._driver.cancellation):
+                    self._interior.close_if_loop_ends()
+                worker.context = None
+                if worker.is_given_up:
+                    return -1
+                cell.under_way.pop(number, None)
+                self._leave(cell, key)
+                self._caught(worker, context, error)
+            else:
+                worker.context = None
+                if worker.is_given_up:
+                    return -1
+                del cell.under_way[number]
+                if key is None and cell.slots == 1 and cell.state.handles_mail:
+                    cell.running -= 1
+                else:
+                    self._leave(cell, key)
+                cell.completed += 1
+                if envelope.kind is not TELL and not context.has_replied:
+                    router.reply(envelope, Outcome(value))
+                if router.open.pop(number, None) is envelope:  # `_completed`, a call less
+                    message = envelope.message
+                    envelope.message = (
+                        KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+                    )
+                    router.endings.completed(envelope)
+                    if not router.open and (router.is_awaited or router.on_quiet is not None):
+                        router.tell_quiet()
+                else:
+                    router.ended(envelope, "completed")
+            if self._is_tapped:
+                self._ends(envelope)
+            if worker.is_cancelling or not is_clean() or _copy_context() != before:
                 if cell.mail:
                     self.offer(cell)
                 return -1
         if cell.mail:
             self.offer(cell)
         return self._batch
-
-    async def _handle(  # noqa: C901, PLR0912, PLR0915 – as above
-        self, worker: Worker, cell: "Cell", handler: Handler, envelope: "Envelope"
-    ) -> bool:
-        """Run *handler* for *envelope* and say what came of it; say no if the worker is not what it was."""
-        cell.running += 1
-        key = None
-        if cell.keeps_keys:
-            key = self._occupy(cell, envelope)
-        context = worker.context = Context(self._interior, cell, envelope, worker)
-        under_way = cell.under_way
-        if under_way is None:
-            under_way = cell.under_way = {}
-        number = envelope.id
-        under_way[number] = context
-        current.set(context)
-        before = _copy_context()
-        try:
-            if handler.direct and envelope.kind is not STREAM:
-                if handler.takes_context:
-                    value = await handler.function(cell.agent, envelope.message, context)
-                else:
-                    value = await handler.function(cell.agent, envelope.message)
-                if type(value) in LAZY:
-                    value = await settle_lazy(value, context, self._threads, threaded=False)
-            else:
-                run_to_end = invoke if cell.options.handler_timeout is None else invoke_in_time
-                value = await run_to_end(handler, context, self._threads)
-        except BaseException as error:  # noqa: BLE001 – the one boundary: nothing a handler raises passes it
-            if isinstance(error, self._driver.cancellation):
-                self._interior.close_if_loop_ends()
-            worker.context = None
-            if worker.is_given_up:
-                return False
-            del under_way[number]
-            self._leave(cell, key)
-            self._caught(worker, context, error)
-        else:
-            worker.context = None
-            if worker.is_given_up:
-                return False
-            del under_way[number]
-            if key is None and cell.slots == 1 and cell.state.handles_mail:
-                cell.running -= 1
-            else:
-                self._leave(cell, key)
-            cell.completed += 1
-            if envelope.kind is not TELL and not context.has_replied:
-                self._router.reply(envelope, Outcome(value))
-            router = self._router  # `_completed`, a call less
-            if router.open.pop(number, None) is envelope:
-                message = envelope.message
-                envelope.message = (
-                    KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
-                )
-                router.endings.completed(envelope)
-                if not router.open and router.on_quiet is not None:
-                    router.on_quiet()
-            else:
-                router.ended(envelope, "completed")
-        return not worker.is_cancelling and worker.task.is_clean() and _copy_context() == before
 
     def _completed(self, envelope: "Envelope") -> None:
         """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
@@ -286,8 +318,17 @@ class Dispatcher:
         message = envelope.message
         envelope.message = KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
         router.endings.completed(envelope)
-        if not router.open and router.on_quiet is not None:
-            router.on_quiet()
+        if not router.open and (router.is_awaited or router.on_quiet is not None):
+            router.tell_quiet()
+
+    # What `ceylon.testing` overrides to see, or to change, what is handled on the loop.
+
+    def _begins(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> Handler:  # noqa: ARG002, PLR6301 – as above
+        """Return the handler to run for *envelope*."""
+        return handler
+
+    def _ends(self, envelope: "Envelope") -> None:
+        """The handler of *envelope* has ended, and what came of it has been said."""
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""
@@ -399,9 +440,8 @@ class Dispatcher:
         self._workers.add(worker)
         try:
             with task.life():
-                cell.running -= 1
                 try:
-                    await self._handle(worker, cell, _finished(value), envelope)
+                    await self._serve(worker, cell, (_finished(value), envelope))
                 except Exception as error:  # noqa: BLE001 – as in _work
                     logger().critical("worker_failed", exc_info=error)
         except BaseException:  # noqa: BLE001, S110 – as in _work
@@ -557,3 +597,6 @@ def _finished(value: Any) -> Handler:
 
     made = make_handler(finished, inline=False, name="result")
     return msgspec.structs.replace(made, yields=True)
+
+
+_BEGINS: Final = Dispatcher._begins  # noqa: SLF001 – its own module; no message pays for a tap that nobody has put there

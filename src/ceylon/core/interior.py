@@ -130,7 +130,7 @@ class Interior:
         self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.quiet = Quiet(self.router)
-        self.router.on_quiet = self.quiet.tell
+        self.router.quiet = self.quiet
         self.thread, self.is_open, self.was_opened = driver.thread, True, True
         for observer in observers:
             observer(self)

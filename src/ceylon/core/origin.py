@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ceylon.core.log import logger
 from ceylon.messages import Outcome
 
@@ -17,20 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["Origin"]
 
 
-class Origin:
-    """The facts about one message in its handler; code on the loop and code in threads has them alike."""
+class Origin(msgspec.Struct, eq=False):
+    """The facts about one message in its handler; code on the loop and code in threads has them alike.
 
-    __slots__ = ("cell", "envelope", "has_replied", "interior", "waits", "worker")
+    A struct, because every message pays for making one: in C that takes half the time.
 
-    def __init__(
-        self, interior: "Interior", cell: "Cell", envelope: "Envelope", worker: "Worker | None" = None
-    ) -> None:
-        self.interior = interior
-        self.cell = cell
-        self.envelope = envelope
-        self.has_replied = False
-        self.worker = worker  # that runs it, unless a thread does
-        self.waits: list[Call] | None = None  # what the handler waits for just now; made at the first
+    Attributes:
+        interior: The mesh.
+        cell: The agent's place in it.
+        envelope: What is handled.
+        worker: Who runs the handler, unless a thread does.
+        has_replied: Whether the asker has his answer already.
+        waits: What the handler waits for just now; made at the first.
+    """
+
+    interior: "Interior"
+    cell: "Cell"
+    envelope: "Envelope"
+    worker: "Worker | None" = None
+    has_replied: bool = False
+    waits: "list[Call] | None" = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.address!r} for message {self.message_id}>"

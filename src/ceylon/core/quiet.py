@@ -38,15 +38,15 @@ class Quiet:
         """Let *sink* hear when nothing is in any mailbox or handler."""
         call = DrainCall(self._router, sink, self)
         self._drains.append(call)
+        self._router.is_awaited = True
         if not self._router.open:
             self.tell()
         return call
 
     def tell(self, outcome: Outcome = _QUIET) -> None:
         """Let everybody know who waits; by default that all is quiet."""
-        if not self._drains:  # as mostly; this is asked whenever the last open envelope ends
-            return
         drains, self._drains = self._drains, []
+        self._router.is_awaited = False
         for call in drains:
             call.settle(outcome)
 

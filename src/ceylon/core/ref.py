@@ -34,16 +34,16 @@ class Options(msgspec.Struct, frozen=True):
 NO_OPTIONS: Final = Options()
 
 
-class AsyncVerbs(abc.ABC):
+class AsyncVerbs:
     """tell, ask, stream, call, publish and broadcast, to be awaited on any loop."""
 
     __slots__ = ()
 
-    @abc.abstractmethod
-    def _interior(self) -> "Interior": ...
+    def _interior(self) -> "Interior":
+        raise NotImplementedError
 
-    @abc.abstractmethod
-    def _source(self) -> "Origin | None": ...
+    def _source(self) -> "Origin | None":
+        raise NotImplementedError
 
     def tell(self, recipient: "str | Ref", message: Any) -> Coroutine[Any, Any, None]:
         """Put *message* into the mailbox of *recipient*; returns when it is there, and waits for no reply.
@@ -120,16 +120,16 @@ class AsyncVerbs(abc.ABC):
         return await verbs.publish(self._interior(), self._source(), None, message, left_out)
 
 
-class BlockingVerbs(abc.ABC):
+class BlockingVerbs:
     """The same verbs, blocking the calling thread until they are done."""
 
     __slots__ = ()
 
-    @abc.abstractmethod
-    def _interior(self) -> "Interior": ...
+    def _interior(self) -> "Interior":
+        raise NotImplementedError
 
-    @abc.abstractmethod
-    def _source(self) -> "Origin | None": ...
+    def _source(self) -> "Origin | None":
+        raise NotImplementedError
 
     def tell(self, recipient: "str | BlockingRef | Ref", message: Any) -> None:
         """Put *message* into the mailbox of *recipient*; see `AsyncVerbs.tell`."""

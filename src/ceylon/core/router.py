@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ceylon.core.dispatcher import Dispatcher
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
+    from ceylon.core.quiet import Quiet
     from ceylon.core.timers import Timers
 
 __all__ = ["Router"]
@@ -37,6 +38,7 @@ class Router:
     """Every address of one mesh, and every call that waits for a reply."""
 
     dispatcher: "Dispatcher"
+    quiet: "Quiet"
 
     def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
         self.mesh = interior.name
@@ -56,7 +58,8 @@ class Router:
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
         self.is_halted = False  # the drain is over: what the stop hooks send passes no more
         self.is_closed = False
-        self.on_quiet: Callable[[], None] | None = None
+        self.is_awaited = False  # somebody waits until nothing is open
+        self.on_quiet: Callable[[], None] | None = None  # an observer's; it hears whenever nothing is open any more
         self._ids = itertools.count(1)
         self._now = driver.now
         self._ask_timeout = settings.ask_timeout
@@ -197,6 +200,7 @@ class Router:
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
             full: Cell | None = None
+            self.dispatcher.end_stretch()
             if lender:
                 self._deliver_next(envelope)
             else:
@@ -205,8 +209,13 @@ class Router:
             future.set_result(Outcome(error=error))
             return None
         self.calls[envelope.id] = call
-        if envelope.deadline is not None:
-            self.timers.add(envelope.deadline, call)
+        deadline = envelope.deadline
+        if deadline is not None:  # `Timers.add`, a call less
+            call.is_armed = True
+            timers = self.timers
+            timers.new[call] = deadline
+            if deadline < timers.armed_at:
+                timers.arm(deadline)
         if full is not None:
             full.park(call)
         if source is not None:
@@ -221,21 +230,24 @@ class Router:
         Raises:
             ArgumentError: no such time: negative, infinite, or not a number.
         """
-        if timeout is not None and not 0 <= timeout < math.inf:
+        inherited = None if source is None else source.envelope.deadline
+        if timeout is None:
+            if inherited is None and clock:
+                timeout = call.cell.options.ask_timeout
+                if timeout is None:
+                    timeout = self._ask_timeout
+        elif not 0 <= timeout < math.inf:
             message = f"timeout={timeout!r} is no time to wait; give seconds, a finite number"
             raise ArgumentError(message)
-        inherited = source.envelope.deadline if source is not None else None
-        if timeout is None and inherited is None:
-            if not clock:
-                return
-            timeout = call.cell.options.ask_timeout
-            if timeout is None:
-                timeout = self._ask_timeout
-        call.began = self._now()
-        deadline = inherited if timeout is None else call.began + timeout
-        if deadline is not None and inherited is not None and deadline > inherited:
+        call.began = began = self._now()
+        if timeout is None:
             deadline = inherited
-        call.envelope.deadline = deadline
+        else:
+            deadline = began + timeout
+            if inherited is not None and inherited < deadline:
+                deadline = inherited
+        if deadline is not None:
+            call.envelope.deadline = deadline
 
     def _lender(self, envelope: Envelope, cell: "Cell", source: "Origin") -> int:
         """Return the id of the envelope whose handler lends its slot to this ask; 0 if none does.
@@ -277,13 +289,13 @@ class Router:
         if source is not None and source.envelope.id == lender and cell.busy_keys:
             key = cell.agent.__ceylon_serial_key__(call.envelope)
             key = key if key == cell.agent.__ceylon_serial_key__(source.envelope) else None
-        call.is_on_loan = True
         cell.lend(call.envelope, lender, key)
         self.dispatcher.offer(cell)
 
     def take_back(self, call: AskCall) -> None:
-        """End the loan of *call*."""
-        call.cell.take_back(call.envelope.id)
+        """End the loan of *call*, if there is one: a handler of the same agent lends it a slot."""
+        if call.cell.is_guest(call.envelope):
+            call.cell.take_back(call.envelope.id)
 
     # -- topics --------------------------------------------------------------------------------------------------------
 
@@ -329,8 +341,14 @@ class Router:
     def ended(self, envelope: Envelope, how: How, detail: str = "") -> None:
         """Take note that *envelope* has come to its end."""
         self.endings.add(envelope, how, detail, was_open=self.open.pop(envelope.id, None) is not None)
-        if not self.open and self.on_quiet is not None:
+        if not self.open and (self.is_awaited or self.on_quiet is not None):
+            self.tell_quiet()
+
+    def tell_quiet(self) -> None:
+        """Say that nothing is open any more, to those who wait for it."""
+        if self.on_quiet is not None:
             self.on_quiet()
+        self.quiet.tell()
 
     def reply(self, envelope: Envelope, outcome: Outcome) -> None:
         """Carry *outcome* to whoever asked; nobody waiting any more is counted."""

@@ -174,7 +174,7 @@ class StreamCall(AskCall):
         self.is_settled = True
         self._router.calls.pop(self.envelope.id, None)
         self._router.timers.cancel(self)
-        if self.is_on_loan:
+        if self.cell.guests:
             self._router.take_back(self)
         if outcome.error is None and outcome.value is not None:
             self.channel.put_nowait(outcome.value)

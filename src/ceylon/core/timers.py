@@ -33,41 +33,48 @@ class Timers:
 
     When the first of them would be due, those still there move to the heap. Timers cancelled in the heap stay until
     their time or until they are the majority, then they are swept. The loop itself holds one handle.
+
+    An ask pays for a timer at its beginning and at its end, so the router and the call do the common half of `add` and
+    `cancel` themselves: they use `new` and `armed_at`, and come here for the rest.
     """
 
-    __slots__ = ("_armed", "_armed_at", "_driver", "_heap", "_new", "_sequence", "_stale")
+    __slots__ = ("_armed", "_driver", "_heap", "_sequence", "_stale", "armed_at", "new")
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._new: dict[Timer, float] = {}
+        self.new: dict[Timer, float] = {}
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = itertools.count()
         self._stale = 0
         self._armed: Callable[[], None] | None = None
-        self._armed_at = float("inf")
+        self.armed_at = float("inf")
 
     def __len__(self) -> int:
         """Count the timers that will fire; after `close` none does, though somebody may set one on his way out."""
-        if self._armed_at == float("-inf"):
+        if self.armed_at == float("-inf"):
             return 0
-        return len(self._new) + len(self._heap) - self._stale
+        return len(self.new) + len(self._heap) - self._stale
 
     def add(self, when: float, timer: Timer) -> None:
         """Fire *timer* at *when* on the loop's clock."""
         timer.is_armed = True
-        self._new[timer] = when
-        if when < self._armed_at:
-            self._arm(when)
+        self.new[timer] = when
+        if when < self.armed_at:
+            self.arm(when)
 
     def cancel(self, timer: Timer) -> None:
         """Do not fire *timer*."""
         if not timer.is_armed:
             return
         timer.is_armed = False
-        if self._new.pop(timer, None) is None:
-            self._stale += 1
-            if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
-                self._sweep()
+        if self.new.pop(timer, None) is None:
+            self.cancel_old()
+
+    def cancel_old(self) -> None:
+        """Take note that a timer in the heap is not to fire."""
+        self._stale += 1
+        if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
+            self._sweep()
 
     def _sweep(self) -> None:
         self._heap = [entry for entry in self._heap if entry[2].is_armed]
@@ -78,21 +85,22 @@ class Timers:
         """Fire nothing any more."""
         if self._armed is not None:
             self._armed()
-        self._armed, self._armed_at = None, float("-inf")
-        for timer in (*self._new, *(entry[2] for entry in self._heap)):
+        self._armed, self.armed_at = None, float("-inf")
+        for timer in (*self.new, *(entry[2] for entry in self._heap)):
             timer.is_armed = False  # or taking one back later would count it as stale
-        self._new.clear()
+        self.new.clear()
         self._heap.clear()
         self._stale = 0
 
-    def _arm(self, when: float) -> None:
+    def arm(self, when: float) -> None:
+        """Come back at *when*, which is earlier than planned."""
         if self._armed is not None:
             self._armed()
-        self._armed, self._armed_at = self._driver.call_at(when, self._fire), when
+        self._armed, self.armed_at = self._driver.call_at(when, self._fire), when
 
     def _fire(self) -> None:
         """Fire what is due, then arm for what is next."""
-        self._armed, self._armed_at = None, float("inf")
+        self._armed, self.armed_at = None, float("inf")
         now = self._driver.now()
         self._settle()
         while self._heap:
@@ -109,11 +117,11 @@ class Timers:
                     logger().critical("timer_failed", exc_info=error)
             else:
                 break
-        if self._heap and self._heap[0][0] < self._armed_at:
-            self._arm(self._heap[0][0])
+        if self._heap and self._heap[0][0] < self.armed_at:
+            self.arm(self._heap[0][0])
 
     def _settle(self) -> None:
         """Move the new timers to the heap."""
-        for timer, when in self._new.items():
+        for timer, when in self.new.items():
             heapq.heappush(self._heap, (when, next(self._sequence), timer))
-        self._new.clear()
+        self.new.clear()

@@ -32,7 +32,7 @@ _SLOW_PACE: Final = 0.25  # likewise while handlers only wait
 _SETTLE: Final = 1.0  # seconds without a message before it slows down, or sleeps
 _JOIN: Final = 0.01  # seconds the loop waits for the thread's end; it is on its way out in any case
 _FRAMES: Final = 20  # innermost ones shown
-_HANDLER: Final = "Dispatcher._handle"
+_HANDLER: Final = "Dispatcher._serve"
 _OWN_TASK: Final = "Belongings.spawn.<locals>.run"
 
 

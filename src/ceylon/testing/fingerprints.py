@@ -74,9 +74,9 @@ class _Router(Router):
 class _Dispatcher(Dispatcher):
     fingerprints: ClassVar[Fingerprints]
 
-    async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+    def _begins(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> "Handler":
         self.fingerprints.check(envelope)
-        return await super()._handle(worker, cell, handler, envelope)
+        return super()._begins(cell, handler, envelope)
 
 
 class _ThreadPool(ThreadPool):

@@ -171,11 +171,13 @@ class RecordedDispatcher(Dispatcher):
         self.recorder.interiors.append(interior)
         self._record = record_of(interior)
 
-    async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+    def _begins(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> "Handler":
         self._record.began(envelope, cell)
-        is_as_it_was = await super()._handle(worker, cell, handler, envelope)
+        return super()._begins(cell, handler, envelope)
+
+    def _ends(self, envelope: "Envelope") -> None:
         self._record.ended(envelope, "completed")  # whatever else it may have been has been said already
-        return is_as_it_was
+        super()._ends(envelope)
 
     def _completed(self, envelope: "Envelope") -> None:
         self._record.ended(envelope, "completed")

@@ -11,16 +11,16 @@ import msgspec
 import pytest
 
 from ceylon.core.cell import Cell
-from ceylon.core.dispatcher import Dispatcher, Worker
+from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.handlers import Handler
 from ceylon.messages import Envelope
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    handle = Dispatcher._handle
+    begins = Dispatcher._begins
 
-    async def broken(self: Dispatcher, worker: Worker, cell: Cell, handler: Handler, envelope: Envelope) -> bool:
+    def broken(self: Dispatcher, cell: Cell, handler: Handler, envelope: Envelope) -> Handler:
         function = handler.function
 
         async def twice(*arguments: Any) -> Any:
@@ -29,8 +29,8 @@ def plant() -> Generator[None]:
 
         if envelope.id % 5 == 0 and handler.is_async and not handler.yields:
             handler = msgspec.structs.replace(handler, function=twice)
-        return await handle(self, worker, cell, handler, envelope)
+        return begins(self, cell, handler, envelope)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Dispatcher, "_handle", broken)
+        patch.setattr(Dispatcher, "_begins", broken)
         yield

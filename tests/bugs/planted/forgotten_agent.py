@@ -5,6 +5,7 @@ The lost wake-up of schedulers that test "is it scheduled?" before they clear th
 
 import contextlib
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,10 @@ def plant() -> Generator[None]:
     serve, offer = Dispatcher._serve, Dispatcher.offer
     served = set[Cell]()
 
-    async def broken(self: Dispatcher, worker: Worker, cell: Cell) -> int:
+    async def broken(self: Dispatcher, worker: Worker, cell: Cell, *lazy: Any) -> int:
         served.add(cell)
         try:
-            return await serve(self, worker, cell)
+            return await serve(self, worker, cell, *lazy)
         finally:
             served.discard(cell)
 

@@ -15,7 +15,7 @@ from ceylon.core.dispatcher import Dispatcher
 def plant() -> Generator[None]:
     def broken(self: Dispatcher) -> None:
         self._is_watching = False
-        self._is_covered = False
+        self.cover = 0
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Dispatcher, "_watch", broken)

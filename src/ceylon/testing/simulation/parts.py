@@ -147,9 +147,10 @@ class _Dispatcher(RecordedDispatcher):
         for take_back in self._delayed.values():
             take_back()
 
-    async def _handle(self, worker: "Worker", cell: "Cell", handler: "Handler", envelope: "Envelope") -> bool:
+    def _begins(self, cell: "Cell", handler: "Handler", envelope: "Envelope") -> "Handler":
         self.fingerprints.check(envelope)
-        return await super()._handle(worker, cell, self._spoilt(handler, envelope), envelope)
+        spoilt = self._spoilt(handler, envelope)  # first: what has begun already is spared
+        return super()._begins(cell, spoilt, envelope)
 
     def _spoilt(self, handler: "Handler", envelope: "Envelope") -> "Handler":
         """Return *handler* with what is going to go wrong in it."""
