@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
@@ -78,6 +78,18 @@ class Task(Protocol):
 
     def disown(self) -> None:
         """Let the loop end without waiting for the task, where that can be: it ignores its cancellation."""
+        ...
+
+    def parking(self) -> Future:
+        """Return what the task may await until it is wanted again."""
+        ...
+
+    def step(self) -> bool:
+        """Let the task, which awaits its parking, go on here and now; say no where that cannot be."""
+        ...
+
+    async def leave_step(self) -> None:
+        """Let the loop have the task again, before it ends."""
         ...
 
 
@@ -150,6 +162,13 @@ class Driver(Protocol):
         ...
 
 
+_MOST_NESTED: Final = 8  # steps within each other; what they run may need much of the interpreter's stack itself
+_MOST_STEPS: Final = 64  # steps for one task before the loop has its turn, as many as a worker's messages
+
+_current_task = asyncio.current_task
+_enter_task, _leave_task = asyncio._enter_task, asyncio._leave_task  # noqa: SLF001 – documented under "Extending asyncio"
+
+
 def running_loop() -> str | None:
     """Return which kind of loop runs in this thread: ``"asyncio"``, ``"trio"`` or `None`."""
     trio_module = sys.modules.get("trio")
@@ -191,6 +210,7 @@ class AsyncioDriver:
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
+        self._steps = _Steps(loop)
         self._tasks: set[AsyncioTask] = set()
         self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
 
@@ -212,9 +232,9 @@ class AsyncioDriver:
 
     def spawn(self, function: Callable[[Task], Coroutine[Any, Any, None]], name: str) -> Task:
         """See `Driver`."""
-        made = AsyncioTask()
+        made = AsyncioTask(self._steps, self._context)
         # Not `create_task`: an eager task factory would run the first step here and now.
-        made.task = self._task_class(function(made), loop=self._loop, name=name, context=self._context.copy())
+        made.task = self._task_class(made.run(function), loop=self._loop, name=name, context=made.context)
         self._tasks.add(made)  # the loop itself keeps weak references only
         made.task.add_done_callback(lambda _: self._tasks.discard(made))
         return made
@@ -247,13 +267,24 @@ class AsyncioDriver:
 class AsyncioTask:
     """A task of the mesh on asyncio."""
 
-    __slots__ = ("_is_doomed", "_scope", "_state", "task")
+    __slots__ = ("_is_doomed", "_is_in_step", "_parking", "_scope", "_send", "_state", "_steps", "context", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, steps: "_Steps", context: contextvars.Context) -> None:
+        self._steps = steps
+        self.context = context.copy()  # what its code runs in
         self.task: asyncio.Task[None]
         self._is_doomed = False  # cancelled before its first step
         self._state: Any = None
         self._scope: Any = None
+        self._parking: _Parking | None = None
+        self._is_in_step = False
+        self._send: Callable[[None], Any]
+
+    def run(self, function: Callable[[Task], Coroutine[Any, Any, None]]) -> Coroutine[Any, Any, None]:
+        """Return what the task runs."""
+        made = function(self)
+        self._send = made.send
+        return made
 
     def cancel(self) -> None:
         """See `Task`. asyncio would drop a task without a first step, and everything in its `finally`."""
@@ -270,6 +301,45 @@ class AsyncioTask:
         """See `Task`: `asyncio.run` waits for every task it knows."""
         asyncio._unregister_task(self.task)  # noqa: SLF001 – documented under "Extending asyncio"
         self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 – as `asyncio.gather` does
+
+    def parking(self) -> "Future":
+        """See `Task`; the same one as before, if nobody has used that up."""
+        if self._parking is None or self._parking.done():
+            self._parking = _Parking(loop=self._steps.loop)
+        return self._parking
+
+    def step(self) -> bool:
+        """See `Task`.
+
+        The loop would do this in its next turn; here the caller's stack is used, and the caller goes on when the task
+        waits again. `asyncio` says of its two functions how to do so: "Extending asyncio".
+        """
+        steps, task, parking = self._steps, self.task, self._parking
+        loop = steps.loop
+        caller = _current_task(loop)
+        if caller is None or parking is None or not steps.may_begin(caller):
+            return False
+        _leave_task(loop, caller)
+        _enter_task(loop, task)
+        self._is_in_step = True
+        steps.nested += 1
+        try:
+            awaited = self.context.run(self._send, None)
+        except StopIteration:
+            parking.cancel()
+        else:
+            parking.stand_for(awaited)
+        finally:
+            steps.nested -= 1
+            self._is_in_step = False
+            _leave_task(loop, task)
+            _enter_task(loop, caller)
+        return True
+
+    async def leave_step(self) -> None:
+        """See `Task`."""
+        if self._is_in_step:
+            await asyncio.sleep(0)
 
     def is_clean(self) -> bool:
         """See `Task`."""
@@ -290,6 +360,67 @@ class AsyncioTask:
         """See `Task`."""
         while self._state.cancel_scope not in {self._scope, None}:
             self._state.cancel_scope.__exit__(None, None, None)
+
+
+class _Steps:
+    """How many steps tasks of one loop have taken for others since it had its last turn."""
+
+    __slots__ = ("_caller", "_left", "loop", "nested")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.nested = 0  # steps under way, one within the other
+        self._caller = 0  # the outermost task that a step was taken for last; its identity, not to keep it
+        self._left = 0
+
+    def may_begin(self, caller: "asyncio.Task[Any]") -> bool:
+        """Say whether there may be another: not too many within each other, nor one after the other for one task.
+
+        That has to let the loop have its turn. Nor for a task that has not just asked before: when many ask once, a
+        worker that handles all of it in one go is cheaper.
+        """
+        if not self.nested and id(caller) != self._caller:
+            self._caller, self._left = id(caller), _MOST_STEPS
+            return False
+        self._left -= 1
+        if self._left < 0:
+            self._left = _MOST_STEPS
+            return False
+        return self.nested < _MOST_NESTED
+
+
+class _Parking(asyncio.Future[None]):
+    """What a parked task awaits. If it was made to take steps meanwhile, it stands for what those have led it to await:
+    the loop knows of nothing else.
+    """
+
+    _awaited: "asyncio.Future[Any] | None" = None
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """Wait; unlike any other future's, this may go on before there is a result, by a step."""
+        self._asyncio_future_blocking = True
+        yield self
+
+    def stand_for(self, awaited: Any) -> None:
+        """End when *awaited* does, which the task has yielded."""
+        if awaited is None:  # it gives way for one turn of the loop
+            self.get_loop().call_soon(self._go_on)
+        elif getattr(awaited, "_asyncio_future_blocking", None) and awaited.get_loop() is self.get_loop():
+            awaited._asyncio_future_blocking = False  # noqa: SLF001 – what a task answers to what it is given
+            if awaited is not self:
+                self._awaited = awaited
+                awaited.add_done_callback(self._go_on)
+        else:
+            self.set_exception(RuntimeError(f"Task got bad yield: {awaited!r}"))
+
+    def _go_on(self, _: object = None) -> None:
+        self._awaited = None
+        if not self.done():
+            self.set_result(None)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel what it stands for, as the task would if it knew of it."""
+        return super().cancel(msg) if self._awaited is None else self._awaited.cancel(msg)
 
 
 class _NoState:
@@ -464,6 +595,17 @@ class TrioTask:
     def is_ended_by_loop(self) -> bool:
         """See `Task`."""
         return self._status is not None and bool(self._status.effectively_cancelled)
+
+    def parking(self) -> Future:
+        """See `Task`."""
+        return TrioFuture()
+
+    def step(self) -> bool:
+        """See `Task`: trio has no way to run a step of one task inside another's."""
+        return False
+
+    async def leave_step(self) -> None:
+        """See `Task`; there are none."""
 
     def disown(self) -> None:
         """See `Task`: trio ends with its last task, and there is no way round."""

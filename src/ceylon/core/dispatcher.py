@@ -11,6 +11,7 @@ with nobody else ready sets no watch; whoever makes an agent ready meanwhile doe
 wait itself, wakes a worker right away.
 """
 
+import contextlib
 import contextvars
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,7 @@ from ceylon.messages import STREAM, TELL, ActionCall, Outcome, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Future, Task
+    from ceylon.core.calls import AskCall
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
     from ceylon.core.leases import Lease
@@ -82,6 +84,7 @@ class Dispatcher:
         self._is_watching = False
         self._giving_way = 0
         self._is_closed = False
+        self._held = _SURE  # what `cover` was before the ask that is about to be delivered, if one is
         self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
         self.abandoned = 0  # handlers that ignored their cancellation
         self.watchdog: Watchdog | None = None
@@ -108,10 +111,39 @@ class Dispatcher:
             if self.cover is not _SURE:
                 self._cover()
 
-    def end_stretch(self) -> None:
-        """Take note that whoever runs just now is about to wait."""
-        if self.cover is _STRETCH:
-            self.cover = _NOT
+    def begin_ask(self) -> bool:
+        """Hold back the worker that the next envelope would wake; say no if one is on its way.
+
+        After a yes `end_ask` must follow, or `give_up_ask`.
+        """
+        if self.cover is _SURE:
+            return False
+        self._held, self.cover = self.cover, _SURE
+        return True
+
+    def end_ask(self, call: "AskCall") -> None:
+        """Let a worker look at whoever has mail by now: on the asker's stack if it may, which saves two turns of the loop.
+
+        An asker that has no answer then is going to wait, so its own stretch is over.
+        """
+        held, self._held, self.cover = self._held, _SURE, _NOT
+        if not self._ready:
+            return
+        if self._idle:
+            worker = self._idle.pop()
+            if worker.task.step():
+                if not self._is_watching and not self._giving_way:
+                    self.cover = held if call.is_settled else _NOT
+                    if self._ready:
+                        self._wake()
+                return
+            self._idle.append(worker)
+        self._wake()
+
+    def give_up_ask(self) -> None:
+        """The envelope was refused."""
+        if self._held is not _SURE:
+            self._held, self.cover = _SURE, self._held
 
     def _cover(self) -> None:
         """See to it that somebody looks at the ready agents."""
@@ -167,6 +199,8 @@ class Dispatcher:
             self._workers.discard(worker)
             if worker in self._idle:  # cancelled while parked: the loop is ending
                 self._idle.remove(worker)
+            with contextlib.suppress(BaseException):  # as above
+                await task.leave_step()
             if not self._is_watching and not self._giving_way:
                 self.cover = _NOT
                 if self._ready:
@@ -182,10 +216,9 @@ class Dispatcher:
                 if len(idle) >= self._keep_idle or self._is_closed:
                     return  # there are enough who wait
                 current.set(None)  # nor does one that is parked keep the last message alive
-                worker.parked = self._driver.future()
+                parked = worker.parked = worker.task.parking()
                 idle.append(worker)
-                await worker.parked
-                worker.parked = None
+                await parked
                 if self._is_closed:
                     return
                 budget = self._batch

@@ -20,7 +20,7 @@ from ceylon.errors import (
     MeshClosedError,
     UnknownAgentError,
 )
-from ceylon.messages import TELL, Envelope, Kind, Outcome
+from ceylon.messages import ASK, TELL, Envelope, Kind, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink
@@ -199,14 +199,15 @@ class Router:
                 lender = self._lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
+            is_held = envelope.kind is ASK and self.dispatcher.begin_ask()
             full: Cell | None = None
-            self.dispatcher.end_stretch()
             if lender:
                 self._deliver_next(envelope)
             else:
                 full = self.deliver(envelope)
         except (CeylonError, ValueError) as error:
             future.set_result(Outcome(error=error))
+            self.dispatcher.give_up_ask()
             return None
         self.calls[envelope.id] = call
         deadline = envelope.deadline
@@ -222,6 +223,8 @@ class Router:
             call.begin_wait(source)
         if lender:
             self._lend(call, lender, source)
+        if is_held:
+            self.dispatcher.end_ask(call)
         return call
 
     def _set_deadline(self, call: AskCall, source: "Origin | None", timeout: float | None, *, clock: bool) -> None:
