@@ -10,7 +10,6 @@ import pytest
 from ceylon import Agent, AskTimeoutError, Mesh
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
-from ceylon.core.leases import Lease
 from ceylon.core.router import Router
 from ceylon.testing import (
     History,
@@ -33,9 +32,9 @@ pytestmark = pytest.mark.breaks_the_law
 
 @pytest.fixture(autouse=True)
 def core_is_whole_again() -> Iterator[None]:
-    before = [Router.deliver, Router.reply, Cell.take, Cell.__init__, Lease.take, Dispatcher.close]
+    before = [Router.deliver, Router.reply, Cell.__init__, Dispatcher.close]
     yield
-    assert [Router.deliver, Router.reply, Cell.take, Cell.__init__, Lease.take, Dispatcher.close] == before
+    assert [Router.deliver, Router.reply, Cell.__init__, Dispatcher.close] == before
 
 
 class Written(Agent):

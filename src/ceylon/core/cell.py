@@ -87,7 +87,8 @@ class Cell:
         self.options = options
         self.capacity = capacity if options.mailbox_capacity is None else options.mailbox_capacity
         self.slots = options.concurrency
-        self.keeps_keys = self.slots > 1 or options.takes_keys  # the latter may get more slots later
+        # The latter two may get more slots later, for some time.
+        self.keeps_keys = self.slots > 1 or options.takes_keys or options.reentrant
         self.mail: deque[Envelope] | tuple[()] = ()
         self.parked: deque[ParkedCall] | None = None
         self.parent: Cell | None = None  # of the agent that spawned this one
@@ -132,10 +133,10 @@ class Cell:
 
     def put(self, envelope: Envelope) -> None:
         """Put *envelope* at the end; the caller has asked for room."""
-        mail = self.mail
-        if mail.__class__ is tuple:
-            mail = self.mail = deque()
-        mail.append(envelope)  # type: ignore[union-attr]
+        try:
+            self.mail.append(envelope)  # type: ignore[union-attr]
+        except AttributeError:  # the first one
+            self.mail = deque((envelope,))
         self.accepted += 1
 
     def park(self, call: "ParkedCall") -> None:
@@ -168,18 +169,7 @@ class Cell:
         self.admit()
         return True
 
-    def take(self) -> Envelope | None:
-        """Take the next envelope that may be handled now, or `None`."""
-        if not self.mail or not self.state.handles_mail:
-            return None
-        if self.busy_keys or self.loans:
-            return self._take_allowed()
-        envelope = self.mail.popleft()
-        if self.parked:
-            self.admit()
-        return envelope
-
-    def _take_allowed(self) -> Envelope | None:
+    def take_allowed(self) -> Envelope | None:
         """Take the first envelope that has a slot, its own or one that is lent to it, and whose conversation rests."""
         is_slot_free = not self.loans or self.running - len(
             set(self.lenders(self.inside()).values())

@@ -254,49 +254,65 @@ class Dispatcher:
             cell: The agent's place.
             lazy: What to begin with: an envelope that a thread has taken, and what its handler left to be done here.
         """
-        router, find, is_clean = self._router, cell.behaviour.find, worker.task.is_clean
+        router, found, keeps_keys = self._router, cell.behaviour.found, cell.keeps_keys
+        open_envelopes, remember = router.open, router.endings.completed
+        is_clean, is_tapped = worker.task.is_clean, self._is_tapped
+        if lazy is None and cell.running >= cell.slots:
+            return 0
         for served in range(self._batch if lazy is None else 1):
             if lazy is None:
-                if cell.running >= cell.slots:
+                mail = cell.mail
+                if not mail or not cell.state.handles_mail or (keeps_keys and cell.running >= cell.slots):
                     return served
-                envelope = cell.take()
-                if envelope is None:
-                    return served
+                if keeps_keys and (cell.busy_keys or cell.loans):
+                    envelope = cell.take_allowed()
+                    if envelope is None:
+                        return served
+                else:
+                    envelope = mail.popleft()
+                    if cell.parked:
+                        cell.admit()
                 deadline = envelope.deadline
                 if deadline is not None and deadline <= self._now():
                     self._expire(cell, envelope)
                     continue
-                try:
-                    handler = find(envelope)
-                except Refusal as refusal:
-                    self._refuse(cell, envelope, refusal)
-                    continue
-                if handler.threaded and not handler.yields and envelope.kind is not STREAM:
-                    if not self._lease(cell, handler, envelope):
+                kind, message_type = envelope.kind, type(envelope.message)
+                handler = found.get(message_type) if envelope.topic is None else None
+                if handler is None:
+                    try:
+                        handler = cell.behaviour.find(envelope)
+                    except Refusal as refusal:
+                        self._refuse(cell, envelope, refusal)
+                        continue
+                if handler.threaded and not handler.yields and kind is not STREAM:
+                    if not self._lease(cell, handler, envelope) or not keeps_keys:
                         return served
                     continue
             else:
                 (handler, envelope), lazy = lazy, None
+                kind, message_type = envelope.kind, type(envelope.message)
                 cell.running -= 1  # which is given back here at once
-            if self._is_tapped:
+            if is_tapped:
                 handler = self._begins(cell, handler, envelope)
-            cell.running += 1
-            key = self._occupy(cell, envelope) if cell.keeps_keys else None
-            context = worker.context = Context(self._interior, cell, envelope, worker)
-            number = envelope.id
-            if cell.under_way is None:
-                cell.under_way = {number: context}
+            if keeps_keys:
+                cell.running += 1
+                key = self._occupy(cell, envelope)
             else:
-                cell.under_way[number] = context
+                cell.running, key = 1, None
+            context = worker.context = Context(self._interior, cell, envelope, worker)
+            number, under_way = envelope.id, cell.under_way
+            if under_way is None:
+                under_way = cell.under_way = {}
+            under_way[number] = context
             _set_current(context)
             before = _copy_context()
             try:
-                if handler.direct and envelope.kind is not STREAM:
+                if handler.direct and kind is not STREAM:
                     if handler.takes_context:
                         value = await handler.function(cell.agent, envelope.message, context)
                     else:
                         value = await handler.function(cell.agent, envelope.message)
-                    if type(value) in LAZY:
+                    if value is not None and type(value) in LAZY:
                         value = await settle_lazy(value, context, self._threads, threaded=False)
                 else:
                     run_to_end = invoke if cell.options.handler_timeout is None else invoke_in_time
@@ -307,32 +323,31 @@ class Dispatcher:
                 worker.context = None
                 if worker.is_given_up:
                     return -1
-                cell.under_way.pop(number, None)
+                del under_way[number]
                 self._leave(cell, key)
                 self._caught(worker, context, error)
             else:
                 worker.context = None
                 if worker.is_given_up:
                     return -1
-                del cell.under_way[number]
-                if key is None and cell.slots == 1 and cell.state.handles_mail:
-                    cell.running -= 1
-                else:
+                del under_way[number]
+                if keeps_keys or not cell.state.handles_mail:
                     self._leave(cell, key)
-                cell.completed += 1
-                if envelope.kind is not TELL and not context.has_replied:
-                    router.reply(envelope, Outcome(value))
-                if router.open.pop(number, None) is envelope:  # `_completed`, a call less
-                    message = envelope.message
-                    envelope.message = (
-                        KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
-                    )
-                    router.endings.completed(envelope)
-                    if not router.open and (router.is_awaited or router.on_quiet is not None):
-                        router.tell_quiet()
                 else:
+                    cell.running = 0
+                cell.completed += 1
+                if kind is not TELL and not context.has_replied:
+                    router.reply(envelope, Outcome(value))
+                try:  # `_completed`, a call less
+                    del open_envelopes[number]
+                except KeyError:
                     router.ended(envelope, "completed")
-            if self._is_tapped:
+                else:
+                    envelope.message = message_type if message_type is not ActionCall else _kept(envelope)
+                    remember(envelope)
+                    if not open_envelopes and (router.is_awaited or router.on_quiet is not None):
+                        router.tell_quiet()
+            if is_tapped:
                 self._ends(envelope)
             if worker.is_cancelling or not is_clean() or _copy_context() != before:
                 if cell.mail:
@@ -348,8 +363,8 @@ class Dispatcher:
         if router.open.pop(envelope.id, None) is not envelope:
             router.ended(envelope, "completed")
             return
-        message = envelope.message
-        envelope.message = KeptName(type_name(message)) if message.__class__ is ActionCall else message.__class__
+        message_type = type(envelope.message)
+        envelope.message = message_type if message_type is not ActionCall else _kept(envelope)
         router.endings.completed(envelope)
         if not router.open and (router.is_awaited or router.on_quiet is not None):
             router.tell_quiet()
@@ -620,6 +635,11 @@ class Dispatcher:
             parked = self._idle.pop().parked
             if parked is not None and not parked.done():
                 parked.set_result(None)
+
+
+def _kept(envelope: "Envelope") -> KeptName:
+    """Return what the ring keeps of an action that is over: its name."""
+    return KeptName(type_name(envelope.message))
 
 
 def _finished(value: Any) -> Handler:

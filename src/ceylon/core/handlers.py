@@ -100,7 +100,7 @@ class Behaviour:
         self._by_type: dict[type, Handler] = {}
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
         self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
-        self._found: dict[type, Handler | None] = {}
+        self.found: dict[type, Handler | None] = {}  # by what `find` remembers; the dispatcher looks here first
         self._timed: Behaviour | None = None  # made when the first agent needs it
         catch_all = getattr(cls, "on_message", None)
         self._catch_all = None if catch_all is None else make_handler(catch_all, inline=inline)
@@ -152,7 +152,7 @@ class Behaviour:
             _by_type={accepted: change(handler) for accepted, handler in self._by_type.items()},
             _topics=[(pattern, change(handler), accepted) for pattern, handler, accepted in self._topics],
             _catch_all=None if self._catch_all is None else change(self._catch_all),
-            _found={},
+            found={},
             _timed=None,
         )
         return made
@@ -171,7 +171,7 @@ class Behaviour:
         """
         if envelope.topic is None:
             message_type: type[Any] = envelope.message.__class__
-            known = self._found.get(message_type)  # an `ActionCall` never is
+            known = self.found.get(message_type)  # an `ActionCall` never is
             if known is not None:
                 return known
         return self._search(envelope)
@@ -186,7 +186,7 @@ class Behaviour:
                 if pattern.matches(envelope.topic) and isinstance(message, accepted):
                     return handler
         try:
-            handler_or_none = self._found[message_type]
+            handler_or_none = self.found[message_type]
         except KeyError:
             handler_or_none = self._find_by_type(message_type)
         if handler_or_none is None:
@@ -206,8 +206,8 @@ class Behaviour:
     def _find_by_type(self, message_type: type) -> Handler | None:
         """Find the handler of the most specific type, and remember it within bounds."""
         handler = next((self._by_type[base] for base in message_type.__mro__ if base in self._by_type), self._catch_all)
-        if len(self._found) < DEFAULTS.handler_types:
-            self._found[message_type] = handler
+        if len(self.found) < DEFAULTS.handler_types:
+            self.found[message_type] = handler
         return handler
 
 

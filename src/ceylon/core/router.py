@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,7 +61,7 @@ class Router:
         self.is_closed = False
         self.is_awaited = False  # somebody waits until nothing is open
         self.on_quiet: Callable[[], None] | None = None  # an observer's; it hears whenever nothing is open any more
-        self._ids = itertools.count(1)
+        self.ids = itertools.count(1)
         self._now = driver.now
         self._ask_timeout = settings.ask_timeout
         self._max_hops = settings.max_hops
@@ -72,13 +73,13 @@ class Router:
     ) -> Envelope:
         """Return *message* on its way, as part of what *source* is doing."""
         if source is None:
-            return Envelope(next(self._ids), kind, "", recipient, message, None, 0, 0, (), topic)
+            return Envelope(next(self.ids), kind, "", recipient, message, None, 0, 0, (), topic)
         cause = source.envelope
         chain = cause.chain
         if kind is not TELL:
             chain = (*chain, source.address) if cause.kind is not TELL else (source.address,)
         return Envelope(
-            next(self._ids), kind, source.address, recipient, message, None, cause.id, cause.hops + 1, chain, topic,
+            next(self.ids), kind, source.address, recipient, message, None, cause.id, cause.hops + 1, chain, topic,
             cause.trace, cause.budget,
         )  # fmt: skip
 
@@ -95,11 +96,11 @@ class Router:
         mail = cell.mail
         if len(mail) >= cell.capacity or cell.parked:
             return cell
-        if mail:  # `Cell.put`, a call less
-            mail.append(envelope)
-            cell.accepted += 1
-        else:
-            cell.put(envelope)
+        try:  # `Cell.put`, a call less
+            mail.append(envelope)  # type: ignore[union-attr]
+        except AttributeError:
+            cell.mail = deque((envelope,))
+        cell.accepted += 1
         self.open[envelope.id] = envelope
         if not cell.is_listed:
             self.dispatcher.offer(cell)

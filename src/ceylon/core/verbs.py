@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ceylon.core.current import current
 from ceylon.core.streams import BlockingStream, Channel, Stream, StreamCall
 from ceylon.errors import BlockingCallError
-from ceylon.messages import ASK, STREAM, TELL, Outcome
+from ceylon.messages import ASK, STREAM, TELL, Envelope, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.calls import Call
+    from ceylon.core.cell import Cell
     from ceylon.core.gateway import Operation
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
+    from ceylon.core.router import Router
 
 __all__ = ["ask", "block_ask", "block_publish", "block_tell", "publish", "source_in", "stream", "tell", "tell_nowait"]
 
@@ -43,11 +45,17 @@ async def tell(interior: "Interior", source: "Origin | None", address: str, mess
         (await interior.gateway.perform(_tell_operation(interior, source, address, message))).get()
         return
     router = interior.router
-    envelope = router.envelope(TELL, source, address, message)
+    if source is None:  # as most often, and a call less
+        envelope = Envelope(next(router.ids), TELL, "", address, message)
+    else:
+        envelope = router.envelope(TELL, source, address, message)
     full = router.deliver(envelope)
     if full is not None:
-        operation: Operation = lambda sink: router.wait_for_room(envelope, full, sink, source)  # noqa: E731 – typed
-        (await interior.gateway.perform(operation)).get()
+        (await interior.gateway.perform(_room_operation(router, envelope, full, source))).get()
+
+
+def _room_operation(router: "Router", envelope: Envelope, full: "Cell", source: "Origin | None") -> "Operation":
+    return lambda sink: router.wait_for_room(envelope, full, sink, source)
 
 
 def tell_nowait(interior: "Interior", source: "Origin | None", address: str, message: Any) -> None:
@@ -95,13 +103,16 @@ async def ask(
     clock: bool = True,
 ) -> Any:
     """Deliver *message* and await its reply."""
-    if _get_ident() != interior.thread or not interior.is_open:
-        return (
-            await interior.gateway.perform(_ask_operation(interior, source, address, message, timeout, clock))
-        ).get()
+    if _get_ident() != interior.thread:  # which is none's if the mesh is not open
+        operation = _ask_operation(interior, source, address, message, timeout, clock)
+        return (await interior.gateway.perform(operation)).get()
     future = interior.driver.future()
     router = interior.router
-    call = router.ask(router.envelope(ASK, source, address, message), future, source, timeout, clock=clock)
+    if source is None:  # as above
+        envelope = Envelope(next(router.ids), ASK, "", address, message)
+    else:
+        envelope = router.envelope(ASK, source, address, message)
+    call = router.ask(envelope, future, source, timeout, clock=clock)
     try:
         outcome = await future
     except BaseException:

@@ -6,12 +6,12 @@ it restores the core. They are for the tests of checkers, and of nothing else.
 
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
-from ceylon.core.leases import Lease
 from ceylon.core.router import Router
 
 if TYPE_CHECKING:
@@ -41,23 +41,24 @@ def drop_a_message(number: int = 1) -> Generator[None]:
 @contextlib.contextmanager
 def skip_fifo() -> Generator[None]:
     """Let the last envelope of a mailbox be taken before all others, on the loop and in threads."""
-    take, take_in_thread = Cell.take, Lease.take
+    deliver = Router.deliver
 
-    def last_first(cell: Cell) -> None:
-        if len(cell.mail) > 1:
-            cell.mail.rotate(1)  # type: ignore[union-attr]
+    def broken(self: Router, envelope: "Envelope") -> "Cell | None":
+        full = deliver(self, envelope)
+        cell = self.find(envelope.recipient)
+        if full is None and cell is not None and not isinstance(cell.mail, _LastFirst):
+            cell.mail = _LastFirst(cell.mail)
+        return full
 
-    def broken(self: Cell) -> "Envelope | None":
-        last_first(self)
-        return take(self)
-
-    def broken_in_thread(self: Lease) -> Any:
-        with self.lock:
-            last_first(self.cell)
-        return take_in_thread(self)
-
-    with _replaced(Cell, "take", broken), _replaced(Lease, "take", broken_in_thread):
+    with _replaced(Router, "deliver", broken):
         yield
+
+
+class _LastFirst(deque["Envelope"]):
+    """A mailbox that is emptied from the wrong end."""
+
+    def popleft(self) -> "Envelope":
+        return self.pop()
 
 
 @contextlib.contextmanager

@@ -9,22 +9,16 @@ from collections.abc import Generator
 import pytest
 
 from ceylon.core.cell import Cell
-from ceylon.messages import Envelope
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    take = Cell.take
+    admit = Cell.admit
 
-    def broken(self: Cell) -> Envelope | None:
-        parked, is_last = self.parked, len(self.mail) == 1
-        if is_last:
-            self.parked = None
-        envelope = take(self)
-        if is_last:
-            self.parked = parked
-        return envelope
+    def broken(self: Cell) -> None:
+        if self.mail:
+            admit(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cell, "take", broken)
+        patch.setattr(Cell, "admit", broken)
         yield

@@ -22,7 +22,7 @@ def plant() -> Generator[None]:
         supervise(self, cell, envelope, error)
         if cell.state is State.RESTARTING:
             router = self._interior.router
-            router.deliver(msgspec.structs.replace(envelope, id=next(router._ids), kind=TELL, deadline=None))
+            router.deliver(msgspec.structs.replace(envelope, id=next(router.ids), kind=TELL, deadline=None))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Failures, "supervise", broken)

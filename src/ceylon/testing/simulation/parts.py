@@ -97,7 +97,7 @@ class _Router(RecordedRouter):
         if envelope.kind is STREAM or not getattr(cell.agent, "idempotent", False):
             return
         if self.plan.strikes("duplicate"):
-            again = msgspec.structs.replace(envelope, id=next(self._ids))
+            again = msgspec.structs.replace(envelope, id=next(self.ids))
             if super().deliver(again) is None:
                 note_fault(self.record, again, f"is #{envelope.id} again")
 
