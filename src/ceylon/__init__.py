@@ -1,71 +1,77 @@
 """Ceylon: agents that are actors on one event loop, reachable by every caller.
 
 `Agent` is the base to subclass, `Mesh` and `BlockingMesh` are where agents live, `LlmAgent` is the agent that speaks
-with a language model. Importing this loads no HTTP client and no model; what needs one loads it at first use.
+with a language model. Importing this loads none of them: each name loads its part when it is first asked for, an event
+loop is loaded when a mesh starts, an HTTP client when a model first needs one.
 """
 
-from ceylon.agents.action import Action, action
-from ceylon.agents.agent import Agent
-from ceylon.agents.batch import Answer
-from ceylon.agents.conversation import Conversation
-from ceylon.agents.llm_agent import LlmAgent
-from ceylon.core.blocking import BlockingMesh
-from ceylon.core.context import BlockingContext, Context
-from ceylon.core.default import default_mesh
-from ceylon.core.handlers import on
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
-# What is imported as itself is rarer, and not in `__all__`.
-from ceylon.core.inspection import Ledger as Ledger
-from ceylon.core.inspection import Wait as Wait
-from ceylon.core.inspection import Why as Why
-from ceylon.core.ledger import DeadLetter
-from ceylon.core.mesh import Mesh
-from ceylon.core.ref import BlockingRef, Ref
-from ceylon.core.streams import BlockingStream, Stream
-from ceylon.core.watching import Terminated
-from ceylon.errors import (
-    ActionArgumentsError,
-    AgentStartError,
-    AskTimeoutError,
-    BlockingCallError,
-    CeylonError,
-    DeadlockError,
-    HandlerError,
-    IncompleteStreamError,
-    MailboxFullError,
-    MeshClosedError,
-    MeshFailedError,
-    ModelError,
-    ModelRateLimitError,
-    ModelStatusError,
-    ModelTimeoutError,
-    ModelUnavailableError,
-    UnhandledMessageError,
-    UnknownActionError,
-    UnknownAgentError,
-)
-from ceylon.errors import AgentInUseError as AgentInUseError
-from ceylon.errors import AgentStoppedError as AgentStoppedError
-from ceylon.errors import ArgumentError as ArgumentError
-from ceylon.errors import CodecError as CodecError
-from ceylon.errors import DefinitionError as DefinitionError
-from ceylon.errors import DeliveryError as DeliveryError
-from ceylon.errors import DuplicateNameError as DuplicateNameError
-from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
-from ceylon.errors import HopLimitError as HopLimitError
-from ceylon.errors import InjectedFaultError as InjectedFaultError
-from ceylon.errors import InvalidNameError as InvalidNameError
-from ceylon.errors import LawBrokenError as LawBrokenError
-from ceylon.errors import ModelAuthError as ModelAuthError
-from ceylon.errors import ModelConfigError as ModelConfigError
-from ceylon.errors import ModelNotFoundError as ModelNotFoundError
-from ceylon.errors import ModelProtocolError as ModelProtocolError
-from ceylon.errors import NotAnAddressError as NotAnAddressError
-from ceylon.errors import StrayCancellationError as StrayCancellationError
-from ceylon.errors import StreamTimeoutError as StreamTimeoutError
-from ceylon.errors import UnknownMessageError as UnknownMessageError
-from ceylon.messages import Message
-from ceylon.models.turns import Reply, TextPart, Usage
+if TYPE_CHECKING:
+    from ceylon.agents.action import Action, action
+    from ceylon.agents.agent import Agent
+    from ceylon.agents.batch import Answer
+    from ceylon.agents.conversation import Conversation
+    from ceylon.agents.llm_agent import LlmAgent
+    from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.context import BlockingContext, Context
+    from ceylon.core.default import default_mesh
+    from ceylon.core.handlers import on
+
+    # What is imported as itself is rarer, and not in `__all__`.
+    from ceylon.core.inspection import Ledger as Ledger
+    from ceylon.core.inspection import Wait as Wait
+    from ceylon.core.inspection import Why as Why
+    from ceylon.core.ledger import DeadLetter
+    from ceylon.core.mesh import Mesh
+    from ceylon.core.ref import BlockingRef, Ref
+    from ceylon.core.streams import BlockingStream, Stream
+    from ceylon.core.watching import Terminated
+    from ceylon.errors import (
+        ActionArgumentsError,
+        AgentStartError,
+        AskTimeoutError,
+        BlockingCallError,
+        CeylonError,
+        DeadlockError,
+        HandlerError,
+        IncompleteStreamError,
+        MailboxFullError,
+        MeshClosedError,
+        MeshFailedError,
+        ModelError,
+        ModelRateLimitError,
+        ModelStatusError,
+        ModelTimeoutError,
+        ModelUnavailableError,
+        UnhandledMessageError,
+        UnknownActionError,
+        UnknownAgentError,
+    )
+    from ceylon.errors import AgentInUseError as AgentInUseError
+    from ceylon.errors import AgentStoppedError as AgentStoppedError
+    from ceylon.errors import ArgumentError as ArgumentError
+    from ceylon.errors import CodecError as CodecError
+    from ceylon.errors import DefinitionError as DefinitionError
+    from ceylon.errors import DeliveryError as DeliveryError
+    from ceylon.errors import DuplicateNameError as DuplicateNameError
+    from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
+    from ceylon.errors import HopLimitError as HopLimitError
+    from ceylon.errors import InjectedFaultError as InjectedFaultError
+    from ceylon.errors import InvalidNameError as InvalidNameError
+    from ceylon.errors import LawBrokenError as LawBrokenError
+    from ceylon.errors import ModelAuthError as ModelAuthError
+    from ceylon.errors import ModelConfigError as ModelConfigError
+    from ceylon.errors import ModelNotFoundError as ModelNotFoundError
+    from ceylon.errors import ModelProtocolError as ModelProtocolError
+    from ceylon.errors import NotAnAddressError as NotAnAddressError
+    from ceylon.errors import StrayCancellationError as StrayCancellationError
+    from ceylon.errors import StreamTimeoutError as StreamTimeoutError
+    from ceylon.errors import UnknownMessageError as UnknownMessageError
+    from ceylon.messages import Message
+    from ceylon.models.turns import Reply, TextPart, Usage
 
 __version__ = "0.1.0"
 
@@ -112,3 +118,49 @@ __all__ = [
     "default_mesh",
     "on",
 ]
+
+_HOMES: Final = {
+    "ceylon.agents.action": ("Action", "action"),
+    "ceylon.agents.agent": ("Agent",),
+    "ceylon.agents.batch": ("Answer",),
+    "ceylon.agents.conversation": ("Conversation",),
+    "ceylon.agents.llm_agent": ("LlmAgent",),
+    "ceylon.core.blocking": ("BlockingMesh",),
+    "ceylon.core.context": ("BlockingContext", "Context"),
+    "ceylon.core.default": ("default_mesh",),
+    "ceylon.core.handlers": ("on",),
+    "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
+    "ceylon.core.ledger": ("DeadLetter",),
+    "ceylon.core.mesh": ("Mesh",),
+    "ceylon.core.ref": ("BlockingRef", "Ref"),
+    "ceylon.core.streams": ("BlockingStream", "Stream"),
+    "ceylon.core.watching": ("Terminated",),
+    "ceylon.messages": ("Message",),
+    "ceylon.models.turns": ("Reply", "TextPart", "Usage"),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+_PARTS: Final = ("agents", "core", "errors", "messages", "models", "settings")
+
+
+def _load(name: str) -> Any:
+    """Return what *name* stands for; `AttributeError` if for nothing."""
+    if name in _PARTS:
+        return importlib.import_module(f"ceylon.{name}")
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    errors = importlib.import_module("ceylon.errors")
+    if name in errors.__all__:
+        return getattr(errors, name)
+    message = f"module 'ceylon' has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=sys.modules["ceylon"])
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        value = globals()[name] = _load(name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF, *_PARTS, *_load("errors").__all__})

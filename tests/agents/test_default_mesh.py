@@ -325,6 +325,26 @@ def test_at_exit_it_is_too_late_for_a_query(server: ModelServer) -> None:
     assert run(program, server.openai_url) == "mesh 'default' takes no messages: the interpreter is exiting\n"
 
 
+@pytest.mark.process
+def test_who_first_asks_for_it_at_exit_hears_the_same() -> None:
+    program = """
+        import threading
+        import ceylon
+
+        def ask():
+            threading.main_thread().join()
+            while not threading._SHUTTING_DOWN:
+                pass
+            try:
+                ceylon.default_mesh()
+            except ceylon.MeshClosedError as error:
+                print(error)
+
+        threading.Thread(target=ask).start()
+    """
+    assert run(program) == "mesh 'default' takes no messages: the interpreter is exiting\n"
+
+
 def run(program: str, *arguments: str) -> str:
     """Run *program* in an interpreter of its own; return what it says, and fail if it complains."""
     done = subprocess.run(  # noqa: S603 – our own

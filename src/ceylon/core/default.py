@@ -1,8 +1,8 @@
 """The process-wide mesh for agents that have no other: started at first use, drained when the interpreter exits."""
 
-import concurrent.futures.thread as _registered_first  # its exit hook must be there before ours, so that it runs after
 import contextlib
 import contextvars
+import importlib
 import os
 import threading
 
@@ -11,10 +11,8 @@ from ceylon.errors import MeshClosedError, MeshFailedError
 
 __all__ = ["default_mesh", "running_default_mesh"]
 
-del _registered_first
 _lock = threading.Lock()
 _mesh: BlockingMesh | None = None
-_is_over = False  # the interpreter is exiting
 
 
 def default_mesh() -> BlockingMesh:
@@ -58,7 +56,19 @@ def _forget() -> None:
     _lock, _mesh, _is_over = threading.Lock(), None, False
 
 
-# Plain `atexit` is too late: by then name resolution fails in threads, and whatever still wants a model fails with it.
-threading._register_atexit(_stop)  # type: ignore[attr-defined]  # noqa: SLF001 – as concurrent.futures does
+def _heed_exit() -> bool:
+    """Have the mesh drained at exit; say whether there is still time for that.
+
+    Plain `atexit` is too late: by then name resolution fails in threads, and with it whatever still wants a model.
+    """
+    try:
+        importlib.import_module("concurrent.futures.thread")  # its hook, set before ours, runs after it
+        threading._register_atexit(_stop)  # type: ignore[attr-defined]  # noqa: SLF001 – as concurrent.futures does
+    except RuntimeError:  # the interpreter is exiting, and this module was asked for only now
+        return False
+    return True
+
+
+_is_over = not _heed_exit()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ceylon.core.backend import Sink, current_driver, in_notebook, running_loop
 from ceylon.errors import BlockingCallError, MeshClosedError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
-    from ceylon.core.backend import Driver, Future
+    from ceylon.core.backend import Driver, Future, Sink
     from ceylon.core.calls import Call
     from ceylon.core.threads import ThreadPool
 
@@ -136,6 +135,8 @@ class Gateway:
         return await self._perform_from_afar(operation)
 
     async def _perform_from_afar(self, operation: Operation) -> Outcome:
+        from ceylon.core.backend import current_driver  # noqa: PLC0415 – loaded when a mesh starts, see there
+
         sink = ForeignSink(current_driver())
         calls: list[Call] = []
         self.post(functools.partial(_begin, operation, sink, calls))
@@ -169,6 +170,8 @@ class Gateway:
 
     def _warn_foreign_loop(self, verb: str) -> None:
         """Warn once where a blocking verb holds up somebody else's loop."""
+        from ceylon.core.backend import in_notebook, running_loop  # noqa: PLC0415 – likewise
+
         if self._has_warned or running_loop() is None or in_notebook():
             return
         self._has_warned = True
@@ -228,7 +231,7 @@ class Gateway:
             raise MeshClosedError(self._mesh, self._why_closed)
 
 
-def _begin(operation: Operation, sink: Sink, calls: "list[Call]") -> None:
+def _begin(operation: Operation, sink: "Sink", calls: "list[Call]") -> None:
     """Start *operation* on the loop for a caller elsewhere; whatever it raises is that caller's."""
     try:
         call = operation(sink)

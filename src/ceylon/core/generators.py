@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio.lowlevel
+import anyio
 
 from ceylon.core.current import current
 from ceylon.core.limits import limit_of

@@ -5,7 +5,6 @@ last-resort handler prints them.
 """
 
 import functools
-import logging
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,10 @@ __all__ = ["logger"]
 @functools.cache
 def logger() -> "structlog.stdlib.BoundLogger":
     """Return the package's logger."""
-    import structlog  # noqa: PLC0415 – 0.1 s that a program which logs nothing need not pay
+    # 0.1 s that a program which logs nothing need not pay
+    import logging  # noqa: PLC0415 – see above
+
+    import structlog  # noqa: PLC0415 – see above
 
     logged: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger("ceylon"),

@@ -5,10 +5,9 @@ import random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import anyio.lowlevel
+import anyio
 import msgspec
 
-from ceylon.core.backend import current_driver
 from ceylon.core.gateway import NOT_STARTED
 from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.instruments import instruments
@@ -82,6 +81,8 @@ class Mesh(AsyncVerbs):
         """
         if self._shutdown is not None:
             raise MeshClosedError(self.name, "a mesh is opened once; make a new one")
+        from ceylon.core.backend import current_driver  # noqa: PLC0415 – asyncio takes as long as all the rest
+
         driver = current_driver()
         await anyio.lowlevel.checkpoint()  # loads anyio's backend now, not at the first message
         self._inside.open(driver)

@@ -1,11 +1,13 @@
 """What a mesh opens once for all its agents, on its own loop: an HTTP client belongs here, never in a module."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ceylon.core.backend import Driver
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
 
 __all__ = ["Resources"]
 
@@ -15,7 +17,7 @@ Closer = Callable[[Any], Awaitable[None]]
 class Resources:
     """Shared things by key, opened at first use and closed when the mesh has stopped its agents."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: "Driver") -> None:
         self._driver = driver
         self._open: dict[Hashable, tuple[Any, Closer]] = {}
         self._opening: dict[Hashable, Signal] = {}

@@ -1,8 +1,10 @@
 """A flag that any number of tasks on the mesh's loop can wait for."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ceylon.core.backend import Driver, Future
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver, Future
 
 __all__ = ["Signal"]
 
@@ -12,7 +14,7 @@ class Signal:
 
     __slots__ = ("_callbacks", "_driver", "_waiting", "is_raised")
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: "Driver") -> None:
         self._driver = driver
         self._waiting: list[Future] = []
         self._callbacks: list[Callable[[], None]] = []

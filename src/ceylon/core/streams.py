@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import anyio.lowlevel
+import anyio
 import msgspec
 
 from ceylon.core.calls import AskCall, Call

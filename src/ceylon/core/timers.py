@@ -3,10 +3,12 @@
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ceylon.core.backend import Driver
 from ceylon.core.log import logger
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Driver
 
 __all__ = ["Timer", "Timers"]
 
@@ -40,7 +42,7 @@ class Timers:
 
     __slots__ = ("_armed", "_driver", "_heap", "_sequence", "_stale", "armed_at", "new")
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: "Driver") -> None:
         self._driver = driver
         self.new: dict[Timer, float] = {}
         self._heap: list[tuple[float, int, Timer]] = []
