@@ -11,9 +11,8 @@ import httptools
 __all__ = ["AnswerParser"]
 
 _MOST_OVERHEAD: Final = 100 * 1024  # of headers, trailers, chunk sizes without a byte of body between: what h11 gets
-_SWITCHING: Final = 101
 _FINAL: Final = 200
-_be_lenient: Final = httptools.HttpResponseParser.set_dangerous_leniencies  # now: before 0.7 there is none
+_be_lenient: Final = httptools.HttpResponseParser.set_dangerous_leniencies  # looked up now: an old one has none
 
 
 class AnswerParser:
@@ -21,19 +20,6 @@ class AnswerParser:
 
     What is wrong is kept as `fault` and not raised: the body before it comes first.
     """
-
-    __slots__ = (
-        "_is_new",
-        "_keeps",
-        "_overhead",
-        "_parser",
-        "_pieces",
-        "fault",
-        "has_head",
-        "headers",
-        "is_complete",
-        "status",
-    )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -51,14 +37,9 @@ class AnswerParser:
         self.headers: list[tuple[bytes, bytes]] = []
         self.fault = ""
         self.has_head = self.is_complete = False
-        self._is_new, self._keeps = True, False
+        self.is_new, self._keeps = True, False  # new: not a byte has come
         self._pieces: list[bytes] = []
         self._overhead = 0
-
-    @property
-    def is_new(self) -> bool:
-        """Whether not a byte has come."""
-        return self._is_new
 
     @property
     def can_go_on(self) -> bool:
@@ -76,12 +57,14 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> None:
         """Read on."""
-        self._is_new = False
+        self.is_new = False
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._end_with(f"{error}" or type(error).__name__)
+        except httptools.HttpParserUpgrade:
+            self._end_with("it switches to another protocol")
+        except httptools.HttpParserError as error:
+            self._end_with(str(error) or "it breaks the protocol")
         if self._overhead > _MOST_OVERHEAD:
             self._end_with("its headers have no end")
 
@@ -118,7 +101,7 @@ class AnswerParser:
     def on_headers_complete(self) -> None:
         """Take the head, but not of an answer that only announces the real one."""
         status = self._parser.get_status_code()
-        if self.has_head or (status < _FINAL and status != _SWITCHING):
+        if self.has_head or status < _FINAL:
             return
         if not self._parser.get_http_version().startswith("1."):
             self._end_with("it answers in another version of HTTP")

@@ -4,13 +4,16 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final, NamedTuple, Protocol, Self
 
+import anyio
 import httpcore
 import httpx
 
-__all__ = ["IDLE_SECONDS", "Answer", "Chunks", "Connection", "Origin", "SteadyConnection"]
+__all__ = ["CLOSE_SECONDS", "IDLE_SECONDS", "Answer", "Chunks", "Connection", "Origin", "SteadyConnection"]
 
 IDLE_SECONDS: Final = 4.0
 """Below the 5 s after which llama.cpp, uvicorn and Node hang up: no race with their close."""
+CLOSE_SECONDS: Final = 1.0
+"""A close that takes longer is abandoned."""
 
 _KINDS: Final[dict[type[Exception], type[httpx.TransportError]]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -43,7 +46,7 @@ class Chunks(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Take no more; the connection is idle then if the body was read to its end, and may be kept."""
+        """Take no more, whoever is cancelled; the connection is idle then if the body was read to its end."""
         ...
 
 
@@ -166,9 +169,14 @@ class _SteadyChunks:
             raise _translated(error) from error
 
     async def aclose(self) -> None:
-        await self._answer.aclose()
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
+            await self._answer.aclose()
+            await self._run_dry()
+
+    async def _run_dry(self) -> None:
+        """Let httpcore's nested generators end by themselves: closing the outer one leaves the inner suspended."""
         try:
-            async for _ in self._chunks:  # closing the outer generator leaves the inner suspended
+            async for _ in self._chunks:
                 pass
         except _ENDS:
             pass

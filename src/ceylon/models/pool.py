@@ -6,13 +6,14 @@ call alone, 5.6 ms with a hundred in flight); this one takes the last idle conne
 
 import ssl
 from collections import deque
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Final, Self
 
 import anyio
 import httpx
 
-from ceylon.models.connection import Answer, Connection, Origin, SteadyConnection
+from ceylon.models.connection import CLOSE_SECONDS, Answer, Connection, Origin, SteadyConnection
 
 try:
     from ceylon.models.quick import QuickConnection
@@ -23,7 +24,6 @@ __all__ = ["Pool"]
 
 _MOST_CONNECTIONS: Final = 1_000  # far above any sensible concurrency: a bound, not a limit to tune
 _MOST_IDLE: Final = 100  # for each origin
-_CLOSE_SECONDS: Final = 1.0  # a close that takes longer is abandoned
 _PORTS: Final = {b"http": 80, b"https": 443}
 
 
@@ -125,15 +125,14 @@ class _Body(httpx.AsyncByteStream):
     def __aiter__(self) -> "_Body":
         return self
 
-    async def __anext__(self) -> bytes:
-        return await self._chunks.__anext__()
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._chunks.__anext__()
 
     async def aclose(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_SECONDS):
-            await self._chunks.aclose()
+        await self._chunks.aclose()
         await self._pool.take_back(self._origin, self._connection)
 
 
@@ -143,5 +142,5 @@ def _origin_of(url: httpx.URL) -> Origin:
 
 
 async def _close(connection: Connection) -> None:
-    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_SECONDS):
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
         await connection.aclose()
