@@ -10,7 +10,18 @@ import ceylon
 from ceylon import errors
 
 MOST_NAMES = 45
-HEAVY = ("httpx", "httpcore", "httptools", "sqlite3", "structlog", "trio", "rich", "uvloop", "xllamacpp", "ceylon.models.http")
+HEAVY = (
+    "httpx",
+    "httpcore",
+    "httptools",
+    "sqlite3",
+    "structlog",
+    "trio",
+    "rich",
+    "uvloop",
+    "xllamacpp",
+    "ceylon.models.http",
+)
 
 
 @pytest.mark.process

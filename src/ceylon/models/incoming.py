@@ -80,7 +80,7 @@ class Incoming(Generic[_Item]):
                 await anext(self._chunks)
 
     async def _more(self) -> Iterator[_Item]:
-        """Wait for bytes, until the deadline of the whole answer and no longer than a gap may be; return their items."""
+        """Wait for bytes until the deadline of the whole answer, no longer than a gap may be; return their items."""
         gap_ends, chunk = anyio.current_time() + self._gap, b""
         try:
             with anyio.CancelScope(deadline=min(self._ends, gap_ends)) as wait:
