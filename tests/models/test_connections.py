@@ -66,6 +66,12 @@ async def outcome_of(client: HttpClient, server: ModelServer) -> bytes | str:
         return type(error).__name__
 
 
+async def has_answer(client: HttpClient, server: ModelServer) -> bool:
+    """Say whether the next question gets its own answer."""
+    outcome = await outcome_of(client, server)
+    return isinstance(outcome, bytes) and b"echo: hi" in outcome
+
+
 @pytest.mark.parametrize("name", CASES)
 async def test_an_odd_answer_is_read_alike_and_leaves_a_connection_that_works(
     client: HttpClient, server: ModelServer, name: str
@@ -75,7 +81,7 @@ async def test_an_odd_answer_is_read_alike_and_leaves_a_connection_that_works(
 
     assert await outcome_of(client, server) == case.outcome
 
-    assert b"echo: hi" in await outcome_of(client, server)
+    assert await has_answer(client, server)
     assert server.connections == (1 if case.is_kept else 2)
 
 
@@ -84,7 +90,7 @@ async def test_an_answer_without_a_measure_ends_with_the_connection(client: Http
 
     assert await outcome_of(client, server) == b"{} "
 
-    assert b"echo: hi" in await outcome_of(client, server)
+    assert await has_answer(client, server)
 
 
 @pytest.mark.parametrize("surplus", [b"x", OK + b"content-length: 4\r\n\r\nevil", b"\r\n\r\n\0"])
@@ -94,7 +100,7 @@ async def test_what_follows_an_answer_unasked_is_never_the_next_answer(server: M
         server.fail(Fault(raw=OK + b"content-length: 2\r\n\r\n{}" + surplus, ends_cleanly=True))
 
         assert await outcome_of(client, server) == b"{}"
-        assert b"echo: hi" in await outcome_of(client, server)
+        assert await has_answer(client, server)
 
     assert server.connections == 2
 

@@ -68,7 +68,7 @@ class Connection(Protocol):
         ...
 
     def met_its_end(self) -> bool:
-        """Say whether `send` failed because the server, tired of an idle connection, closed it just as it was used again.
+        """Say whether `send` failed because the server closed a connection for idleness just as it was used again.
 
         It closed without a byte of an answer, so it had not taken the request: any other connection may carry it.
         """
