@@ -146,6 +146,7 @@ class HttpClient:
         try:
             yield incoming
         finally:
+            incoming.close()
             await response.aclose()
 
     async def _check(self, endpoint: Endpoint, response: httpx.Response) -> None:

@@ -9,6 +9,7 @@ import anyio
 import httpx
 
 from ceylon.errors import ModelProtocolError, ModelTimeoutError, ModelUnavailableError
+from ceylon.models.alarm import Alarm
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.secret import redact
 from ceylon.settings import Settings
@@ -57,6 +58,7 @@ class Incoming(Generic[_Item]):
         self._bytes_left = settings.model_max_body
         self._gap = settings.model_first_part_timeout
         self._is_done = False
+        self._alarm = Alarm()
         self.cut: Exception | None = None
 
     def __aiter__(self) -> Self:
@@ -73,6 +75,10 @@ class Incoming(Generic[_Item]):
                 raise
         return item
 
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._alarm.close()
+
     async def drain(self) -> None:
         """After the terminal item: read to the end of the answer if it is near, so that the connection is kept."""
         with anyio.move_on_after(_DRAIN_SECONDS), contextlib.suppress(httpx.TransportError, StopAsyncIteration):
@@ -81,9 +87,9 @@ class Incoming(Generic[_Item]):
 
     async def _more(self) -> Iterator[_Item]:
         """Wait for bytes until the deadline of the whole answer, no longer than a gap may be; return their items."""
-        gap_ends, chunk = anyio.current_time() + self._gap, b""
+        gap_ends, chunk = self._alarm.now() + self._gap, b""
         try:
-            with anyio.CancelScope(deadline=min(self._ends, gap_ends)) as wait:
+            with self._alarm.begin(min(self._ends, gap_ends)) as wait:
                 chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
             self._is_done = True
@@ -91,6 +97,8 @@ class Incoming(Generic[_Item]):
         except httpx.TransportError as error:
             self._is_done, self.cut = True, error
             return iter(())
+        finally:
+            self._alarm.end()
         if wait.cancelled_caught:
             raise ModelTimeoutError(self._endpoint.model, self._timeout if self._ends <= gap_ends else self._gap)
         self._gap = self._settings.stream_idle_timeout
