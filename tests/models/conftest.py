@@ -1,5 +1,6 @@
 """A model server, a client over each kind of connection, and the four ways of asking."""
 
+import importlib.util
 from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
@@ -29,12 +30,14 @@ def server() -> Iterator[ModelServer]:
         yield server
 
 
-@pytest.fixture(params=["steady", "quick"])
+without_speed = pytest.mark.skipif(importlib.util.find_spec("httptools") is None, reason="the extra `speed` is missing")
+
+
+@pytest.fixture(params=["steady", pytest.param("quick", marks=without_speed)])
 def connection(request: pytest.FixtureRequest) -> type[Connection]:
     """Return the connection of the plain install, then that of the extra `speed`."""
     if request.param == "steady":
         return SteadyConnection
-    pytest.importorskip("httptools")
     from ceylon.models.quick import QuickConnection  # noqa: PLC0415 – there with the extra only
 
     return QuickConnection
