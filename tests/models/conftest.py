@@ -1,11 +1,14 @@
-"""A model server, a client, and the four ways of asking."""
+"""A model server, a client over each kind of connection, and the four ways of asking."""
 
+import importlib.util
 from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
 
+from ceylon.models.connection import Connection, SteadyConnection
 from ceylon.models.http import HttpClient
+from ceylon.models.pool import Pool
 from ceylon.testing.model_server import ModelServer
 from support.models import Caller
 
@@ -27,9 +30,22 @@ def server() -> Iterator[ModelServer]:
         yield server
 
 
+without_speed = pytest.mark.skipif(importlib.util.find_spec("httptools") is None, reason="the extra `speed` is missing")
+
+
+@pytest.fixture(params=["steady", pytest.param("quick", marks=without_speed)])
+def connection(request: pytest.FixtureRequest) -> type[Connection]:
+    """Return the connection of the plain install, then that of the extra `speed`."""
+    if request.param == "steady":
+        return SteadyConnection
+    from ceylon.models.quick import QuickConnection  # noqa: PLC0415 – there with the extra only
+
+    return QuickConnection
+
+
 @pytest.fixture
-async def client(anyio_backend: str) -> AsyncIterator[HttpClient]:
-    async with HttpClient() as client:
+async def client(anyio_backend: str, connection: type[Connection]) -> AsyncIterator[HttpClient]:
+    async with HttpClient(transport=Pool(connection=connection)) as client:
         yield client
 
 

@@ -24,7 +24,9 @@ from ceylon.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from ceylon.models.connection import Connection
 from ceylon.models.http import HttpClient
+from ceylon.models.pool import Pool
 from ceylon.models.port import Session
 from ceylon.settings import DEFAULTS
 from ceylon.testing.dialects import Question, answer
@@ -167,10 +169,11 @@ async def test_headers_without_end_are_refused(caller: Caller) -> None:
     assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
 
 
-async def test_a_server_that_speaks_no_tls_is_unavailable(caller: Caller) -> None:
+async def test_a_server_that_speaks_no_tls_is_unavailable(caller: Caller, connection: type[Connection]) -> None:
     plain = Elsewhere(caller.server.base_url.replace("http:", "https:"))
+    settings = msgspec.structs.replace(DEFAULTS, model_connect_timeout=SOON)
 
-    async with HttpClient(msgspec.structs.replace(DEFAULTS, model_connect_timeout=SOON)) as hasty:
+    async with HttpClient(settings, transport=Pool(connection=connection)) as hasty:
         with pytest.raises(ModelUnavailableError):
             await caller._replace(server=plain, client=hasty).ask()
 
@@ -324,9 +327,11 @@ async def test_a_server_that_never_answers_meets_the_deadline(caller: Caller) ->
     await assert_answers(caller)
 
 
-async def test_a_stream_that_stalls_meets_the_idle_limit(server: ModelServer, anyio_backend: str) -> None:
+async def test_a_stream_that_stalls_meets_the_idle_limit(
+    server: ModelServer, anyio_backend: str, connection: type[Connection]
+) -> None:
     settings = msgspec.structs.replace(DEFAULTS, stream_idle_timeout=SOON)
-    async with HttpClient(settings) as client:
+    async with HttpClient(settings, transport=Pool(connection=connection)) as client:
         for dialect in ("openai", "ollama"):
             server.fail(Fault(hold_after=2))
             with pytest.raises(ModelTimeoutError, match=f"{SOON:g} s"):
@@ -334,9 +339,9 @@ async def test_a_stream_that_stalls_meets_the_idle_limit(server: ModelServer, an
             server.release()
 
 
-async def small_client() -> AsyncIterator[HttpClient]:
+async def small_client(connection: type[Connection]) -> AsyncIterator[HttpClient]:
     small = msgspec.structs.replace(DEFAULTS, model_max_body=64 * 1024, model_max_event=4 * 1024, model_max_events=50)
-    async with HttpClient(small) as client:
+    async with HttpClient(small, transport=Pool(connection=connection)) as client:
         yield client
 
 

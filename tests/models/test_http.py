@@ -4,8 +4,10 @@ import anyio
 import pytest
 
 from ceylon.errors import ModelConfigError, ModelUnavailableError
+from ceylon.models.connection import Connection
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.http import HttpClient
+from ceylon.models.pool import Pool
 from ceylon.models.resolve import resolve
 from ceylon.testing.model_server import Fault, ModelServer
 from support.models import Caller, question
@@ -64,8 +66,10 @@ async def test_a_new_connection_that_ends_without_an_answer_is_an_error(caller: 
     assert caller.server.connections == 1
 
 
-async def test_closing_the_client_closes_every_connection(server: ModelServer, anyio_backend: str) -> None:
-    async with HttpClient() as client:
+async def test_closing_the_client_closes_every_connection(
+    server: ModelServer, anyio_backend: str, connection: type[Connection]
+) -> None:
+    async with HttpClient(transport=Pool(connection=connection)) as client:
         session = await resolve("openai::test-model", base_url=server.openai_url).open(client)
         await session.complete(question())
         server.hold()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ceylon.errors import ModelUnavailableError
+from ceylon.models.connection import Connection
 from ceylon.models.http import HttpClient
 from ceylon.models.pool import Pool
 from ceylon.models.resolve import resolve
@@ -49,9 +50,11 @@ async def test_a_self_signed_certificate_is_refused(client: HttpClient, url: str
         await session.complete(question())
 
 
-async def test_a_certificate_the_caller_vouches_for_is_taken(url: str, anyio_backend: str) -> None:
+async def test_a_certificate_the_caller_vouches_for_is_taken(
+    url: str, anyio_backend: str, connection: type[Connection]
+) -> None:
     trusting = ssl.create_default_context(cafile=CERTIFICATE)
-    async with HttpClient(transport=Pool(trusting)) as client:
+    async with HttpClient(transport=Pool(trusting, connection=connection)) as client:
         session = await resolve("openai::m", base_url=url).open(client)
 
         assert (await session.complete(question())).text == "safe"

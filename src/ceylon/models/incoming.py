@@ -9,6 +9,7 @@ import anyio
 import httpx
 
 from ceylon.errors import ModelProtocolError, ModelTimeoutError, ModelUnavailableError
+from ceylon.models.alarm import Alarm
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.secret import redact
 from ceylon.settings import Settings
@@ -19,6 +20,7 @@ _Item = TypeVar("_Item")
 _Item_co = TypeVar("_Item_co", covariant=True)
 
 _QUOTED_BYTES: Final = 200
+_TROUBLE: Final = (ModelProtocolError, httpx.TransportError, TimeoutError)
 _DRAIN_SECONDS: Final = 0.05  # for the end of a stream whose terminal event came; then the connection is dropped
 
 
@@ -56,20 +58,26 @@ class Incoming(Generic[_Item]):
         self._bytes_left = settings.model_max_body
         self._gap = settings.model_first_part_timeout
         self._is_done = False
+        self._alarm = Alarm()
         self.cut: Exception | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _Item:
-        with speaking(self._endpoint, self._timeout):
-            while True:
-                item = next(self._items, None)
-                if item is not None:
-                    return item
+        try:
+            while (item := next(self._items, None)) is None:
                 if self._is_done:
                     raise StopAsyncIteration
                 self._items = await self._more()
+        except _TROUBLE:
+            with speaking(self._endpoint, self._timeout):  # only now: entering it for every item costs as much as one
+                raise
+        return item
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._alarm.close()
 
     async def drain(self) -> None:
         """After the terminal item: read to the end of the answer if it is near, so that the connection is kept."""
@@ -78,28 +86,27 @@ class Incoming(Generic[_Item]):
                 await anext(self._chunks)
 
     async def _more(self) -> Iterator[_Item]:
+        """Wait for bytes until the deadline of the whole answer, no longer than a gap may be; return their items."""
+        gap_ends, chunk = self._alarm.now() + self._gap, b""
         try:
-            chunk = await self._next_chunk()
+            with self._alarm.begin(min(self._ends, gap_ends)) as wait:
+                chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
             self._is_done = True
             return self._parser.finish()
         except httpx.TransportError as error:
             self._is_done, self.cut = True, error
             return iter(())
+        finally:
+            self._alarm.end()
+        if wait.cancelled_caught:
+            raise ModelTimeoutError(self._endpoint.model, self._timeout if self._ends <= gap_ends else self._gap)
         self._gap = self._settings.stream_idle_timeout
         self._bytes_left -= len(chunk)
         if self._bytes_left < 0:
             sentence = f"it answered with more than {self._settings.model_max_body} bytes"
             raise ModelProtocolError(sentence)
         return self._parser.feed(chunk)
-
-    async def _next_chunk(self) -> bytes:
-        """Wait for bytes: until the deadline of the whole answer, and no longer than a gap may be."""
-        left = self._ends - anyio.current_time()
-        wait = min(left, self._gap)
-        with anyio.move_on_after(wait):
-            return await anext(self._chunks)
-        raise ModelTimeoutError(self._endpoint.model, self._timeout if left <= self._gap else self._gap)
 
 
 @contextlib.contextmanager
