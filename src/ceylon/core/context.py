@@ -77,7 +77,10 @@ class BlockingContext(Origin, BlockingVerbs):
     def __init__(
         self, interior: "Interior", cell: "Cell", envelope: "Envelope", original: Context | None = None
     ) -> None:
-        super().__init__(interior, cell, envelope)
+        # Written out, not through super(): every message to a thread pays for it.
+        self.interior, self.cell, self.envelope = interior, cell, envelope
+        self.has_replied = False
+        self.worker = self.waits = None
         self._original = original  # where the same handler has one on the loop too
 
     @property
