@@ -45,7 +45,8 @@ class State(enum.Enum):
 class Cell:
     """One agent in one mesh. Everything here changes on the mesh's loop only, but for what a lease has taken.
 
-    `mail` is made at the first envelope: an empty deque is 620 bytes, more than all the rest of an idle agent.
+    `mail` is made at the first envelope and given back after the last: an empty deque is 620 bytes, more than all the
+    rest of an idle agent.
     `parked` holds the envelopes whose senders wait for room, in order.
     """
 
@@ -168,9 +169,19 @@ class Cell:
         self.admit()
         return True
 
+    def rest(self) -> None:
+        """Give back what an idle agent does not need; no thread holds a lease on it, and the mailbox is empty."""
+        self.mail = ()
+        if not self.under_way:
+            self.under_way = None
+
     def take(self) -> Envelope | None:
         """Take the next envelope that may be handled now, or `None`."""
-        if not self.mail or not self.state.handles_mail:
+        if not self.mail:
+            if not self.leases:
+                self.rest()
+            return None
+        if not self.state.handles_mail:
             return None
         if self.busy_keys or self.loans:
             return self._take_allowed()

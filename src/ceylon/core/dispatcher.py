@@ -432,6 +432,8 @@ class Dispatcher:
             self._interior.lifecycle.settled(cell)
         elif cell.mail:
             self.offer(cell)
+        elif not cell.leases:
+            cell.rest()
 
     # -- handlers that take too long -----------------------------------------------------------------------------------
 
