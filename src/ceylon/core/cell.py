@@ -45,8 +45,8 @@ class State(enum.Enum):
 class Cell:
     """One agent in one mesh. Everything here changes on the mesh's loop only, but for what a lease has taken.
 
-    `mail` is made at the first envelope and given back after the last: an empty deque is 620 bytes, more than all the
-    rest of an idle agent.
+    `mail` is made at the first envelope: an empty deque is 620 bytes, more than all the rest of an idle agent. One of
+    many agents gives it back after the last.
     `parked` holds the envelopes whose senders wait for room, in order.
     """
 
@@ -64,6 +64,7 @@ class Cell:
         "failed",
         "guests",
         "is_listed",
+        "is_thrifty",
         "keeps_keys",
         "leases",
         "life",
@@ -94,6 +95,7 @@ class Cell:
         self.parent: Cell | None = None  # of the agent that spawned this one
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
+        self.is_thrifty = False  # one of so many that an empty mailbox is not worth its memory
         self.running = 0  # slots in use
         self.under_way: dict[int, Origin] | None = None  # the handlers in them by envelope id, but for those in leases
         self.busy_keys: dict[Hashable, int] | None = (
@@ -178,7 +180,7 @@ class Cell:
     def take(self) -> Envelope | None:
         """Take the next envelope that may be handled now, or `None`."""
         if not self.mail:
-            if not self.leases:
+            if self.is_thrifty and not self.leases:
                 self.rest()
             return None
         if not self.state.handles_mail:

@@ -432,7 +432,7 @@ class Dispatcher:
             self._interior.lifecycle.settled(cell)
         elif cell.mail:
             self.offer(cell)
-        elif not cell.leases:
+        elif cell.is_thrifty and not cell.leases:
             cell.rest()
 
     # -- handlers that take too long -----------------------------------------------------------------------------------
