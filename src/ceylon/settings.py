@@ -15,7 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # mailboxes
     mailbox_capacity: int = 1_000  # bounds memory, and shows a slow agent early
-    roomy_agents: int = 1_000  # keep an empty mailbox, 900 bytes; those added later save it, at 5 % of an ask
+    roomy_agents: int = 100_000  # keep an empty mailbox, 900 bytes each; those added later save it, at 5 % of an ask
     tell_timeout: float = 5.0  # a tell that finds no room that long has a stuck receiver
     # asks and streams
     ask_timeout: float = 30.0  # always finite: an ask that hangs is the field's first complaint
