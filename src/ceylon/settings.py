@@ -15,6 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # mailboxes
     mailbox_capacity: int = 1_000  # bounds memory, and shows a slow agent early
+    roomy_agents: int = 100_000  # keep an empty mailbox, 900 bytes each; those added later save it, at 5 % of an ask
     tell_timeout: float = 5.0  # a tell that finds no room that long has a stuck receiver
     # asks and streams
     ask_timeout: float = 30.0  # always finite: an ask that hangs is the field's first complaint
@@ -38,8 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 32  # threads that run handlers at one time, a mesh
     threads_per_agent: int = 4  # so that one agent cannot take all of them
     thread_cap: int = 256  # with those that wait in a blocking verb; beyond it nothing could go on
-    lease_messages: int = 64  # messages a thread handles before it gives the agent back
-    lease_seconds: float = 0.010  # likewise, in time
+    lease_messages: int = 256  # messages a thread handles before it gives the agent back; fewer is mostly handing over
+    lease_seconds: float = 0.010  # likewise, in time; what others that wait for a thread notice
     # supervision
     restarts: int = 5  # Erlang/OTP's intensity …
     restart_period: float = 30.0  # … within this period

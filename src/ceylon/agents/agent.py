@@ -4,9 +4,10 @@ import difflib
 import functools
 import inspect
 import math
+import operator
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from ceylon.core.ports import OnFailure, Strategy
 
 __all__ = ["Agent"]
+
+_OPTIONS: Final = AgentOptions.__struct_fields__
+_ON_FAILURE: Final = _OPTIONS.index("on_failure")
+_read_options = operator.attrgetter(*_OPTIONS)  # in one step: every agent that is started pays for it
 
 
 class AgentMeta(type):
@@ -60,7 +65,9 @@ class AgentMeta(type):
             except AttributeError:
                 message = f"{cls.__name__}.__init__ must call super().__init__(name)"
                 raise DefinitionError(message) from None
-            made._made_with = (arguments, options)  # noqa: SLF001 – our own instance
+            made._made_with = arguments  # noqa: SLF001 – our own instance
+            if options:  # apart, and mostly not there: of a million agents every object counts
+                made._made_with_options = options  # noqa: SLF001 – likewise
             return made
 
 
@@ -107,8 +114,10 @@ class Agent(metaclass=AgentMeta):
     __ceylon_behaviour__: ClassVar[Behaviour]
     __ceylon_actions__: ClassVar[Mapping[str, Action]]
 
-    _home: "tuple[Interior, str] | None" = None
-    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+    _home_mesh: "Interior | None" = None  # beside the address, not in a tuple: that would be 72 bytes an agent
+    _home_address: str = ""
+    _made_with: tuple[Any, ...]
+    _made_with_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, name: str) -> None:
         self._name = check_name(name)
@@ -138,6 +147,11 @@ class Agent(metaclass=AgentMeta):
             raise MeshClosedError(nowhere, f"agent {self._name!r} is in none; add it to one first")
         return Ref(*self._home)
 
+    @property
+    def _home(self) -> "tuple[Interior, str] | None":
+        """The mesh the agent is in, and its address there."""
+        return None if self._home_mesh is None else (self._home_mesh, self._home_address)
+
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
     @property
@@ -152,41 +166,31 @@ class Agent(metaclass=AgentMeta):
             ArgumentError: an option is out of its range.
             DefinitionError: `on_failure` is a function of something else.
         """
-        on_failure = self.on_failure
-        if callable(on_failure):
-            _check_takes_two(on_failure)
+        values: tuple[Any, ...] = _read_options(self)
+        on_failure = values[_ON_FAILURE]
+        if not callable(on_failure):
+            return _shared_options(*values)
+        _check_takes_two(on_failure)
         # A method is the agent's own: sharing it would keep this agent alive.
-        kept = "resume" if callable(on_failure) else on_failure
-        shared = _shared_options(
-            concurrency=self.concurrency,
-            mailbox_capacity=self.mailbox_capacity,
-            ask_timeout=self.ask_timeout,
-            on_failure=kept,
-            takes_keys=self.takes_keys,
-            handler_timeout=self.handler_timeout,
-            strategy=self.strategy,
-            max_restarts=self.max_restarts,
-            restart_period=self.restart_period,
-            critical=self.critical,
-            reentrant=self.reentrant,
-        )
-        return msgspec.structs.replace(shared, on_failure=on_failure) if callable(on_failure) else shared
+        shared = _shared_options(*values[:_ON_FAILURE], "resume", *values[_ON_FAILURE + 1 :])
+        return msgspec.structs.replace(shared, on_failure=on_failure)
 
     def __ceylon_claim__(self, interior: "Interior") -> None:
         """See `AgentLike`."""
-        if self._home is not None and not self._home[0].has_ended:
-            raise AgentInUseError(self._name, self._home[0].name)
+        home = self._home_mesh
+        if home is not None and not home.has_ended:
+            raise AgentInUseError(self._name, home.name)
 
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
-        self._home = (interior, address)
+        self._home_mesh, self._home_address = interior, address
 
     async def __ceylon_vacate__(self) -> None:
         """See `AgentLike`; a plain agent opened nothing."""
 
     def __ceylon_leave_home__(self) -> None:
         """See `AgentLike`."""
-        self._home = None
+        self._home_mesh = None
 
     def __ceylon_serial_key__(self, envelope: Envelope) -> Hashable | None:
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
@@ -194,8 +198,7 @@ class Agent(metaclass=AgentMeta):
 
     def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`."""
-        arguments, options = self._made_with
-        return type(self)(*arguments, **options)
+        return type(self)(*self._made_with, **self._made_with_options)
 
     def __ceylon_hook__(self, name: str) -> Callable[..., Any] | None:
         """See `AgentLike`."""
@@ -233,12 +236,13 @@ def _explain_misspelt(cls: type, options: Mapping[str, Any], error: TypeError) -
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
-def _shared_options(**options: Any) -> AgentOptions:
+def _shared_options(*values: Any) -> AgentOptions:
     """Return the options as one value, shared by all agents that have the same.
 
     Raises:
         ArgumentError: one is out of its range.
     """
+    options = dict(zip(_OPTIONS, values, strict=True))
     for name in ("concurrency", "mailbox_capacity", "max_restarts"):
         number = options[name]
         least = 0 if name == "max_restarts" else 1

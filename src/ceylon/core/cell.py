@@ -45,7 +45,8 @@ class State(enum.Enum):
 class Cell:
     """One agent in one mesh. Everything here changes on the mesh's loop only, but for what a lease has taken.
 
-    `mail` is made at the first envelope: an empty deque is 620 bytes, more than all the rest of an idle agent.
+    `mail` is made at the first envelope: an empty deque is 620 bytes, more than all the rest of an idle agent. One of
+    many agents gives it back after the last.
     `parked` holds the envelopes whose senders wait for room, in order.
     """
 
@@ -63,6 +64,7 @@ class Cell:
         "failed",
         "guests",
         "is_listed",
+        "is_thrifty",
         "keeps_keys",
         "leases",
         "life",
@@ -94,6 +96,7 @@ class Cell:
         self.parent: Cell | None = None  # of the agent that spawned this one
         self.state = State.STARTING
         self.is_listed = False  # among the dispatcher's ready cells
+        self.is_thrifty = False  # one of so many that an empty mailbox is not worth its memory
         self.running = 0  # slots in use
         self.under_way: dict[int, Origin] | None = None  # the handlers in them by envelope id, but for those in leases
         self.busy_keys: dict[Hashable, int] | None = (
@@ -168,6 +171,12 @@ class Cell:
             return False
         self.admit()
         return True
+
+    def rest(self) -> None:
+        """Give back what an idle agent does not need; no thread holds a lease on it, and the mailbox is empty."""
+        self.mail = ()
+        if not self.under_way:
+            self.under_way = None
 
     def take_allowed(self) -> Envelope | None:
         """Take the first envelope that has a slot, its own or one that is lent to it, and whose conversation rests."""

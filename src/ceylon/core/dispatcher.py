@@ -262,7 +262,11 @@ class Dispatcher:
         for served in range(self._batch if lazy is None else 1):
             if lazy is None:
                 mail = cell.mail
-                if not mail or not cell.state.handles_mail or (keeps_keys and cell.running >= cell.slots):
+                if not mail:
+                    if cell.is_thrifty and not cell.leases:
+                        cell.rest()
+                    return served
+                if not cell.state.handles_mail or (keeps_keys and cell.running >= cell.slots):
                     return served
                 if keeps_keys and (cell.busy_keys or cell.loans):
                     envelope = cell.take_allowed()
@@ -520,6 +524,8 @@ class Dispatcher:
             self._interior.lifecycle.settled(cell)
         elif cell.mail:
             self.offer(cell)
+        elif cell.is_thrifty and not cell.leases:
+            cell.rest()
 
     # -- handlers that take too long -----------------------------------------------------------------------------------
 

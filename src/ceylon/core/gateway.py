@@ -114,6 +114,14 @@ class Gateway:
         """Say whether the caller is on the mesh's own loop."""
         return threading.get_ident() == self._thread and self._driver.is_current()
 
+    def may_enter(self) -> bool:
+        """Say whether the caller may do here and now what it would have to await otherwise."""
+        return not self._why_closed and threading.get_ident() == self._thread and self._driver.is_current()
+
+    def future(self) -> "Future":
+        """Return a future of the mesh's loop; for who is inside."""
+        return self._driver.future()
+
     # -- three ways ----------------------------------------------------------------------------------------------------
 
     async def perform(self, operation: Operation) -> Outcome:

@@ -59,7 +59,8 @@ async def _exhaust(parts: AsyncGenerator[Any, None], context: "Context", channel
             if limit is not None:
                 limit.rest()
             if channel is not None:
-                await channel.put(part)
+                if not channel.offer(part):
+                    await channel.put(part)
             elif context.envelope.kind is ASK:
                 kept.append(part)
             if limit is not None:

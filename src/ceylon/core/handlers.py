@@ -99,6 +99,7 @@ class Behaviour:
         self._inline = inline
         self._by_type: dict[type, Handler] = {}
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
+        self.patterns: tuple[TopicPattern, ...] = ()  # the topics that agents of this class subscribe to
         self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
         self.found: dict[type, Handler | None] = {}  # by what `find` remembers; the dispatcher looks here first
         self._timed: Behaviour | None = None  # made when the first agent needs it
@@ -127,7 +128,9 @@ class Behaviour:
         inline = self._inline if mark.inline is None else mark.inline
         handler = make_handler(function, inline=inline, shielded=mark.shielded)
         if mark.topic is not None:
-            self._topics.append((TopicPattern(mark.topic), handler, accepted))
+            pattern = TopicPattern(mark.topic)
+            self._topics.append((pattern, handler, accepted))
+            self.patterns += (pattern,)
             return
         for message_type in accepted:
             other = self._by_type.setdefault(message_type, handler)
@@ -137,11 +140,6 @@ class Behaviour:
                     f"{message_type.__name__}; one handler a type"
                 )
                 raise DefinitionError(message)
-
-    @property
-    def patterns(self) -> tuple[TopicPattern, ...]:
-        """The topics that agents of this class subscribe to."""
-        return tuple(pattern for pattern, _, _ in self._topics)
 
     def mapped(self, change: Callable[[Handler], Handler]) -> "Behaviour":
         """Return the same behaviour with every handler changed."""

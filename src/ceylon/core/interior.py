@@ -244,6 +244,7 @@ class Interior:
         if options.handler_timeout is not None:
             behaviour = behaviour.timed()
         cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
+        cell.is_thrifty = len(self.cells()) >= self.settings.roomy_agents
         if parent is not None:
             cell.parent = parent
             parent.have_life().children[address] = cell

@@ -107,9 +107,11 @@ class Lease(Hold):
         return left
 
     def report(self) -> None:
-        """Count the first as ended; on the loop, which has put it under another counter."""
-        with self.lock:
-            self._taken.popleft()
+        """Count the first as ended; on the loop, which has put it under another counter.
+
+        Without the lock, which keeps the thread still while the loop counts: just now the loop does not count.
+        """
+        self._taken.popleft()
 
     @property
     def held(self) -> int:

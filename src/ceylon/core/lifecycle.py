@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifecycle"]
 
-_HOOKS = ("on_start", "lifespan")
 _BETWEEN = frozenset({State.STARTING, State.RESTARTING})
 
 
@@ -35,7 +34,8 @@ class Lifecycle:
 
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
-        if any(cell.agent.__ceylon_hook__(name) is not None for name in _HOOKS):
+        find = cell.agent.__ceylon_hook__
+        if find("on_start") is not None or find("lifespan") is not None:
             self._undertake(cell)
         else:
             self._run(cell)

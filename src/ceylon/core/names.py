@@ -36,6 +36,8 @@ def check_address(address: object) -> str:
     """Return *address* if the router could know it: a name, perhaps with ``/`` and a key of up to 256 characters."""
     if not isinstance(address, str):
         raise InvalidNameError(address, _RULE)
+    if _NAME.fullmatch(address) is not None:  # a plain name, as nearly all are
+        return address
     whole, (name, slash, key) = address, address.partition("/")
     if slash and not 1 <= len(key) <= DEFAULTS.conversation_key:
         raise InvalidNameError(address, f"a key has 1 to {DEFAULTS.conversation_key} characters")

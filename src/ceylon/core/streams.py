@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import anyio
 import msgspec
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockingStream", "Channel", "Pulled", "Stream", "StreamCall"]
 
+_MOST_PRODUCERS: Final = 64  # one behind the other; a longer row is the waits graph's affair
+
 
 class Pulled(msgspec.Struct, frozen=True):
     """What a pull brought: parts in order, and whether there will be more."""
 
     parts: list[Any]
-    is_last: bool
+    is_last: bool = False
     error: BaseException | None = None
 
 
@@ -61,6 +63,15 @@ class Channel:
         if self._end is None:
             self._parts.append(part)
             self._push()
+
+    def offer(self, part: Any) -> bool:
+        """Send *part* if that needs no waiting; say no if `put` has to."""
+        if self._end is not None or len(self._parts) >= self._credit:
+            return False
+        self._parts.append(part)
+        if self._pull is not None:
+            self._push()
+        return True
 
     async def wait_for_room(self) -> None:
         """Wait until the consumer has taken something, if it must."""
@@ -114,21 +125,30 @@ class Channel:
     def pull(self, call: "PullCall") -> None:
         """Give *call* what is there, now or as soon as there is something."""
         self._pull = call
-        self._push()
-        self._wake_producer()
+        if self._parts or self._end is not None:
+            self._push()
+        if self._room is not None:
+            self._wake_producer()
 
     def forget(self) -> None:
         """Nobody pulls any more."""
         self._pull = None
 
+    def take(self) -> Pulled | None:
+        """Return what is there; nothing if a consumer would have to wait."""
+        end = self._end
+        if not self._parts and end is None:
+            return None
+        parts, self._parts = self._parts, []
+        if self._room is not None:
+            self._wake_producer()
+        return Pulled(parts) if end is None else Pulled(parts, is_last=True, error=end.error)
+
     def _push(self) -> None:
         call = self._pull
-        if call is None or not (self._parts or self._end):
-            return
-        parts, self._parts, self._pull = self._parts, [], None
-        error = self._end.error if self._end is not None else None
-        call.settle(Outcome(Pulled(parts, self._end is not None, error)))
-        self._wake_producer()
+        if call is not None and (pulled := self.take()) is not None:
+            self._pull = None
+            call.settle(Outcome(pulled))
 
     def _wake_producer(self) -> None:
         room, self._room = self._room, None
@@ -210,7 +230,10 @@ class PullCall(Call):
     __slots__ = ("_source", "_timeout")
 
     def __init__(self, router: "Router", future: "Sink", source: "Source", timeout: float) -> None:
-        super().__init__(router, future)
+        # Written out, not through super(): a part that comes alone pays for it.
+        self._action = None
+        self.is_armed = self.is_settled = False
+        self._router, self._future = router, future
         self._source, self._timeout = source, timeout
 
     @classmethod
@@ -229,6 +252,9 @@ class PullCall(Call):
         consumer = self._source.consumer
         if consumer is None:
             return
+        if self._ends_at_one_that_runs(consumer.invocation):
+            consumer.begin_wait(self)
+            return
         try:
             self._router.waits.check(consumer, self.groups(self._router.waits), self._source.address)
         except DeadlockError as error:
@@ -237,6 +263,26 @@ class PullCall(Call):
             self._source.cancel()
         else:
             consumer.begin_wait(self)
+
+    def _ends_at_one_that_runs(self, consumer: "Origin") -> bool:
+        """Say whether producers that each wait for the next lead to one that waits for nothing, so that all can go on.
+
+        That is how streams of streams are, and what the waits graph finds at many times the cost. No: it has to look.
+        """
+        call: Call = self
+        for _ in range(_MOST_PRODUCERS):
+            stream = call._source if isinstance(call, PullCall) else None  # noqa: SLF001 – another of our kind
+            if not isinstance(stream, StreamCall):
+                return False
+            producer = (stream.cell.under_way or {}).get(stream.envelope.id)
+            if producer is None or producer is consumer or stream.channel.is_waiting_for_consumer:
+                return False
+            if not producer.waits:
+                return True
+            if len(producer.waits) > 1:
+                return False
+            call = producer.waits[0]
+        return False
 
     def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
         """See `Call.groups`."""
@@ -253,7 +299,12 @@ class PullCall(Call):
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`."""
         self._let_go()
-        return super().settle(outcome)
+        if self.is_settled:
+            return False
+        self.is_settled = True
+        if not self._future.done():
+            self._future.set_result(outcome)
+        return True
 
     def fire(self) -> None:
         """End the whole stream, because its producer has stalled."""
@@ -269,7 +320,8 @@ class PullCall(Call):
         self._source.channel.forget()
 
     def _let_go(self) -> None:
-        self._router.timers.cancel(self)
+        if self.is_armed:
+            self._router.timers.cancel(self)
         consumer = self._source.consumer
         if consumer is not None:
             consumer.end_wait(self)
@@ -307,8 +359,10 @@ class _Consumer:
         self._timeout = self._idle_timeout
         if outcome.error is not None:
             self._is_over, self._error = True, outcome.error
-            return
-        pulled: Pulled = outcome.value
+        else:
+            self._keep_parts(outcome.value)
+
+    def _keep_parts(self, pulled: Pulled) -> None:
         self._parts.extend(pulled.parts)
         self._is_over, self._error = pulled.is_last, pulled.error
 
@@ -346,12 +400,29 @@ class Stream(_Consumer):
                 self._finish()
                 raise StopAsyncIteration
             try:
-                outcome = await self._gateway.perform(self._pull)
+                await self._take_more()
             except BaseException:  # cancelled while it waited: the consumer has left, as from an async generator
                 self._leave()
                 raise
-            self._keep(outcome)
         return self._parts.popleft()
+
+    async def _take_more(self) -> None:
+        """Take what is there, or wait for something; where the parts are at hand, without the gateway's ceremony."""
+        gateway, call = self._gateway, self._call
+        if call is None or not gateway.may_enter():
+            self._keep(await gateway.perform(self._pull))
+            return
+        pulled = call.channel.take()
+        if pulled is not None:
+            self._keep_parts(pulled)
+            return
+        future = gateway.future()
+        wait = call.pull(future, self._timeout)
+        try:
+            self._keep(await future)
+        except BaseException:
+            wait.cancel()
+            raise
 
     async def result(self) -> Any:
         """Read to the end; return the list of the parts not taken yet."""

@@ -60,6 +60,7 @@ class ThreadPool:
         self._names = 0
         self._here = threading.local()
         self._variables = contextvars.copy_context()
+        self._now = driver.now_anywhere
 
     # -- on the loop ---------------------------------------------------------------------------------------------------
 
@@ -314,12 +315,13 @@ class ThreadPool:
     def _run_lease(self, lease: Lease) -> None:
         """Handle one envelope after the other, until the lease is used up or the mail is."""
         self._begin(lease)
-        limit = self._interior.driver_now() + self._settings.lease_seconds
+        now, done = self._now, self._done
+        limit = now() + self._settings.lease_seconds
         taken: tuple[Handler, Envelope] | None = (lease.first, lease.envelope)
         if lease.is_abandoned:  # before a thread was free; its first envelope has been counted
             taken = None
         elif not lease.cell.state.handles_mail:  # likewise: the agent is to stop or to restart
-            self._done.append((lease, lease.envelope, UNBEGUN, False))
+            done.append((lease, lease.envelope, UNBEGUN, False))
             taken = None
         left = self._settings.lease_messages
         while taken is not None:
@@ -327,30 +329,27 @@ class ThreadPool:
             outcome, has_replied = self._handle(lease, handler, envelope)
             if lease.limit is not None and not lease.conclude():
                 return
-            self._done.append((lease, envelope, outcome, has_replied))
-            self._wake()
             left -= 1
             must_end = type(outcome.value) in LAZY or (
                 outcome.error is not None and lease.cell.options.on_failure != "resume"
             )
-            taken = None if must_end or not left or self._interior.driver_now() >= limit else lease.take()
-            if taken is not None and lease.cell.parked:  # there is room, and this handler may take its time
-                self._interior.gateway.post_quietly(lease.cell.admit)
-        self._done.append((lease, None, EXPIRED, False))
+            taken = None if must_end or not left or now() >= limit else lease.take()
+            # Reported only now: the one wake-up tells of this end and of the room that the next one has left.
+            done.append((lease, envelope, outcome, has_replied))
+            if not self._is_armed:
+                self._wake()
+        done.append((lease, None, EXPIRED, False))
         self._wake()
 
     def _handle(self, lease: Lease, handler: "Handler", envelope: "Envelope") -> tuple[Outcome, bool]:
         """Run one handler, if its deadline has not passed; return its outcome, and whether it has replied already."""
-        cell = lease.cell
-        if envelope.deadline is not None and self._interior.driver_now() >= envelope.deadline:
+        deadline = envelope.deadline
+        if deadline is not None and self._now() >= deadline:
             return EXPIRED, False
-        context = lease.context = BlockingContext(self._interior, cell, envelope)
+        context = lease.context = BlockingContext(self._interior, lease.cell, envelope)
         if lease.limit is not None:
-            lease.began = self._interior.driver_now()
-        arguments = (cell.agent, envelope.message, context) if handler.takes_context else (cell.agent, envelope.message)
-        variables = self._variables.copy()
-        variables.run(current.set, context)
-        outcome = attempt(lambda: variables.run(handler.function, *arguments))
+            lease.began = self._now()
+        outcome = self._variables.copy().run(_run, handler, context)
         return outcome, context.has_replied
 
     def _wake(self) -> None:
@@ -369,3 +368,14 @@ class ThreadPool:
                 dispatcher.lease_ended(lease)
             else:
                 dispatcher.lease_reported(lease, envelope, outcome, has_replied=has_replied)
+
+
+def _run(handler: "Handler", context: BlockingContext) -> Outcome:
+    """Call *handler*, in variables of its own, and return how it ended: `attempt`, a call less."""
+    current.set(context)
+    try:
+        if handler.takes_context:
+            return Outcome(handler.function(context.cell.agent, context.envelope.message, context))
+        return Outcome(handler.function(context.cell.agent, context.envelope.message))
+    except BaseException as error:  # noqa: BLE001 – SystemExit and the like too: a thread of ours must outlive them
+        return Outcome(error=error)
