@@ -3,13 +3,17 @@
 import contextlib
 import gc
 import weakref
+from collections import deque
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import Agent, AskTimeoutError, BlockingContext, Context, HandlerError, Mesh
+from ceylon.settings import DEFAULTS
 from support.core_agents import until
+from support.law import lawful_mesh
 
 
 class Parcel:
@@ -102,3 +106,18 @@ async def test_an_agent_that_was_stopped_is_let_go(mesh: Mesh, kind: type[Agent]
     del agent, ref
 
     await gone(reference)
+
+
+@pytest.mark.parametrize("kind", [OnTheLoop, InThreads])
+async def test_one_agent_of_many_gives_its_empty_mailbox_back(kind: type[Agent]) -> None:
+    async with lawful_mesh(settings=msgspec.structs.replace(DEFAULTS, roomy_agents=1)) as mesh:
+        first, second = mesh.add(kind("first")), mesh.add(kind("second"))
+        for ref in (first, second):
+            await ref.tell(Parcel())
+            await ref.ask(Parcel())
+        await mesh.drain()
+        cells = mesh.interior.cells()
+
+        await until(lambda: not isinstance(cells["second"].mail, deque))
+        assert isinstance(cells["first"].mail, deque)
+        await second.ask(Parcel())
