@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -54,6 +55,9 @@ def environment(contender: Contender, version: str, *, install: bool) -> Environ
             message = f"{contender.name}: its environment is not there yet (`--rivals` makes it)"
             raise MissingEnvironmentError(message)
         _make(place, name, version, requires)
+        if contender.own_openssl:
+            _use_own_openssl(place)
+        (place / "complete").touch()
     return Environment(str(python), version, _installed(str(python)))
 
 
@@ -76,7 +80,15 @@ def _make(place: Path, name: str, version: str, requires: tuple[str, ...]) -> No
             last = (result.stderr.strip().splitlines() or ["without a word"])[-1]
             message = f"{name}: its environment could not be made: {last}"
             raise MissingEnvironmentError(message)
-    (place / "complete").touch()
+
+
+def _use_own_openssl(place: Path) -> None:
+    """Let links to this machine's OpenSSL take the place of the one that a wheel brought along."""
+    for bundled in place.glob("lib/python*/site-packages/*.libs/lib*.so.3"):
+        own = Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / f"{bundled.name.partition('-')[0]}.so.3"
+        if own.exists():
+            bundled.unlink()
+            bundled.symlink_to(own)
 
 
 def _home() -> tuple[str, ...]:
