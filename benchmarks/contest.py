@@ -151,7 +151,8 @@ class Scenario:
 
 def scenarios_of(module: str) -> list[Scenario]:
     """Return the scenarios that *module* defines, in its order."""
-    return [value for value in vars(importlib.import_module(module)).values() if isinstance(value, Scenario)]
+    found = [value for value in vars(importlib.import_module(module)).values() if isinstance(value, Scenario)]
+    return list({scenario.name: scenario for scenario in found}.values())
 
 
 def resident() -> int:
