@@ -211,7 +211,6 @@ def ray(run: Run) -> None:
     """Call a thousand times, then get all."""
     import ray as library
 
-    @library.remote
     class Counter:
         count = 0
 
@@ -220,7 +219,7 @@ def ray(run: Run) -> None:
             return self.count
 
     library.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    counter = Counter.remote()
+    counter = library.remote(Counter).remote()
     library.get(counter.add.remote(0))
     for messages in run.passes(IN_FLIGHT):
         with run.timed(messages):

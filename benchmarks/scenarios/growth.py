@@ -9,6 +9,7 @@ asker, and as many as the mailbox holds.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from benchmarks.contest import Run, Scenario
@@ -112,11 +113,9 @@ async def bare_in_flight(run: Run) -> None:
     await _in_flight(run, bare.ask)
 
 
-async def _depths(run: Run, fill: Callable[[int, int], Awaitable[None]]) -> None:
-    costs = {
-        depth: await _cost(run, run.size, lambda messages, depth=depth: fill(messages, depth))
-        for depth in (1, 10, 100, BOUND)
-    }
+async def _depths(run: Run, fill: Callable[..., Awaitable[None]]) -> None:
+    depths = (1, 10, 100, BOUND)
+    costs = {depth: await _cost(run, run.size, partial(fill, depth=depth)) for depth in depths}
     run.figure("growth_depth", costs[BOUND] / costs[1])
     for depth in (10, 100):
         run.figure(f"to depth {depth}", costs[depth] / costs[1])

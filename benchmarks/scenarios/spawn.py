@@ -181,14 +181,14 @@ def ray(run: Run) -> None:
     """Make remote actors; each is a process, so it answers once before it counts."""
     import ray as library
 
-    @library.remote(num_cpus=0)
     class Idle:
         async def answer(self, message: int) -> int:
             return message
 
     library.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    remote = library.remote(num_cpus=0)(Idle)
     with run.timed(run.size):
-        actors = [Idle.remote() for _ in range(run.size)]
+        actors = [remote.remote() for _ in range(run.size)]
         answers = library.get([each.answer.remote(1) for each in actors])
     assert answers == [1] * run.size
 

@@ -101,12 +101,12 @@ async def _actors(run: Run, hops: int, sizes: list[int]) -> Section:
     from actor_for_agents.agents.task import StreamEvent
 
     class Source(AgentActor[int, list[int]]):
-        async def execute(self, input: int) -> AsyncIterator[int]:  # type: ignore[override]  # noqa: A002 – its name
+        async def execute(self, input: int) -> AsyncIterator[int]:  # noqa: A002 – its name
             for number in range(input):
                 yield number
 
     class Relay(AgentActor[tuple[int, int], list[int]]):
-        async def execute(self, input: tuple[int, int]) -> AsyncIterator[int]:  # type: ignore[override]  # noqa: A002
+        async def execute(self, input: tuple[int, int]) -> AsyncIterator[int]:  # noqa: A002 – its name
             left, parts = input
             following, task = (Source, Task(input=parts)) if left == 1 else (Relay, Task(input=(left - 1, parts)))
             async for item in self.context.stream(following, task):

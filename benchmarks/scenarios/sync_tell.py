@@ -115,7 +115,8 @@ async def everything_is_an_actor(run: Run) -> None:
             return self.count
 
         async def on_receive(self, message: int) -> int:
-            return await self.context.run_in_executor(self.add, message)
+            count: int = await self.context.run_in_executor(self.add, message)
+            return count
 
     system = ActorSystem()
     ref = await system.spawn(Counter, "counter")

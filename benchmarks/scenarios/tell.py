@@ -233,7 +233,6 @@ def ray(run: Run) -> None:
     """Call without getting what comes back, but for the last."""
     import ray as library
 
-    @library.remote
     class Counter:
         count = 0
 
@@ -242,7 +241,7 @@ def ray(run: Run) -> None:
             return self.count
 
     library.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    counter = Counter.remote()
+    counter = library.remote(Counter).remote()
     library.get(counter.add.remote(0))
     for messages in run.passes():
         with run.timed(messages):
