@@ -23,7 +23,26 @@ from ceylon.settings import DEFAULTS
 
 __all__ = ["main"]
 
-_FIRST = ("tell", "ask")  # the files of scenarios that are shown first; the others follow by name, language models last
+# The files of scenarios in the order in which they are shown; others follow by name, language models last.
+_ORDER = (
+    "tell",
+    "sync_tell",
+    "ask",
+    "ask_in_flight",
+    "ping_pong",
+    "ring",
+    "chain",
+    "fan",
+    "publish",
+    "stream",
+    "spawn",
+    "memory",
+    "growth",
+    "imports",
+    "start",
+    "stop",
+    "waits",
+)
 
 
 class Contest:
@@ -150,9 +169,9 @@ def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Scenario]]:
 
 def _place(module: str) -> tuple[int, str]:
     name = module.rpartition(".")[2]
-    if name in _FIRST:
-        return _FIRST.index(name), ""
-    return len(_FIRST) + name.startswith("llm_"), name
+    if name in _ORDER:
+        return _ORDER.index(name), ""
+    return len(_ORDER) + name.startswith("llm_"), name
 
 
 def _options() -> argparse.Namespace:
