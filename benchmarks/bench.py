@@ -10,6 +10,7 @@ import pkgutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from benchmarks import environments, goals, plot, report, rounds
@@ -55,6 +56,7 @@ class Contest:
             machine=machine(),
             settings=msgspec.structs.asdict(DEFAULTS),
             versions={},
+            installed={},
             rows=[],
             skipped={},
             rounds="quick" if options.quick else "full",
@@ -115,7 +117,8 @@ class Contest:
             print(f"skipped: {error}", flush=True)
             return False
         self._places[contender.name, python] = place
-        self.results.versions[f"{contender.name} (Python {python})"] = list(place.installed)
+        key = f"{'ceylon and floors' if contender.home else contender.name}, Python {python}"
+        self.results.versions[key], self.results.installed[key] = list(place.direct), list(place.installed)
         return True
 
 
@@ -174,6 +177,11 @@ def _place(module: str) -> tuple[int, str]:
     return len(_ORDER) + name.startswith("llm_"), name
 
 
+def _optional(file: str) -> dict[str, Any]:
+    page = environments.ROOT / "docs" / "explanation" / "performance"
+    return {"type": Path, "nargs": "?", "const": page.with_suffix(Path(file).suffix), "metavar": file}
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure Ceylon beside everybody else, in one run.")
     add = parser.add_argument
@@ -183,8 +191,8 @@ def _options() -> argparse.Namespace:
     add("--rounds", type=int, metavar="N", help="how often everybody is measured")
     add("--rivals", action="store_true", help="make the rivals' environments also for --quick")
     add("--json", type=Path, metavar="FILE", help="write every measurement there")
-    add("--plot", type=Path, metavar="FILE.svg", help="draw the ratios there")
-    add("--docs", type=Path, metavar="FILE.md", help="write the tables between the markers of this page")
+    add("--plot", **_optional("FILE.svg"), help="draw the ratios there, or beside the page on performance")
+    add("--docs", **_optional("FILE.md"), help="write the tables between the markers of this page, or of that one")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing, use what --json wrote")
     add("--list", action="store_true", help="name the scenarios")
     add("--scenarios", default="benchmarks.scenarios", metavar="PACKAGE", help="where the scenarios are")

@@ -55,14 +55,20 @@ def write_into(page: Path, results: Results, judged: list[Judged]) -> None:
     if not begin or not end:
         message = f"{page} has no lines {BEGIN!r} and {END!r} between which the tables could go"
         raise ValueError(message)
-    text = "\n".join(_page(results, judged))
+    text = "\n".join([*_picture(page), *_page(results, judged)])
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def _picture(page: Path) -> list[str]:
+    """Return the lines that show the plot, if there is one of the page's name beside it."""
+    plot = page.with_suffix(".svg")
+    return [f"![How many times as good as the floor each contender is]({plot.name})\n"] if plot.exists() else []
 
 
 def _page(results: Results, judged: list[Judged]) -> Iterator[str]:
     where = results.machine
-    yield f"Measured on {where.python}, {where.system}, {where.processor}, {where.cores} cores, in one run of "
-    yield f"{results.took / 60:.0f} minutes; default settings."
+    machine = f"{where.python}, {where.system}, {where.processor}, {where.cores} cores, {where.memory / 2**30:.0f} GiB"
+    yield f"One run of {results.took / 60:.0f} minutes on {machine}."
     yield "\n### Goals\n"
     yield from _markdown(
         ("what", "goal", "measured", "holds"), [(g.what, g.goal, g.measured, g.verdict) for g in judged]
