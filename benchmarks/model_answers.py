@@ -9,15 +9,23 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["ANSWER", "Form", "answer", "form_of"]
+__all__ = ["ANSWER", "CITY", "TOKENS", "Form", "answer", "form_of"]
 
 ANSWER: Final = "The answer is 4."
+CITY: Final = ("Paris", 21)  # what comes of a schema that wants a text and a whole number
+TOKENS: Final = 1_000  # how long a text that is streamed is
 
 _CHAT_PATHS: Final = {b"/v1/chat/completions": "openai", b"/api/chat": "ollama"}
 _CREATED: Final = 1_700_000_000
 _CREATED_AT: Final = "2026-01-01T00:00:00.000000Z"
 _FINGERPRINT: Final = {"system_fingerprint": "fp_benchmark", "service_tier": "default"}
-_EXAMPLES: Final = {"string": "Paris", "integer": 21, "number": 21.5, "boolean": True, "null": None}
+_EXAMPLES: Final[Mapping[str, Any]] = {
+    "string": CITY[0],
+    "integer": CITY[1],
+    "number": 21.5,
+    "boolean": True,
+    "null": None,
+}
 
 Tool = tuple[str, str]  # its name, and the arguments to call it with, as JSON
 
@@ -49,11 +57,9 @@ def form_of(path: bytes, body: bytes) -> Form | None:
     return None if dialect is None else Form(dialect, json.loads(body))
 
 
-def answer(form: Form, tokens: int) -> tuple[bytes, ...]:
-    """Return the HTTP response in the pieces it is streamed in; a text that is streamed has so many *tokens*."""
-    if form.dialect == "openai":
-        return _openai(form, tokens)
-    return _ollama(form, tokens)
+def answer(form: Form) -> tuple[bytes, ...]:
+    """Return the HTTP response, in the pieces it is streamed in."""
+    return _openai(form) if form.dialect == "openai" else _ollama(form)
 
 
 def _schema_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -86,8 +92,8 @@ def _example(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     return _EXAMPLES[schema["type"]]
 
 
-def _openai(form: Form, tokens: int) -> tuple[bytes, ...]:
-    usage = {"prompt_tokens": 20, "completion_tokens": tokens, "total_tokens": 20 + tokens}
+def _openai(form: Form) -> tuple[bytes, ...]:
+    usage = {"prompt_tokens": 20, "completion_tokens": TOKENS, "total_tokens": 20 + TOKENS}
     head: dict[str, Any] = {"id": "chatcmpl-benchmark", "created": _CREATED, "model": form.model, **_FINGERPRINT}
     calls = None
     if form.tool is not None:
@@ -96,19 +102,19 @@ def _openai(form: Form, tokens: int) -> tuple[bytes, ...]:
     finish = "stop" if calls is None else "tool_calls"
     if form.is_streamed:
         head["object"] = "chat.completion.chunk"
-        return _events(head, _deltas(form, calls, tokens), finish, usage if form.with_usage else None)
-    message = {"role": "assistant", "content": None if calls else form.text or ANSWER, "refusal": None}
-    if calls:
+        return _events(head, _deltas(form, calls), finish, usage if form.with_usage else None)
+    message: dict[str, Any] = {"role": "assistant", "content": None if calls else form.text or ANSWER, "refusal": None}
+    if calls is not None:
         message["tool_calls"] = calls
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return (_whole({**head, "object": "chat.completion", "choices": [choice], "usage": usage}),)
 
 
-def _deltas(form: Form, calls: Sequence[dict[str, Any]] | None, tokens: int) -> list[dict[str, Any]]:
+def _deltas(form: Form, calls: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
     begin: dict[str, Any] = {"role": "assistant", "content": None if calls else "", "refusal": None}
     if calls:
         return [begin, *({"tool_calls": [{"index": index, **call}]} for index, call in enumerate(calls))]
-    return [begin, *({"content": word} for word in _words(form, tokens))]
+    return [begin, *({"content": word} for word in _words(form))]
 
 
 def _events(
@@ -125,10 +131,10 @@ def _events(
     return _pieces("text/event-stream; charset=utf-8", [*events, b"data: [DONE]\n\n"])
 
 
-def _ollama(form: Form, tokens: int) -> tuple[bytes, ...]:
+def _ollama(form: Form) -> tuple[bytes, ...]:
     head = {"model": form.model, "created_at": _CREATED_AT}
     last = {"done": True, "done_reason": "stop", "total_duration": 2, "load_duration": 1}
-    last |= {"prompt_eval_count": 20, "prompt_eval_duration": 1, "eval_count": tokens, "eval_duration": 1}
+    last |= {"prompt_eval_count": 20, "prompt_eval_duration": 1, "eval_count": TOKENS, "eval_duration": 1}
 
     def line(content: str, **more: Any) -> dict[str, Any]:
         return {**head, "message": {"role": "assistant", "content": content, **more}}
@@ -140,16 +146,16 @@ def _ollama(form: Form, tokens: int) -> tuple[bytes, ...]:
         calls["tool_calls"] = [{"id": "call_1", "function": function}]
     if not form.is_streamed:
         return (_whole({**line("" if calls else form.text or ANSWER, **calls), **last}),)
-    words = [""] if calls else _words(form, tokens)
+    words = [""] if calls else _words(form)
     lines = [{**line(word, **calls), "done": False} for word in words]
     return _pieces("application/x-ndjson", [_encode(each) + b"\n" for each in [*lines, {**line(""), **last}]])
 
 
-def _words(form: Form, tokens: int) -> list[str]:
-    """Return the text in pieces; the one that has no form to keep is as long as the server was told."""
+def _words(form: Form) -> list[str]:
+    """Return the text in pieces; the plain one is long, as what is streamed is."""
     if form.text is not None:
         return form.text.split(" ")
-    return [f"word{number % 100} " for number in range(tokens)]
+    return [f"word{number % 100} " for number in range(TOKENS)]
 
 
 def _encode(body: Any) -> bytes:

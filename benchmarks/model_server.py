@@ -55,10 +55,9 @@ def counts(url: str) -> dict[str, Any]:
 class _Server:
     """What all connections share: the answers made so far, and the counts."""
 
-    def __init__(self, latency: float, tokens: int, pace: float) -> None:
+    def __init__(self, latency: float, pace: float) -> None:
         self.latency, self.pace = latency, pace
         self.requests = self.connections = 0
-        self._tokens = tokens
         self._answers: dict[tuple[Any, ...], tuple[bytes, ...]] = {}
         self._known: dict[tuple[bytes, bytes], tuple[bytes, ...]] = {}
 
@@ -77,7 +76,7 @@ class _Server:
         if form is None:
             return (_MISSING,)
         if form.key not in self._answers:
-            pieces = answer(form, self._tokens)
+            pieces = answer(form)
             self._answers[form.key] = pieces if self.pace else (b"".join(pieces),)
         return self._answers[form.key]
 
@@ -146,7 +145,7 @@ async def _serve(server: _Server) -> None:
     listener = await loop.create_server(lambda: _Connection(server, loop), "127.0.0.1", 0, backlog=_BACKLOG)
     port = listener.sockets[0].getsockname()[1]
     print(f"http://127.0.0.1:{port}", flush=True)
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 – no event tells of it
         await asyncio.sleep(_LOOK_SECONDS)
     listener.close()
 
@@ -154,11 +153,10 @@ async def _serve(server: _Server) -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(description="A model server without a model, for benchmarks.")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds until an answer begins")
-    parser.add_argument("--tokens", type=int, default=1_000, help="how long a streamed text is")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds from one streamed token to the next")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_Server(options.latency, options.tokens, options.pace)))
+        asyncio.run(_serve(_Server(options.latency, options.pace)))
 
 
 if __name__ == "__main__":
