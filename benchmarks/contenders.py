@@ -44,6 +44,7 @@ CONTENDERS: Final = (
     Contender("casty", ("casty==0.30.2",), python="3.12"),
     Contender("ray", ("ray==2.60.0",), clock="wall", leaves_threads=True),
     Contender("httpx", home=True),
+    Contender("ceylon with speed", home=True),
     Contender("openai", ("openai==3.57.0",)),
     Contender("pydantic-ai", ("pydantic-ai-slim[openai]==2.68.0",)),
     Contender("openai-agents", ("openai-agents==0.24.0",)),

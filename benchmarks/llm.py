@@ -5,6 +5,7 @@ A contender's function opens its client and yields what asks once; the timing an
 
 import asyncio
 import functools
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -96,6 +97,11 @@ class Asking:
         for _ in range(times):
             answer = await ask()
             assert answer == self.expected, answer
+
+
+def drop_speed() -> None:
+    """Let this process be one without the extra `speed`, whose parser cannot be imported then; call it first."""
+    sys.modules["httptools"] = None  # type: ignore[assignment]
 
 
 class Weather:

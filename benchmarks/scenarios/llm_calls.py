@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from benchmarks.contest import Scenario
-from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Opening, Server
+from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Opening, Server, drop_speed
 
 __all__ = [
     "llm_in_flight_50",
@@ -96,6 +96,14 @@ async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
 @_contender("ceylon")
 async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
     """Ask an agent in a mesh that may answer as many at a time as ask."""
+    drop_speed()
+    async for ask in _ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
+        yield ask
+
+
+@_contender("ceylon with speed")
+async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do the same with the extra `speed` installed."""
     async for ask in _ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
         yield ask
 
@@ -194,6 +202,14 @@ async def httpx_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
 @_OLLAMA.contender("ceylon")
 async def ceylon_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
     """Ask an agent in a mesh."""
+    drop_speed()
+    async for ask in _ask_ceylon(f"ollama::{MODEL}", server.url, server.callers):
+        yield ask
+
+
+@_OLLAMA.contender("ceylon with speed")
+async def ceylon_to_ollama_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do the same with the extra `speed` installed."""
     async for ask in _ask_ceylon(f"ollama::{MODEL}", server.url, server.callers):
         yield ask
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from benchmarks.contest import Scenario
-from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, TOKENS, Ask, Asking, Opening, Server
+from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, TOKENS, Ask, Asking, Opening, Server, drop_speed
 
 __all__ = ["llm_streaming", "llm_streaming_ollama", "llm_streaming_paced"]
 
@@ -76,6 +76,14 @@ async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
 @_contender("ceylon")
 async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the text."""
+    drop_speed()
+    async for ask in _read_ceylon(f"openai::{MODEL}", server.openai_url):
+        yield ask
+
+
+@_contender("ceylon with speed")
+async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do the same with the extra `speed` installed."""
     async for ask in _read_ceylon(f"openai::{MODEL}", server.openai_url):
         yield ask
 
@@ -194,6 +202,14 @@ async def httpx_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
 @_OLLAMA.contender("ceylon")
 async def ceylon_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the text."""
+    drop_speed()
+    async for ask in _read_ceylon(f"ollama::{MODEL}", server.url):
+        yield ask
+
+
+@_OLLAMA.contender("ceylon with speed")
+async def ceylon_to_ollama_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do the same with the extra `speed` installed."""
     async for ask in _read_ceylon(f"ollama::{MODEL}", server.url):
         yield ask
 
