@@ -56,9 +56,12 @@ class Run:
     section: Section | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
-    def passes(self, warm_up: float = 0.1) -> Iterator[int]:
-        """Yield how much to do in the warm-up, then in the measured pass; `total` is the sum of both."""
-        for size in (max(1, int(self.size * warm_up)), self.size):
+    def passes(self, step: int = 1) -> Iterator[int]:
+        """Yield how much to do in the warm-up, then in the measured pass, in multiples of *step*.
+
+        `total` is the sum of both.
+        """
+        for size in (max(1, self.size // 10 // step) * step, max(1, self.size // step) * step):
             self.total += size
             yield size
 
@@ -71,6 +74,10 @@ class Run:
         cpu, wall = time.process_time(), time.perf_counter()
         yield self.section
         self.section.wall, self.section.cpu = time.perf_counter() - wall, time.process_time() - cpu
+
+    def found(self, count: int, *, wall: float, cpu: float) -> None:
+        """Report seconds that were taken elsewhere, as in a process that this one started."""
+        self.count, self.section = count, Section(self.clock, wall, cpu)
 
     def figure(self, name: str, value: float) -> None:
         """Report *value* under *name*, beside or instead of what was timed."""
@@ -144,7 +151,8 @@ class Scenario:
 
 def scenarios_of(module: str) -> list[Scenario]:
     """Return the scenarios that *module* defines, in its order."""
-    return [value for value in vars(importlib.import_module(module)).values() if isinstance(value, Scenario)]
+    found = [value for value in vars(importlib.import_module(module)).values() if isinstance(value, Scenario)]
+    return list({scenario.name: scenario for scenario in found}.values())
 
 
 def resident() -> int:
@@ -168,6 +176,7 @@ def main() -> None:
             answer |= {"wall": run.section.wall, "cpu": run.section.cpu}
     except BaseException:  # noqa: BLE001 – whatever it is, the row says so
         answer = {"error": traceback.format_exc()}
+        order["leaves_threads"] = True  # what broke may wait for ever at its end
     sys.stdout.flush()
     sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")
     sys.stdout.flush()

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.goals import Judged
-from benchmarks.results import Results, Row, Spread
+from benchmarks.results import Results, Row, Spread, figure
 from benchmarks.rounds import Entrant
 
-__all__ = ["closing", "figure", "opening", "table", "write_into"]
+__all__ = ["closing", "opening", "table", "write_into"]
 
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
@@ -57,11 +57,6 @@ def write_into(page: Path, results: Results, judged: list[Judged]) -> None:
         raise ValueError(message)
     text = "\n".join(_page(results, judged))
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
-
-
-def figure(number: float) -> str:
-    """Write *number* with about three digits that count."""
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def _page(results: Results, judged: list[Judged]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import msgspec
 from benchmarks.contest import Clock, Scenario
 from benchmarks.rounds import Entrant, Measurement
 
-__all__ = ["Machine", "Results", "Row", "Spread", "machine"]
+__all__ = ["Machine", "Results", "Row", "Spread", "figure", "machine"]
 
 _SCALE = {"s": 1.0, "ms": 1e3, "µs": 1e6}
 
@@ -85,6 +85,10 @@ class Row(msgspec.Struct, kw_only=True):
         pairs = self._pairs(ours, theirs)
         return Spread.of([mine / other if self.is_better_when_more else other / mine for mine, other in pairs])
 
+    def share(self, ours: Entrant, theirs: Entrant) -> Spread:
+        """Return the figure of *ours* as a share of the figure of *theirs*, round by round."""
+        return Spread.of([mine / other for mine, other in self._pairs(ours, theirs)])
+
     def difference(self, ours: Entrant, theirs: Entrant) -> Spread:
         """Return by how much *ours* is above *theirs*, round by round."""
         return Spread.of([mine - other for mine, other in self._pairs(ours, theirs)])
@@ -131,6 +135,11 @@ class Results(msgspec.Struct, kw_only=True):
             for each in row.entrants
             if each.error is not None
         ]
+
+
+def figure(number: float) -> str:
+    """Write *number* with about three digits that count."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def machine() -> Machine:

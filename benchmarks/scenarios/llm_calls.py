@@ -32,7 +32,7 @@ def _at_once(name: str, title: str, size: int) -> Scenario:
         quick=max(50, size // 10),
         shows="cost",
         unit="ms",
-        floor="httpx",
+        floor="bare httpx",
         clock="cpu",
         beside=("benchmarks.model_server",),
     )
@@ -46,7 +46,7 @@ def _after_a_while(name: str, title: str, size: int) -> Scenario:
         quick=max(10, size // 10),
         shows="cost",
         unit="ms",
-        floor="httpx",
+        floor="bare httpx",
         clock="wall",
         beside=("benchmarks.model_server", "--latency=0.05"),
     )
@@ -80,7 +80,7 @@ def _contender(name: str) -> Callable[[Opening], Opening]:
     return enter
 
 
-@_contender("httpx")
+@_contender("bare httpx")
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Post a body that was encoded once, and look for the text: the floor."""
     async with _bare_client(server.callers) as client:
@@ -101,7 +101,7 @@ async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("ceylon with speed")
+@_contender("ceylon, speed")
 async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
     """Do the same with the extra `speed` installed."""
     async for ask in _ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
@@ -186,7 +186,7 @@ async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     await client.close()
 
 
-@_OLLAMA.contender("httpx")
+@_OLLAMA.contender("bare httpx")
 async def httpx_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
     """Post a body that was encoded once, and look for the text: the floor."""
     async with _bare_client(server.callers) as client:
@@ -207,7 +207,7 @@ async def ceylon_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_OLLAMA.contender("ceylon with speed")
+@_OLLAMA.contender("ceylon, speed")
 async def ceylon_to_ollama_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
     """Do the same with the extra `speed` installed."""
     async for ask in _ask_ceylon(f"ollama::{MODEL}", server.url, server.callers):

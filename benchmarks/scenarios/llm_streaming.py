@@ -23,7 +23,7 @@ def _scenario(name: str, title: str, *options: str) -> Scenario:
         quick=2,
         shows="cost",
         unit="µs",
-        floor="httpx",
+        floor="the parser",
         clock="cpu",
         beside=("benchmarks.model_server", *options),
     )
@@ -49,7 +49,7 @@ def _contender(name: str) -> Callable[[Opening], Opening]:
     return enter
 
 
-@_contender("httpx")
+@_contender("the parser")
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Cut the bytes at the blank lines and decode what each event holds: the parser's floor."""
     import msgspec
@@ -81,7 +81,7 @@ async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("ceylon with speed")
+@_contender("ceylon, speed")
 async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
     """Do the same with the extra `speed` installed."""
     async for ask in _read_ceylon(f"openai::{MODEL}", server.openai_url):
@@ -179,7 +179,7 @@ async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     await client.close()
 
 
-@_OLLAMA.contender("httpx")
+@_OLLAMA.contender("the parser")
 async def httpx_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
     """Cut the bytes into lines and decode each: the parser's floor."""
     import msgspec
@@ -207,7 +207,7 @@ async def ceylon_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_OLLAMA.contender("ceylon with speed")
+@_OLLAMA.contender("ceylon, speed")
 async def ceylon_to_ollama_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
     """Do the same with the extra `speed` installed."""
     async for ask in _read_ceylon(f"ollama::{MODEL}", server.url):

@@ -20,7 +20,7 @@ llm_structured_output = Scenario(
     quick=50,
     shows="cost",
     unit="ms",
-    floor="httpx",
+    floor="bare httpx",
     clock="cpu",
     beside=("benchmarks.model_server",),
 )
@@ -28,7 +28,7 @@ _asking: Final = Asking(llm_structured_output, expected=CITY)
 llm_structured_output.without("ceylon", "not offered yet")
 
 
-@_asking.contender("httpx")
+@_asking.contender("bare httpx")
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Post with a schema written by hand, decode the text into a struct: the floor."""
     import httpx

@@ -20,7 +20,7 @@ llm_tool_call = Scenario(
     quick=30,
     shows="cost",
     unit="ms",
-    floor="httpx",
+    floor="bare httpx",
     clock="cpu",
     beside=("benchmarks.model_server",),
 )
@@ -33,7 +33,7 @@ def get_weather(city: str) -> str:
     return Weather.report(city)
 
 
-@_asking.contender("httpx")
+@_asking.contender("bare httpx")
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Post, call the function that is asked for, post again: the floor."""
     import httpx

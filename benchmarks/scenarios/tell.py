@@ -72,9 +72,7 @@ def pykka(run: Run) -> None:
     import pykka as library
 
     class Counter(library.ThreadingActor):
-        def __init__(self) -> None:
-            super().__init__()
-            self.count = 0
+        count = 0
 
         def on_receive(self, message: int) -> int:
             self.count += message
@@ -97,8 +95,7 @@ async def xoscar(run: Run) -> None:
     import xoscar as library
 
     class Counter(library.Actor):
-        def __init__(self) -> None:
-            self.count = 0
+        count = 0
 
         async def add(self, number: int) -> int:
             self.count += number
@@ -122,9 +119,7 @@ def thespian(run: Run) -> None:
     from thespian.actors import Actor, ActorSystem
 
     class Counter(Actor):
-        def __init__(self) -> None:
-            super().__init__()
-            self.count = 0
+        count = 0
 
         def receiveMessage(self, message: int, sender: object) -> None:  # noqa: N802 – thespian's name
             self.count += message
@@ -180,8 +175,7 @@ async def everything_is_an_actor(run: Run) -> None:
     from actor_for_agents import Actor, ActorSystem
 
     class Counter(Actor[int, int]):
-        async def on_started(self) -> None:
-            self.count = 0
+        count = 0
 
         async def on_receive(self, message: int) -> int:
             self.count += message
@@ -239,17 +233,15 @@ def ray(run: Run) -> None:
     """Call without getting what comes back, but for the last."""
     import ray as library
 
-    @library.remote
     class Counter:
-        def __init__(self) -> None:
-            self.count = 0
+        count = 0
 
         async def add(self, number: int) -> int:
             self.count += number
             return self.count
 
     library.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    counter = Counter.remote()
+    counter = library.remote(Counter).remote()
     library.get(counter.add.remote(0))
     for messages in run.passes():
         with run.timed(messages):

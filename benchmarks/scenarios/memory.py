@@ -1,0 +1,152 @@
+"""What agents that wait for a message take of a fresh process's memory.
+
+`over its own attributes` is what an agent takes in a mesh beyond an agent of the same class that was made but never
+added; `over a plain object`, beyond an object of a class without a base that has the same attributes.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.contest import Run, Scenario, resident
+
+__all__ = ["memory_1m", "memory_10k", "memory_100k"]
+
+
+def _scenario(name: str, size: int, quick: int, timeout: float = 60.0) -> Scenario:
+    title = f"memory of an idle agent, {size:,} of them"
+    options: Any = {"shows": "figure", "unit": "B", "loops": ("asyncio",), "timeout": timeout}
+    return Scenario(name=name, title=title, size=size, quick=quick, **options)
+
+
+memory_10k = _scenario("memory_10k", 10_000, 1_000)
+memory_100k = _scenario("memory_100k", 100_000, 5_000)
+memory_1m = _scenario("memory_1m", 1_000_000, 10_000, 120.0)
+
+
+def _report(run: Run, empty: int, full: int) -> None:
+    """Report the bytes by the agent, under the name of whichever scenario it is, and the whole process."""
+    for scenario in (memory_10k, memory_100k, memory_1m):
+        run.figure(scenario.name, (full - empty) / run.size)
+    run.figure("process", full)
+
+
+async def bare(run: Run) -> None:
+    """Keep an object, a queue and a task that waits for it."""
+
+    class Idle:
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.queue: asyncio.Queue[int] = asyncio.Queue(1_000)
+
+        async def serve(self) -> None:
+            while await self.queue.get():
+                pass
+
+    empty = resident()
+    serving = [asyncio.create_task(Idle(f"agent-{number}").serve()) for number in range(run.size)]
+    await asyncio.sleep(0)
+    _report(run, empty, resident())
+    for task in serving:
+        task.cancel()
+
+
+async def ceylon(run: Run) -> None:
+    """Keep agents, made first and added then, so that both can be weighed."""
+    from ceylon import Agent, Context, Mesh
+
+    class Idle(Agent):
+        """Waits for a message."""
+
+        async def on_message(self, message: int, context: Context) -> int:
+            """Give it back."""
+            return message
+
+    class Plain:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    async with Mesh() as mesh:
+        assert await mesh.add(Idle("first")).ask(1) == 1
+        lightest = resident()
+        plain = [Plain(f"plain-{number}") for number in range(run.size)]
+        weight = resident() - lightest
+        empty = resident()
+        agents = [Idle(f"agent-{number}") for number in range(run.size)]
+        made = resident()
+        for agent in agents:
+            mesh.add(agent)
+        await mesh.drain()
+        added = resident()
+        assert len(plain) == run.size
+        del agents
+        _report(run, empty, added)
+        run.figure("over its own attributes", (added - made) / run.size)
+        run.figure("over a plain object", (added - empty - weight) / run.size)
+        run.figure("process", resident() - weight)
+        assert await mesh.ask(f"agent-{run.size - 1}", 1) == 1
+        assert mesh.statistics().is_balanced
+
+
+async def everything_is_an_actor(run: Run) -> None:
+    """Keep actors that were spawned."""
+    from actor_for_agents import Actor, ActorSystem
+
+    class Idle(Actor[int, int]):
+        async def on_receive(self, message: int) -> int:
+            return message
+
+    system = ActorSystem()
+    assert await (await system.spawn(Idle, "first")).ask(1) == 1
+    empty = resident()
+    for number in range(run.size):
+        await system.spawn(Idle, f"agent-{number}")
+    await asyncio.sleep(0)
+    _report(run, empty, resident())
+
+
+async def casty(run: Run) -> None:
+    """Keep actors that have answered once, which made them."""
+    from casty import ActorSystem, Askable, Context, actor
+
+    @dataclass(frozen=True)
+    class Number(Askable[int]):
+        value: int
+
+    @actor(initial=0)
+    async def idle(ctx: Context[int, Number]) -> None:
+        async for message in ctx.inbox:
+            message.reply_to.tell(message.value)
+
+    async with ActorSystem() as system:
+        assert await system.ref(idle, "first").ask(Number(1)) == 1
+        empty = resident()
+        for number in range(run.size):
+            await system.ref(idle, f"agent-{number}").ask(Number(1))
+        _report(run, empty, resident())
+        assert len(system.activations()) == run.size + 1
+
+
+def pykka(run: Run) -> None:
+    """Keep actors that were started; each is a thread."""
+    import pykka as library
+
+    class Idle(library.ThreadingActor):
+        def on_receive(self, message: int) -> int:
+            return message
+
+    assert Idle.start().ask(1) == 1
+    empty = resident()
+    for _ in range(run.size):
+        Idle.start()
+    _report(run, empty, resident())
+    library.ActorRegistry.stop_all()
+
+
+for _each in (memory_10k, memory_100k, memory_1m):
+    _each.contender("bare asyncio")(bare)
+    _each.contender("ceylon")(ceylon)
+    if _each is not memory_1m:
+        _each.contender("everything-is-an-actor")(everything_is_an_actor)
+        _each.contender("casty")(casty)
+memory_10k.contender("pykka", share=0.2)(pykka)
