@@ -6,13 +6,14 @@ A goal never moves; where a run misses it, the table says so.
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+from benchmarks.contenders import CONTENDERS
 from benchmarks.results import Results, Row, Spread, figure
 from benchmarks.rounds import Entrant
 
 __all__ = ["GOALS", "Goal", "Judged", "judge"]
 
 RIVALS = "the best rival"
-_HOME = ("bare asyncio", "anyio + msgspec", "ceylon", "ceylon without its waits graph")
+_HOME = {each.name for each in CONTENDERS if each.home}
 
 
 class Goal(NamedTuple):
@@ -57,7 +58,7 @@ class Judged(NamedTuple):
         return {True: "yes", False: "NO", None: "–"}[self.holds]
 
 
-_FLOOR, _LLM = "bare asyncio", "bare httpx"
+_FLOOR, _LLM = "bare asyncio", "httpx"
 GOALS: Final = (
     Goal("tell", "tell", _FLOOR, at_least=0.5),
     Goal("tell, uvloop", "tell", _FLOOR, at_least=0.5, loop="uvloop"),
@@ -88,7 +89,9 @@ GOALS: Final = (
     Goal("cold import", "import", "anyio + msgspec", at_most=1.3, by="share"),
     Goal("cold import, no rival lighter", "import", RIVALS, at_least=1),
     Goal("LLM call, CPU above bare httpx", "llm_sequential", _LLM, at_most=0.15, by="difference", unit="ms"),
-    Goal("LLM call, 50 in flight, `speed`", "llm_in_flight_50", _LLM, at_most=0.5, by="share", ceylon="ceylon, speed"),
+    Goal(
+        "LLM call, 50 in flight, `speed`", "llm_in_flight_50", _LLM, at_most=0.5, by="share", ceylon="ceylon with speed"
+    ),
     Goal("LLM call, 50 in flight, default install", "llm_in_flight_50", _LLM, at_most=0.8, by="share"),
     *(
         Goal(
@@ -97,14 +100,14 @@ GOALS: Final = (
             rival,
             at_most=0.2,
             by="share",
-            ceylon="ceylon, speed",
+            ceylon="ceylon with speed",
         )
         for rival in ("pydantic-ai", "openai-agents", "langgraph")
     ),
     Goal(
         "streaming, CPU per token above the parser's floor",
         "llm_streaming",
-        "the parser",
+        _LLM,
         at_most=15,
         by="difference",
         unit="µs",
