@@ -73,11 +73,11 @@ class Asking:
     expected: Any = ANSWER
     count: int = 1
 
-    def contender(self, name: str) -> Callable[[Opening], Opening]:
-        """Let *name* take part by a function that opens its client to a server."""
+    def contender(self, name: str, *, share: float = 1.0) -> Callable[[Opening], Opening]:
+        """Let *name* take part by a function that opens its client; *share* of the size is what it is given."""
 
         def enter(opening: Opening) -> Opening:
-            self.scenario.contender(name)(functools.partial(self.measure, opening))
+            self.scenario.contender(name, share=share)(functools.partial(self.measure, opening))
             return opening
 
         return enter

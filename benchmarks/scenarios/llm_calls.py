@@ -24,12 +24,12 @@ __all__ = [
 _MOST_CONNECTIONS: Final = 100  # httpx's own limit, beyond which waiting for one fails after 5 s
 
 
-def _at_once(name: str, title: str, size: int) -> Scenario:
+def _at_once(name: str, title: str, size: int, quick: int) -> Scenario:
     return Scenario(
         name=name,
         title=f"CPU of an LLM call, {title}",
         size=size,
-        quick=max(50, size // 10),
+        quick=quick,
         shows="cost",
         unit="ms",
         floor="bare httpx",
@@ -38,12 +38,12 @@ def _at_once(name: str, title: str, size: int) -> Scenario:
     )
 
 
-def _after_a_while(name: str, title: str, size: int) -> Scenario:
+def _after_50_ms(name: str, title: str, size: int) -> Scenario:
     return Scenario(
         name=name,
         title=f"wall time of an LLM call whose answer takes 50 ms, {title}",
         size=size,
-        quick=max(10, size // 10),
+        quick=0,
         shows="cost",
         unit="ms",
         floor="bare httpx",
@@ -52,13 +52,13 @@ def _after_a_while(name: str, title: str, size: int) -> Scenario:
     )
 
 
-llm_sequential = _at_once("llm_sequential", "one after the other", 500)
-llm_in_flight_50 = _at_once("llm_in_flight_50", "50 in flight", 1_000)
-llm_in_flight_500 = _at_once("llm_in_flight_500", "500 in flight", 1_000)
-llm_sequential_after_50_ms = _after_a_while("llm_sequential_after_50_ms", "one after the other", 20)
-llm_in_flight_50_after_50_ms = _after_a_while("llm_in_flight_50_after_50_ms", "50 in flight", 500)
-llm_in_flight_500_after_50_ms = _after_a_while("llm_in_flight_500_after_50_ms", "500 in flight", 1_000)
-llm_ollama = _at_once("llm_ollama", "one after the other, in Ollama’s format", 500)
+llm_sequential = _at_once("llm_sequential", "one after the other", 1_000, 50)
+llm_in_flight_50 = _at_once("llm_in_flight_50", "50 in flight", 1_500, 100)
+llm_in_flight_500 = _at_once("llm_in_flight_500", "500 in flight", 1_500, 0)
+llm_sequential_after_50_ms = _after_50_ms("llm_sequential_after_50_ms", "one after the other", 20)
+llm_in_flight_50_after_50_ms = _after_50_ms("llm_in_flight_50_after_50_ms", "50 in flight", 1_000)
+llm_in_flight_500_after_50_ms = _after_50_ms("llm_in_flight_500_after_50_ms", "500 in flight", 1_500)
+llm_ollama = _at_once("llm_ollama", "one after the other, in Ollama’s format", 1_000, 0)
 
 _ALL: Final = (
     Asking(llm_sequential),
@@ -71,16 +71,16 @@ _ALL: Final = (
 _OLLAMA: Final = Asking(llm_ollama)
 
 
-def _contender(name: str) -> Callable[[Opening], Opening]:
+def _contender(name: str, *, share: float = 1.0) -> Callable[[Opening], Opening]:
     def enter(opening: Opening) -> Opening:
         for each in _ALL:
-            each.contender(name)(opening)
+            each.contender(name, share=share)(opening)
         return opening
 
     return enter
 
 
-@_contender("bare httpx")
+@_contender("bare httpx", share=0.7)
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Post a body that was encoded once, and look for the text: the floor."""
     async with _bare_client(server.callers) as client:
@@ -108,7 +108,7 @@ async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("openai")
+@_contender("openai", share=0.5)
 async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
     """Create a completion."""
     from openai import AsyncOpenAI
@@ -122,7 +122,7 @@ async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("pydantic-ai")
+@_contender("pydantic-ai", share=0.2)
 async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
     """Run an agent."""
     from pydantic_ai import Agent
@@ -138,7 +138,7 @@ async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("openai-agents")
+@_contender("openai-agents", share=0.3)
 async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
     """Run an agent over chat completions; tracing, which wants OpenAI's own server, is off."""
     from openai import AsyncOpenAI
@@ -155,7 +155,7 @@ async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("langgraph")
+@_contender("langgraph", share=0.3)
 async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     """Invoke the graph that `create_agent` makes."""
     from langchain.agents import create_agent
@@ -170,7 +170,7 @@ async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     yield ask
 
 
-@_contender("autogen-agentchat")
+@_contender("autogen-agentchat", share=0.4)
 async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     """Run an agent; each question has its own, which remembers everything and may not be used by two at a time."""
     from autogen_agentchat.agents import AssistantAgent

@@ -15,12 +15,12 @@ from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, TOKENS, Ask, Ask
 __all__ = ["llm_streaming", "llm_streaming_ollama", "llm_streaming_paced"]
 
 
-def _scenario(name: str, title: str, *options: str) -> Scenario:
+def _scenario(name: str, title: str, quick: int, *options: str) -> Scenario:
     return Scenario(
         name=name,
         title=f"CPU of a token of a streamed answer, {title}",
-        size=10,
-        quick=2,
+        size=20,
+        quick=quick,
         shows="cost",
         unit="µs",
         floor="the parser",
@@ -29,9 +29,9 @@ def _scenario(name: str, title: str, *options: str) -> Scenario:
     )
 
 
-llm_streaming = _scenario("llm_streaming", "as fast as it is read")
-llm_streaming_paced = _scenario("llm_streaming_paced", "one each half millisecond", "--pace=0.0005")
-llm_streaming_ollama = _scenario("llm_streaming_ollama", "as fast as it is read, in Ollama’s format")
+llm_streaming = _scenario("llm_streaming", "as fast as it is read", 2)
+llm_streaming_paced = _scenario("llm_streaming_paced", "one each half millisecond", 0, "--pace=0.0005")
+llm_streaming_ollama = _scenario("llm_streaming_ollama", "as fast as it is read, in Ollama’s format", 0)
 
 _ALL: Final = (
     Asking(llm_streaming, expected=TOKENS, count=TOKENS),
@@ -40,10 +40,10 @@ _ALL: Final = (
 _OLLAMA: Final = Asking(llm_streaming_ollama, expected=TOKENS, count=TOKENS)
 
 
-def _contender(name: str) -> Callable[[Opening], Opening]:
+def _contender(name: str, *, share: float = 1.0) -> Callable[[Opening], Opening]:
     def enter(opening: Opening) -> Opening:
         for each in _ALL:
-            each.contender(name)(opening)
+            each.contender(name, share=share)(opening)
         return opening
 
     return enter
@@ -88,7 +88,7 @@ async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("openai")
+@_contender("openai", share=0.3)
 async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the chunks."""
     from openai import AsyncOpenAI
@@ -104,7 +104,7 @@ async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("pydantic-ai")
+@_contender("pydantic-ai", share=0.15)
 async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the text; by default it would hold tokens back for a tenth of a second."""
     from pydantic_ai import Agent
@@ -121,7 +121,7 @@ async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("openai-agents")
+@_contender("openai-agents", share=0.2)
 async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the events and pick the deltas of the text."""
     from openai import AsyncOpenAI
@@ -143,7 +143,7 @@ async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_contender("langgraph")
+@_contender("langgraph", share=0.15)
 async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the graph's messages."""
     from langchain.agents import create_agent
@@ -161,7 +161,7 @@ async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     yield ask
 
 
-@_contender("autogen-agentchat")
+@_contender("autogen-agentchat", share=0.2)
 async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     """Iterate over the agent's messages and pick the chunks."""
     from autogen_agentchat.agents import AssistantAgent

@@ -16,8 +16,8 @@ __all__ = ["llm_structured_output"]
 llm_structured_output = Scenario(
     name="llm_structured_output",
     title="CPU of an LLM call that answers with an object",
-    size=300,
-    quick=50,
+    size=800,
+    quick=30,
     shows="cost",
     unit="ms",
     floor="bare httpx",
@@ -54,7 +54,7 @@ async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("openai")
+@_asking.contender("openai", share=0.5)
 async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
     """Parse the completion into a model."""
     from openai import AsyncOpenAI
@@ -74,7 +74,7 @@ async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("pydantic-ai")
+@_asking.contender("pydantic-ai", share=0.15)
 async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the agent an output type, which becomes a tool."""
     from pydantic import BaseModel
@@ -96,7 +96,7 @@ async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("openai-agents")
+@_asking.contender("openai-agents", share=0.2)
 async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the agent an output type."""
     from openai import AsyncOpenAI
@@ -119,7 +119,7 @@ async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("langgraph")
+@_asking.contender("langgraph", share=0.15)
 async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     """Give `create_agent` a response format; it knows what the model can do."""
     from langchain.agents import create_agent
@@ -141,7 +141,7 @@ async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     yield ask
 
 
-@_asking.contender("autogen-agentchat")
+@_asking.contender("autogen-agentchat", share=0.25)
 async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the agent a type for its content."""
     from autogen_agentchat.agents import AssistantAgent

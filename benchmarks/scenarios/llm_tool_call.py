@@ -16,8 +16,8 @@ __all__ = ["llm_tool_call"]
 llm_tool_call = Scenario(
     name="llm_tool_call",
     title="CPU of a tool call: two requests and the tool between them",
-    size=200,
-    quick=30,
+    size=400,
+    quick=20,
     shows="cost",
     unit="ms",
     floor="bare httpx",
@@ -59,7 +59,7 @@ async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     assert Weather.calls
 
 
-@_asking.contender("openai")
+@_asking.contender("openai", share=0.5)
 async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
     """Do by hand what its guide to function calling does."""
     from openai import AsyncOpenAI
@@ -82,7 +82,7 @@ async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("pydantic-ai")
+@_asking.contender("pydantic-ai", share=0.15)
 async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the function to the agent."""
     from pydantic_ai import Agent
@@ -98,7 +98,7 @@ async def pydantic_ai(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("openai-agents")
+@_asking.contender("openai-agents", share=0.15)
 async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
     """Decorate the function and give it to the agent."""
     from openai import AsyncOpenAI
@@ -116,7 +116,7 @@ async def openai_agents(server: Server) -> AsyncGenerator[Ask, None]:
         yield ask
 
 
-@_asking.contender("langgraph")
+@_asking.contender("langgraph", share=0.15)
 async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the function to `create_agent`."""
     from langchain.agents import create_agent
@@ -132,7 +132,7 @@ async def langgraph(server: Server) -> AsyncGenerator[Ask, None]:
     yield ask
 
 
-@_asking.contender("autogen-agentchat")
+@_asking.contender("autogen-agentchat", share=0.25)
 async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     """Give the function to the agent, and let it reflect on the result, which is its second request."""
     from autogen_agentchat.agents import AssistantAgent
