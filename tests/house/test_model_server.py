@@ -87,3 +87,42 @@ def test_it_answers_a_schema_with_what_fits(url: str) -> None:
 
 def test_what_it_does_not_serve_is_not_found(url: str) -> None:
     assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 404
+
+
+CONTENDER = """
+import asyncio, sys, urllib.request
+from benchmarks.contest import Run, Scenario
+from benchmarks.llm import Asking
+
+answer, requests, url = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+body = b'{"model": "some-model", "messages": [{"role": "user"}]}'
+
+async def opening(server):
+    async def ask():
+        for _ in range(requests):
+            urllib.request.urlopen(server.openai_url + "/chat/completions", body).read()
+        return answer
+    yield ask
+
+asyncio.run(Asking(Scenario("some", "some", 1, 1)).measure(opening, Run(1, beside=url)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests", "complaint"),
+    [
+        ("The answer is 4.", 1, ""),
+        ("It is 5.", 1, "AssertionError: It is 5."),
+        ("The answer is 4.", 0, "AssertionError: 0 requests came"),
+        ("The answer is 4.", 2, "AssertionError: 2 requests came"),
+    ],
+)
+def test_only_who_answers_right_with_as_many_requests_as_it_takes_is_measured(
+    answer: str, requests: int, complaint: str, url: str
+) -> None:
+    command = [sys.executable, "-c", CONTENDER, answer, str(requests), url]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 – our own
+
+    assert bool(result.returncode) == bool(complaint), result.stderr
+    assert complaint in result.stderr
