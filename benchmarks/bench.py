@@ -166,8 +166,14 @@ def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Scenario]]:
     names = [f"{package.__name__}.{each.name}" for each in pkgutil.iter_modules(package.__path__)]
     for module in sorted(names, key=_place):
         for scenario in scenarios_of(module):
-            if not options.only or any(fnmatch.fnmatch(scenario.name, pattern) for pattern in options.only):
+            if _is_chosen(options, scenario):
                 yield module, scenario
+
+
+def _is_chosen(options: argparse.Namespace, scenario: Scenario) -> bool:
+    if options.only:
+        return any(fnmatch.fnmatch(scenario.name, pattern) for pattern in options.only)
+    return bool(scenario.quick or not options.quick)
 
 
 def _place(module: str) -> tuple[int, str]:

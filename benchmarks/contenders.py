@@ -43,6 +43,14 @@ CONTENDERS: Final = (
     Contender("everything-is-an-actor", ("everything-is-an-actor==0.1.6",), python="3.12"),
     Contender("casty", ("casty==0.30.2",), python="3.12"),
     Contender("ray", ("ray==2.60.0",), clock="wall", leaves_threads=True),
+    Contender("bare httpx", home=True),
+    Contender("the parser", home=True),
+    Contender("ceylon, speed", home=True),
+    Contender("openai", ("openai==3.57.0",)),
+    Contender("pydantic-ai", ("pydantic-ai-slim[openai]==2.68.0",)),
+    Contender("openai-agents", ("openai-agents==0.24.0",)),
+    Contender("langgraph", ("langgraph==1.2.24", "langchain==1.5.2", "langchain-openai==1.7.4")),
+    Contender("autogen-agentchat", ("autogen-agentchat==0.7.5", "autogen-ext[openai]==0.7.5")),
     Contender("ceylonai-next", ("ceylonai-next==0.3.6",), clock="wall", leaves_threads=True, own_openssl=True),
 )
 

@@ -99,7 +99,7 @@ class Scenario:
     Args:
         name: What `--only` and the goals call it.
         title: What the tables call it.
-        size: How much is done in a full run; `quick` is for `--quick`.
+        size: How much is done in a full run; `quick` is for `--quick`, with 0 only who asks for it by name measures it.
         shows: `rate`: things per second. `cost`: seconds per thing, in `unit`. `figure`: what the function reports
             under the scenario's name.
         unit: Of what is shown; "/s", "ms", "µs", "B".

@@ -12,8 +12,8 @@ __all__ = ["closing", "opening", "table", "write_into"]
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
 
-_HEAD = ("contender", "Python, loop", "figure", "spread", "× the floor", "Ceylon is … × as good")
-_WIDTHS = (32, 16, 14, 22, 22, 24)
+_HEAD = ("contender", "Python, loop", "figure", "spread", "by the other clock", "× the floor", "Ceylon is … × as good")
+_WIDTHS = (32, 16, 14, 22, 20, 22, 24)
 
 
 def opening(results: Results) -> str:
@@ -106,8 +106,8 @@ def _cells(row: Row) -> list[tuple[str, ...]]:
 def _cells_of(row: Row, entrant: Entrant) -> tuple[str, ...]:
     where = f"{entrant.python}, {entrant.loop}"
     if entrant.error is not None:
-        return entrant.contender, where, "broken", entrant.error.strip().splitlines()[-1], "", ""
-    value = row.value(entrant)
+        return entrant.contender, where, "broken", entrant.error.strip().splitlines()[-1], "", "", ""
+    value, other = row.value(entrant), row.by_the_other_clock(entrant)
     floor = row.entrant(row.floor, entrant.python, entrant.loop)
     ours = row.entrant("ceylon", entrant.python, entrant.loop)
     beside_floor = _ratio(row.ratio(entrant, floor)) if floor is not None and floor is not entrant else ""
@@ -117,6 +117,7 @@ def _cells_of(row: Row, entrant: Entrant) -> tuple[str, ...]:
         where,
         f"{figure(value.median)} {row.unit}",
         f"{figure(value.low)} … {figure(value.high)}",
+        "" if other is None else f"{'wall' if entrant.clock == 'cpu' else 'CPU'} {figure(other.median)} {row.unit}",
         beside_floor,
         beside_ours,
     )

@@ -80,6 +80,13 @@ class Row(msgspec.Struct, kw_only=True):
         reader = self._reader(entrant.clock, figure)
         return Spread.of([reader(each) for each in entrant.measurements])
 
+    def by_the_other_clock(self, entrant: Entrant) -> Spread | None:
+        """Return the same by wall seconds for who is judged by CPU seconds, and the other way round."""
+        if self.shows == "figure":
+            return None
+        reader = self._reader("cpu" if entrant.clock == "wall" else "wall", None)
+        return Spread.of([reader(each) for each in entrant.measurements])
+
     def ratio(self, ours: Entrant, theirs: Entrant) -> Spread:
         """Return how many times as good *ours* is, round by round; above 1 it is better."""
         pairs = self._pairs(ours, theirs)
