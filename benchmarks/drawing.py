@@ -9,7 +9,7 @@ from typing import Any, Final
 
 __all__ = ["main"]
 
-_COLOURS: Final = {"ceylon": "#c2410c", "ceylon with speed": "#f59e0b"}
+_COLOURS: Final = {"ceylon": "#c2410c", "ceylon, speed": "#f59e0b"}
 _OTHERS: Final = (
     "#1d4ed8",
     "#0e7490",
