@@ -22,7 +22,9 @@ from benchmarks.rounds import Entrant
 
 from ceylon.settings import DEFAULTS
 
-__all__ = ["main"]
+__all__ = ["SCENARIOS", "everything", "main"]
+
+SCENARIOS = "benchmarks.scenarios"
 
 # The files of scenarios in the order in which they are shown; others follow by name, language models last.
 _ORDER = (
@@ -162,12 +164,16 @@ def _loops(scenario: Scenario, contender: Contender, python: str) -> tuple[str, 
 
 def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Scenario]]:
     """Yield the module and the scenario of everything that was asked for."""
-    package = importlib.import_module(options.scenarios)
-    names = [f"{package.__name__}.{each.name}" for each in pkgutil.iter_modules(package.__path__)]
+    return ((module, scenario) for module, scenario in everything(options.scenarios) if _is_chosen(options, scenario))
+
+
+def everything(package: str) -> Iterator[tuple[str, Scenario]]:
+    """Yield the module and the scenario of all that is measured."""
+    found = importlib.import_module(package)
+    names = [f"{found.__name__}.{each.name}" for each in pkgutil.iter_modules(found.__path__)]
     for module in sorted(names, key=_place):
         for scenario in scenarios_of(module):
-            if _is_chosen(options, scenario):
-                yield module, scenario
+            yield module, scenario
 
 
 def _is_chosen(options: argparse.Namespace, scenario: Scenario) -> bool:
@@ -201,7 +207,7 @@ def _options() -> argparse.Namespace:
     add("--docs", **_optional("FILE.md"), help="write the tables between the markers of this page, or of that one")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing, use what --json wrote")
     add("--list", action="store_true", help="name the scenarios")
-    add("--scenarios", default="benchmarks.scenarios", metavar="PACKAGE", help="where the scenarios are")
+    add("--scenarios", default=SCENARIOS, metavar="PACKAGE", help="where the scenarios are")
     options = parser.parse_args()
     options.rivals = options.rivals or not options.quick
     return options

@@ -103,7 +103,7 @@ class Scenario:
         shows: `rate`: things per second. `cost`: seconds per thing, in `unit`. `figure`: what the function reports
             under the scenario's name.
         unit: Of what is shown; "/s", "ms", "µs", "B".
-        floor: The contender that every other one is compared with.
+        floor: The contender that every other one is compared with; empty if there is none.
         clock: By which everybody is judged; by default the contender's own (see `contenders`).
         beside: A module with its arguments that runs in a process of its own, on another core, while the scenario is
             measured; the first line it prints is `run.beside`.

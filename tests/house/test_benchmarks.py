@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.bench import SCENARIOS, everything
+from benchmarks.contenders import CONTENDERS
+from benchmarks.goals import GOALS, RIVALS
 
 ROOT = Path(__file__).parents[2]
 PAGE = "# Performance\n\nbefore\n\n<!-- benchmarks: begin -->\n\nold\n\n<!-- benchmarks: end -->\n\nafter\n"
@@ -50,6 +53,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     )
     assert found.returncode == 0, found.stdout + found.stderr
     return written, found.stdout
+
+
+def test_every_goal_names_a_scenario_and_contenders_that_are_measured() -> None:
+    entries = {scenario.name: scenario.entries for _, scenario in everything(SCENARIOS)}
+    asked = [(goal.scenario, name) for goal in GOALS for name in (goal.ceylon, goal.beside) if name not in {"", RIVALS}]
+
+    assert [(scenario, name) for scenario, name in asked if name not in entries.get(scenario, {})] == []
+
+
+def test_whoever_takes_part_is_a_contender_and_every_floor_is_measured() -> None:
+    scenarios = [scenario for _, scenario in everything(SCENARIOS)]
+    known = {each.name for each in CONTENDERS}
+
+    assert len({each.name for each in scenarios}) == len(scenarios)
+    assert {name for each in scenarios for name in [*each.entries, *each.absent]} - known == set()
+    assert [each.name for each in scenarios if each.floor not in {"", *each.entries}] == []
 
 
 @pytest.mark.process
