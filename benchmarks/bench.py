@@ -85,7 +85,7 @@ class Contest:
         pythons = {each.python for each in rivals if each.python is not None} - {default_python()}
         entrants = [
             self._entrant(scenario, each, python, loop)
-            for each in taking_part
+            for each in sorted(taking_part, key=lambda each: each.name != scenario.floor)
             if each.home
             for python in (default_python(), *sorted(pythons))
             if self._is_there(each, python)
