@@ -91,7 +91,7 @@ class Contest:
             if self._is_there(each, python)
             for loop in _loops(scenario, each, python)
         ]
-        return entrants + [self._entrant(scenario, each, each.python or default_python(), "asyncio") for each in rivals]
+        return entrants + [self._entrant(scenario, each, _python(each), "asyncio") for each in rivals]
 
     def _entrant(self, scenario: Scenario, contender: Contender, python: str, loop: str) -> Entrant:
         size = scenario.quick if self._options.quick else scenario.size
@@ -154,6 +154,13 @@ def _measure(options: argparse.Namespace, chosen: list[tuple[str, Scenario]]) ->
 
 def _read(source: Path) -> Results:
     return msgspec.json.decode(source.read_bytes(), type=Results)
+
+
+def _python(rival: Contender) -> str:
+    """Return the Python that *rival* runs on: the default one, unless it needs a newer one."""
+    return max(
+        default_python(), rival.python or "", key=lambda version: [int(part) for part in version.split(".") if part]
+    )
 
 
 def _loops(scenario: Scenario, contender: Contender, python: str) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ def pykka(run: Run) -> None:
 
 
 for _each in (memory_10k, memory_100k, memory_1m):
-    _each.contender("bare asyncio")(bare)
+    _each.contender("bare asyncio", share=0.2 if _each is memory_1m else 1.0)(bare)
     _each.contender("ceylon")(ceylon)
     if _each is not memory_1m:
         _each.contender("everything-is-an-actor")(everything_is_an_actor)
