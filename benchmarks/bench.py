@@ -10,6 +10,7 @@ import pkgutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from benchmarks import environments, goals, plot, report, rounds
@@ -21,9 +22,30 @@ from benchmarks.rounds import Entrant
 
 from ceylon.settings import DEFAULTS
 
-__all__ = ["main"]
+__all__ = ["SCENARIOS", "everything", "main"]
 
-_FIRST = ("tell", "ask")  # the files of scenarios that are shown first; the others follow by name, language models last
+SCENARIOS = "benchmarks.scenarios"
+
+# The files of scenarios in the order in which they are shown; others follow by name, language models last.
+_ORDER = (
+    "tell",
+    "sync_tell",
+    "ask",
+    "ask_in_flight",
+    "ping_pong",
+    "ring",
+    "chain",
+    "fan",
+    "publish",
+    "stream",
+    "spawn",
+    "memory",
+    "growth",
+    "imports",
+    "start",
+    "stop",
+    "waits",
+)
 
 
 class Contest:
@@ -36,6 +58,7 @@ class Contest:
             machine=machine(),
             settings=msgspec.structs.asdict(DEFAULTS),
             versions={},
+            installed={},
             rows=[],
             skipped={},
             rounds="quick" if options.quick else "full",
@@ -62,13 +85,13 @@ class Contest:
         pythons = {each.python for each in rivals if each.python is not None} - {default_python()}
         entrants = [
             self._entrant(scenario, each, python, loop)
-            for each in taking_part
+            for each in sorted(taking_part, key=lambda each: each.name != scenario.floor)
             if each.home
             for python in (default_python(), *sorted(pythons))
             if self._is_there(each, python)
             for loop in _loops(scenario, each, python)
         ]
-        return entrants + [self._entrant(scenario, each, each.python or default_python(), "asyncio") for each in rivals]
+        return entrants + [self._entrant(scenario, each, _python(each), "asyncio") for each in rivals]
 
     def _entrant(self, scenario: Scenario, contender: Contender, python: str, loop: str) -> Entrant:
         size = scenario.quick if self._options.quick else scenario.size
@@ -96,7 +119,8 @@ class Contest:
             print(f"skipped: {error}", flush=True)
             return False
         self._places[contender.name, python] = place
-        self.results.versions[f"{contender.name} (Python {python})"] = list(place.installed)
+        key = f"{'ceylon and floors' if contender.home else contender.name}, Python {python}"
+        self.results.versions[key], self.results.installed[key] = list(place.direct), list(place.installed)
         return True
 
 
@@ -132,6 +156,13 @@ def _read(source: Path) -> Results:
     return msgspec.json.decode(source.read_bytes(), type=Results)
 
 
+def _python(rival: Contender) -> str:
+    """Return the Python that *rival* runs on: the default one, unless it needs a newer one."""
+    return max(
+        default_python(), rival.python or "", key=lambda version: [int(part) for part in version.split(".") if part]
+    )
+
+
 def _loops(scenario: Scenario, contender: Contender, python: str) -> tuple[str, ...]:
     """Return what a home contender runs on; uvloop only on the default Python."""
     chooses = contender.home and scenario.is_async(contender.name) and python == default_python()
@@ -140,12 +171,16 @@ def _loops(scenario: Scenario, contender: Contender, python: str) -> tuple[str, 
 
 def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Scenario]]:
     """Yield the module and the scenario of everything that was asked for."""
-    package = importlib.import_module(options.scenarios)
-    names = [f"{package.__name__}.{each.name}" for each in pkgutil.iter_modules(package.__path__)]
+    return ((module, scenario) for module, scenario in everything(options.scenarios) if _is_chosen(options, scenario))
+
+
+def everything(package: str) -> Iterator[tuple[str, Scenario]]:
+    """Yield the module and the scenario of all that is measured."""
+    found = importlib.import_module(package)
+    names = [f"{found.__name__}.{each.name}" for each in pkgutil.iter_modules(found.__path__)]
     for module in sorted(names, key=_place):
         for scenario in scenarios_of(module):
-            if _is_chosen(options, scenario):
-                yield module, scenario
+            yield module, scenario
 
 
 def _is_chosen(options: argparse.Namespace, scenario: Scenario) -> bool:
@@ -156,9 +191,14 @@ def _is_chosen(options: argparse.Namespace, scenario: Scenario) -> bool:
 
 def _place(module: str) -> tuple[int, str]:
     name = module.rpartition(".")[2]
-    if name in _FIRST:
-        return _FIRST.index(name), ""
-    return len(_FIRST) + name.startswith("llm_"), name
+    if name in _ORDER:
+        return _ORDER.index(name), ""
+    return len(_ORDER) + name.startswith("llm_"), name
+
+
+def _optional(file: str) -> dict[str, Any]:
+    page = environments.ROOT / "docs" / "explanation" / "performance"
+    return {"type": Path, "nargs": "?", "const": page.with_suffix(Path(file).suffix), "metavar": file}
 
 
 def _options() -> argparse.Namespace:
@@ -170,11 +210,11 @@ def _options() -> argparse.Namespace:
     add("--rounds", type=int, metavar="N", help="how often everybody is measured")
     add("--rivals", action="store_true", help="make the rivals' environments also for --quick")
     add("--json", type=Path, metavar="FILE", help="write every measurement there")
-    add("--plot", type=Path, metavar="FILE.svg", help="draw the ratios there")
-    add("--docs", type=Path, metavar="FILE.md", help="write the tables between the markers of this page")
+    add("--plot", **_optional("FILE.svg"), help="draw the ratios there, or beside the page on performance")
+    add("--docs", **_optional("FILE.md"), help="write the tables between the markers of this page, or of that one")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing, use what --json wrote")
     add("--list", action="store_true", help="name the scenarios")
-    add("--scenarios", default="benchmarks.scenarios", metavar="PACKAGE", help="where the scenarios are")
+    add("--scenarios", default=SCENARIOS, metavar="PACKAGE", help="where the scenarios are")
     options = parser.parse_args()
     options.rivals = options.rivals or not options.quick
     return options

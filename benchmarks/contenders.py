@@ -14,7 +14,7 @@ class Contender(NamedTuple):
         name: What scenarios call it.
         requires: What is installed, pinned.
         home: It lives in the project's own environment, on any Python that another contender needs.
-        python: The Python it needs where the project's default will not do.
+        python: The oldest Python it runs on, where the project's oldest will not do.
         clock: `cpu` for what works on one thread, where CPU and wall seconds are the same on an idle machine; `wall`
             for what has other threads or processes. Two contenders are compared by wall unless both say `cpu`.
         leaves_threads: Its threads or processes keep a process from ending; it is ended by force once it has answered.

@@ -45,12 +45,14 @@ class Section:
 class Run:
     """What a contender's function is given; it fills in what it measured.
 
-    `size` is how much to do, `beside` is the line that the scenario's process beside it printed (a server's URL).
+    `size` is how much to do, `beside` is the line that the scenario's process beside it printed (a server's URL),
+    `scenario` is its name.
     """
 
     size: int
     clock: Clock = "cpu"
     beside: str = ""
+    scenario: str = ""
     count: int = 0
     total: int = 0
     section: Section | None = None
@@ -103,7 +105,7 @@ class Scenario:
         shows: `rate`: things per second. `cost`: seconds per thing, in `unit`. `figure`: what the function reports
             under the scenario's name.
         unit: Of what is shown; "/s", "ms", "µs", "B".
-        floor: The contender that every other one is compared with.
+        floor: The contender that every other one is compared with; empty if there is none.
         clock: By which everybody is judged; by default the contender's own (see `contenders`).
         beside: A module with its arguments that runs in a process of its own, on another core, while the scenario is
             measured; the first line it prints is `run.beside`.
@@ -165,7 +167,7 @@ def main() -> None:
     """Measure what the first argument, as JSON, says; print one line of JSON."""
     order = json.loads(sys.argv[1])
     [scenario] = [each for each in scenarios_of(order["module"]) if each.name == order["scenario"]]
-    run = Run(order["size"], order["clock"], order["beside"])
+    run = Run(order["size"], order["clock"], order["beside"], scenario.name)
     try:
         _perform(scenario.entries[order["contender"]].function, run, order["loop"])
         assert run.section is not None if scenario.shows != "figure" else scenario.name in run.figures, (

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 __all__ = ["main"]
 
-_COLOURS: Final = {"ceylon": "#c2410c", "ceylon with speed": "#f59e0b"}
+_COLOURS: Final = {"ceylon": "#c2410c", "ceylon, speed": "#f59e0b"}
 _OTHERS: Final = (
     "#1d4ed8",
     "#0e7490",
@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def _draw(lines: list[tuple[str, dict[str, float]]]) -> Any:
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.34 * len(lines)))
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.34 * len(lines)))
     names = list(dict.fromkeys(name for _, ratios in lines for name in ratios))
     for name in sorted(names, key=lambda name: name in _COLOURS):  # ours on top of the others
         points = [(ratios[name], at) for at, (_, ratios) in enumerate(lines) if name in ratios]

@@ -21,10 +21,11 @@ _PLACE = ROOT / ".venvs" / "bench"
 
 
 class Environment(NamedTuple):
-    """A Python that has a contender's library, and everything that is installed there."""
+    """A Python that has a contender's library; `direct` is what was asked for, of all that is installed."""
 
     python: str
     version: str
+    direct: tuple[str, ...]
     installed: tuple[str, ...]
 
 
@@ -43,9 +44,9 @@ def environment(contender: Contender, version: str, *, install: bool) -> Environ
     Raises:
         MissingEnvironmentError: there is none; its words say why.
     """
-    if contender.home and version == default_python():
-        return Environment(sys.executable, version, _installed(sys.executable))
     requires = _home() if contender.home else contender.requires
+    if contender.home and version == default_python():
+        return _describe(sys.executable, version, requires)
     name = "home" if contender.home else contender.name
     marked = hashlib.sha256("\n".join([version, *requires]).encode()).hexdigest()[:10]
     place = _PLACE / f"{name}-{version}-{marked}"
@@ -58,7 +59,19 @@ def environment(contender: Contender, version: str, *, install: bool) -> Environ
         if contender.own_openssl:
             _use_own_openssl(place)
         (place / "complete").touch()
-    return Environment(str(python), version, _installed(str(python)))
+    return _describe(str(python), version, requires)
+
+
+def _describe(python: str, version: str, requires: tuple[str, ...]) -> Environment:
+    installed = _installed(python)
+    names = {_bare(requirement) for requirement in requires}
+    direct = tuple(each for each in installed if _bare(each) in names)
+    return Environment(python, version, direct, installed)
+
+
+def _bare(requirement: str) -> str:
+    """Return the name in *requirement*, as the index writes it."""
+    return re.split(r"[^\w.\-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def _make(place: Path, name: str, version: str, requires: tuple[str, ...]) -> None:

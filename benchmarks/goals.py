@@ -58,7 +58,7 @@ class Judged(NamedTuple):
         return {True: "yes", False: "NO", None: "–"}[self.holds]
 
 
-_FLOOR, _LLM = "bare asyncio", "httpx"
+_FLOOR, _LLM = "bare asyncio", "bare httpx"
 GOALS: Final = (
     Goal("tell", "tell", _FLOOR, at_least=0.5),
     Goal("tell, uvloop", "tell", _FLOOR, at_least=0.5, loop="uvloop"),
@@ -89,9 +89,7 @@ GOALS: Final = (
     Goal("cold import", "import", "anyio + msgspec", at_most=1.3, by="share"),
     Goal("cold import, no rival lighter", "import", RIVALS, at_least=1),
     Goal("LLM call, CPU above bare httpx", "llm_sequential", _LLM, at_most=0.15, by="difference", unit="ms"),
-    Goal(
-        "LLM call, 50 in flight, `speed`", "llm_in_flight_50", _LLM, at_most=0.5, by="share", ceylon="ceylon with speed"
-    ),
+    Goal("LLM call, 50 in flight, `speed`", "llm_in_flight_50", _LLM, at_most=0.5, by="share", ceylon="ceylon, speed"),
     Goal("LLM call, 50 in flight, default install", "llm_in_flight_50", _LLM, at_most=0.8, by="share"),
     *(
         Goal(
@@ -100,14 +98,14 @@ GOALS: Final = (
             rival,
             at_most=0.2,
             by="share",
-            ceylon="ceylon with speed",
+            ceylon="ceylon, speed",
         )
         for rival in ("pydantic-ai", "openai-agents", "langgraph")
     ),
     Goal(
         "streaming, CPU per token above the parser's floor",
         "llm_streaming",
-        _LLM,
+        "the parser",
         at_most=15,
         by="difference",
         unit="µs",

@@ -29,7 +29,7 @@ def opening(results: Results) -> str:
 def table(row: Row) -> str:
     """Return *row* as lines of text."""
     lines = [f"\n{row.title}", *(_line(cells) for cells in [_HEAD, *_cells(row)])]
-    return "\n".join([*lines, *(f"  {name}: not offered: {reason}" for name, reason in row.absent.items())])
+    return "\n".join([*lines, *(f"  {sentence}" for sentence in [*_beside(row), *_absent(row)])])
 
 
 def closing(results: Results, judged: list[Judged]) -> str:
@@ -55,26 +55,46 @@ def write_into(page: Path, results: Results, judged: list[Judged]) -> None:
     if not begin or not end:
         message = f"{page} has no lines {BEGIN!r} and {END!r} between which the tables could go"
         raise ValueError(message)
-    text = "\n".join(_page(results, judged))
+    text = "\n".join([*_picture(page), *_page(results, judged)])
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def _picture(page: Path) -> list[str]:
+    """Return the lines that show the plot, if there is one of the page's name beside it."""
+    plot = page.with_suffix(".svg")
+    return [f"![How many times as good as the floor each contender is]({plot.name})\n"] if plot.exists() else []
 
 
 def _page(results: Results, judged: list[Judged]) -> Iterator[str]:
     where = results.machine
-    yield f"Measured on {where.python}, {where.system}, {where.processor}, {where.cores} cores, in one run of "
-    yield f"{results.took / 60:.0f} minutes; default settings."
+    machine = f"{where.python}, {where.system}, {where.processor}, {where.cores} cores, {where.memory / 2**30:.0f} GiB"
+    yield f"One run of {results.took / 60:.0f} minutes on {machine}."
     yield "\n### Goals\n"
-    yield from _markdown(
-        ("what", "goal", "measured", "holds"), [(g.what, g.goal, g.measured, g.verdict) for g in judged]
-    )
+    yield from _markdown(("what", "goal", "measured", "holds"), _goals(judged))
     for row in results.rows:
         yield f"\n### {row.title}\n"
         yield from _markdown(_HEAD, _cells(row))
-        yield from (f"\n{name}: not offered, {reason}." for name, reason in row.absent.items())
+        yield from (f"\n{sentence}." for sentence in [*_beside(row), *_absent(row)])
     yield "\n### Versions\n"
     versions = [(name, ", ".join(installed)) for name, installed in results.versions.items()]
     yield from _markdown(("environment", "installed"), versions)
     yield from (f"\nSkipped: {reason}." for reason in results.skipped.values())
+
+
+def _beside(row: Row) -> Iterator[str]:
+    """Yield what contenders reported beside what the table shows."""
+    for each in row.entrants:
+        names = (
+            [] if each.error is not None else [name for name in each.measurements[0].figures if name != row.scenario]
+        )
+        figures = ", ".join(f"{name} {figure(row.value(each, name).median)}" for name in names)
+        if figures:
+            yield f"{each.contender} ({each.python}, {each.loop}): {figures}"
+
+
+def _absent(row: Row) -> Iterator[str]:
+    for name, reason in row.absent.items():
+        yield f"{name}: not offered: {reason}"
 
 
 def _goals(judged: list[Judged]) -> list[tuple[str, ...]]:

@@ -120,11 +120,12 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """A whole run."""
+    """A whole run; `versions` is what each environment was asked to hold, `installed` everything that is there."""
 
     machine: Machine
     settings: dict[str, float | None]
     versions: dict[str, list[str]]
+    installed: dict[str, list[str]]
     rows: list[Row]
     skipped: dict[str, str]
     rounds: str

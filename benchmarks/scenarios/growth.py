@@ -20,13 +20,13 @@ BOUND = 1_000
 MESSAGES = 20_000
 
 
-def _scenario(name: str, title: str, size: int = 100_000, quick: int = 2_000) -> Scenario:
-    options: Any = {"shows": "figure", "unit": "×", "loops": ("asyncio",), "rounds": 5}
+def _scenario(name: str, title: str, size: int = 100_000, quick: int = 2_000, floor: str = "bare asyncio") -> Scenario:
+    options: Any = {"floor": floor, "shows": "figure", "unit": "×", "loops": ("asyncio",), "rounds": 5}
     return Scenario(name=name, title=f"growth: {title}", size=size, quick=quick, **options)
 
 
-growth_tell = _scenario("growth_tell", "a tell, from 1 to 100,000 agents")
-growth_ask = _scenario("growth_ask", "an ask, from 1 to 100,000 agents")
+growth_tell = _scenario("growth_tell", "a tell, from 1 to 100,000 agents", floor="")
+growth_ask = _scenario("growth_ask", "an ask, from 1 to 100,000 agents", floor="")
 growth_spread = _scenario("growth_spread", "an ask, from 1 to 100,000 agents, to each in turn")
 growth_depth = _scenario("growth_depth", "a tell, from mailbox depth 1 to the bound", MESSAGES, 2_000)
 growth_in_flight = _scenario("growth_in_flight", "an ask, from 1 in flight to the bound", MESSAGES, 2_000)

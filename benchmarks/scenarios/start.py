@@ -28,8 +28,7 @@ def _start(run: Run, program: str) -> None:
     with tempfile.TemporaryDirectory() as compiled:
         variables = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
         seconds = []
-        # By the text, not by the name: a program called as its library would import itself.
-        command = [sys.executable, "-c", (_PROGRAMS / program).read_text(encoding="utf-8")]
+        command = [sys.executable, str(_PROGRAMS / program)]
         for _ in range(run.size + 1):
             began = time.perf_counter()
             with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 – ours
@@ -43,28 +42,28 @@ def _start(run: Run, program: str) -> None:
 @start.contender("bare asyncio")
 def bare(run: Run) -> None:
     """Start it."""
-    _start(run, "bare_asyncio.py")
+    _start(run, "with_bare_asyncio.py")
 
 
 @start.contender("ceylon")
 def ceylon(run: Run) -> None:
     """Start it."""
-    _start(run, "ceylon.py")
+    _start(run, "with_ceylon.py")
 
 
 @start.contender("pykka")
 def pykka(run: Run) -> None:
     """Start it."""
-    _start(run, "pykka.py")
+    _start(run, "with_pykka.py")
 
 
 @start.contender("everything-is-an-actor")
 def everything_is_an_actor(run: Run) -> None:
     """Start it."""
-    _start(run, "everything_is_an_actor.py")
+    _start(run, "with_everything_is_an_actor.py")
 
 
 @start.contender("casty")
 def casty(run: Run) -> None:
     """Start it."""
-    _start(run, "casty.py")
+    _start(run, "with_casty.py")

@@ -15,7 +15,7 @@ sync_tell = Scenario(
 
 @sync_tell.contender("bare asyncio")
 async def bare(run: Run) -> None:
-    """Put into a queue that one thread serves; it sets a future at the end."""
+    """Put into an unbounded queue that one thread serves; it sets a future at the end."""
     waiting: queue.SimpleQueue[tuple[int, asyncio.Future[None] | None]] = queue.SimpleQueue()
     loop = asyncio.get_running_loop()
     count = 0
