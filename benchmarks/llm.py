@@ -27,7 +27,11 @@ __all__ = [
     "Ask",
     "Asking",
     "Opening",
+    "Server",
     "Weather",
+    "ask_ceylon",
+    "bare_client",
+    "drop_speed",
 ]
 
 MODEL: Final = "gpt-4o-mini-2024-07-18"  # a name whose abilities every rival knows
@@ -35,6 +39,7 @@ KEY: Final = "key"
 SYSTEM: Final = "Answer briefly."
 QUERY: Final = "What is 2+2?"
 MESSAGES: Final = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUERY}]
+_CONNECTIONS: Final = 100  # of httpx's own; who waits 5 s for one fails
 
 Ask: TypeAlias = Callable[[], Awaitable[Any]]
 
@@ -97,6 +102,35 @@ class Asking:
         for _ in range(times):
             answer = await ask()
             assert answer == self.expected, answer
+
+
+def bare_client(callers: int) -> Any:
+    """Return httpx's client as it is, but with a connection for each caller; more idle ones would make it slower."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=max(_CONNECTIONS, callers), max_keepalive_connections=20)
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    return httpx.AsyncClient(headers=headers, limits=limits)
+
+
+async def ask_ceylon(model: str, url: str, callers: int) -> AsyncGenerator[Ask, None]:
+    """Yield how to ask an agent that may answer as many at a time as ask; then see that nothing was lost."""
+    from ceylon import LlmAgent, Mesh
+
+    async with Mesh() as mesh:
+        agent = LlmAgent("assistant", model, system_prompt=SYSTEM, base_url=url, api_key=KEY, concurrency=callers)
+        mesh.add(agent)
+        asked = 0
+
+        async def ask() -> str:
+            nonlocal asked
+            asked += 1
+            return await agent.send_message_async(QUERY)
+
+        yield ask
+        statistics = mesh.statistics()
+        assert statistics.is_balanced
+        assert statistics.agents["assistant"].completed == asked
 
 
 def drop_speed() -> None:

@@ -29,7 +29,6 @@ __all__ = ["counts", "serving"]
 _COUNTS_PATH: Final = "/counts"
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _BACKLOG: Final = 2_048  # connections that hundreds of callers open at the same moment
-_MOST_KNOWN: Final = 1_000  # questions whose answer is known without reading them again
 _LOOK_SECONDS: Final = 1.0
 _MISSING: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
@@ -59,19 +58,10 @@ class _Server:
         self.latency, self.pace = latency, pace
         self.requests = self.connections = 0
         self._answers: dict[tuple[Any, ...], tuple[bytes, ...]] = {}
-        self._known: dict[tuple[bytes, bytes], tuple[bytes, ...]] = {}
 
     def answer(self, path: bytes, body: bytes) -> tuple[bytes, ...]:
         """Return the response to a question in its pieces; all in one where no pace is kept."""
         self.requests += 1
-        pieces = self._known.get((path, body))
-        if pieces is None:
-            pieces = self._read(path, body)
-            if len(self._known) < _MOST_KNOWN:
-                self._known[path, body] = pieces
-        return pieces
-
-    def _read(self, path: bytes, body: bytes) -> tuple[bytes, ...]:
         form = form_of(path, body)
         if form is None:
             return (_MISSING,)

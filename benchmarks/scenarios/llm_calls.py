@@ -9,19 +9,29 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from benchmarks.contest import Scenario
-from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Opening, Server, drop_speed
+from benchmarks.llm import (
+    KEY,
+    MESSAGES,
+    MODEL,
+    QUERY,
+    SYSTEM,
+    Ask,
+    Asking,
+    Opening,
+    Server,
+    ask_ceylon,
+    bare_client,
+    drop_speed,
+)
 
 __all__ = [
     "llm_in_flight_50",
     "llm_in_flight_50_after_50_ms",
     "llm_in_flight_500",
     "llm_in_flight_500_after_50_ms",
-    "llm_ollama",
     "llm_sequential",
     "llm_sequential_after_50_ms",
 ]
-
-_MOST_CONNECTIONS: Final = 100  # httpx's own limit, beyond which waiting for one fails after 5 s
 
 
 def _at_once(name: str, title: str, size: int, quick: int) -> Scenario:
@@ -58,7 +68,6 @@ llm_in_flight_500 = _at_once("llm_in_flight_500", "500 in flight", 1_500, 0)
 llm_sequential_after_50_ms = _after_50_ms("llm_sequential_after_50_ms", "one after the other", 20)
 llm_in_flight_50_after_50_ms = _after_50_ms("llm_in_flight_50_after_50_ms", "50 in flight", 1_000)
 llm_in_flight_500_after_50_ms = _after_50_ms("llm_in_flight_500_after_50_ms", "500 in flight", 1_500)
-llm_ollama = _at_once("llm_ollama", "one after the other, in Ollama’s format", 1_000, 0)
 
 _ALL: Final = (
     Asking(llm_sequential),
@@ -68,7 +77,6 @@ _ALL: Final = (
     Asking(llm_in_flight_50_after_50_ms, 50),
     Asking(llm_in_flight_500_after_50_ms, 500),
 )
-_OLLAMA: Final = Asking(llm_ollama)
 
 
 def _contender(name: str, *, share: float = 1.0) -> Callable[[Opening], Opening]:
@@ -83,7 +91,7 @@ def _contender(name: str, *, share: float = 1.0) -> Callable[[Opening], Opening]
 @_contender("bare httpx", share=0.7)
 async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
     """Post a body that was encoded once, and look for the text: the floor."""
-    async with _bare_client(server.callers) as client:
+    async with bare_client(server.callers) as client:
         body = json.dumps({"model": MODEL, "messages": MESSAGES}).encode()
 
         async def ask() -> Any:
@@ -97,28 +105,48 @@ async def httpx_alone(server: Server) -> AsyncGenerator[Ask, None]:
 async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
     """Ask an agent in a mesh that may answer as many at a time as ask."""
     drop_speed()
-    async for ask in _ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
+    async for ask in ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
         yield ask
 
 
 @_contender("ceylon, speed")
 async def ceylon_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
     """Do the same with the extra `speed` installed."""
-    async for ask in _ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
+    async for ask in ask_ceylon(f"openai::{MODEL}", server.openai_url, server.callers):
+        yield ask
+
+
+@_contender("bare aiohttp")
+async def aiohttp_alone(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do what the floor does with a client whose parser is compiled: nobody's floor, but good to know."""
+    import aiohttp
+
+    body = json.dumps({"model": MODEL, "messages": MESSAGES}).encode()
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    connector = aiohttp.TCPConnector(limit=max(100, server.callers))
+    async with aiohttp.ClientSession(headers=headers, connector=connector) as client:
+
+        async def ask() -> Any:
+            async with client.post(f"{server.openai_url}/chat/completions", data=body) as response:
+                response.raise_for_status()
+                return (await response.json())["choices"][0]["message"]["content"]
+
         yield ask
 
 
 @_contender("openai", share=0.5)
 async def openai_client(server: Server) -> AsyncGenerator[Ask, None]:
     """Create a completion."""
-    from openai import AsyncOpenAI
+    async for ask in _create_completion(server):
+        yield ask
 
-    async with AsyncOpenAI(base_url=server.openai_url, api_key=KEY) as client:
 
-        async def ask() -> Any:
-            completion = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
-            return completion.choices[0].message.content
+@_contender("openai, aiohttp", share=0.5)
+async def openai_client_with_aiohttp(server: Server) -> AsyncGenerator[Ask, None]:
+    """Do the same over the client that its documentation names for many at a time."""
+    from openai import DefaultAioHttpClient
 
+    async for ask in _create_completion(server, http_client=DefaultAioHttpClient()):
         yield ask
 
 
@@ -186,57 +214,13 @@ async def autogen_agentchat(server: Server) -> AsyncGenerator[Ask, None]:
     await client.close()
 
 
-@_OLLAMA.contender("bare httpx")
-async def httpx_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
-    """Post a body that was encoded once, and look for the text: the floor."""
-    async with _bare_client(server.callers) as client:
-        body = json.dumps({"model": MODEL, "messages": MESSAGES, "stream": False}).encode()
+async def _create_completion(server: Server, **client_options: Any) -> AsyncGenerator[Ask, None]:
+    from openai import AsyncOpenAI
+
+    async with AsyncOpenAI(base_url=server.openai_url, api_key=KEY, **client_options) as client:
 
         async def ask() -> Any:
-            response = await client.post(f"{server.url}/api/chat", content=body)
-            return response.raise_for_status().json()["message"]["content"]
+            completion = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+            return completion.choices[0].message.content
 
         yield ask
-
-
-@_OLLAMA.contender("ceylon")
-async def ceylon_to_ollama(server: Server) -> AsyncGenerator[Ask, None]:
-    """Ask an agent in a mesh."""
-    drop_speed()
-    async for ask in _ask_ceylon(f"ollama::{MODEL}", server.url, server.callers):
-        yield ask
-
-
-@_OLLAMA.contender("ceylon, speed")
-async def ceylon_to_ollama_with_speed(server: Server) -> AsyncGenerator[Ask, None]:
-    """Do the same with the extra `speed` installed."""
-    async for ask in _ask_ceylon(f"ollama::{MODEL}", server.url, server.callers):
-        yield ask
-
-
-def _bare_client(callers: int) -> Any:
-    """Return httpx's client as it is, but for more callers than it has connections; more idle ones make it slower."""
-    import httpx
-
-    limits = httpx.Limits(max_connections=max(_MOST_CONNECTIONS, callers), max_keepalive_connections=20)
-    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
-    return httpx.AsyncClient(headers=headers, limits=limits)
-
-
-async def _ask_ceylon(model: str, url: str, callers: int) -> AsyncGenerator[Ask, None]:
-    from ceylon import LlmAgent, Mesh
-
-    async with Mesh() as mesh:
-        agent = LlmAgent("assistant", model, system_prompt=SYSTEM, base_url=url, api_key=KEY, concurrency=callers)
-        mesh.add(agent)
-        asked = 0
-
-        async def ask() -> str:
-            nonlocal asked
-            asked += 1
-            return await agent.send_message_async(QUERY)
-
-        yield ask
-        statistics = mesh.statistics()
-        assert statistics.is_balanced
-        assert statistics.agents["assistant"].completed == asked
