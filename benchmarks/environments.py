@@ -18,6 +18,7 @@ __all__ = ["ROOT", "Environment", "MissingEnvironmentError", "default_python", "
 
 ROOT = Path(__file__).resolve().parent.parent
 _PLACE = ROOT / ".venvs" / "bench"
+_CONSTRAINTS = ROOT / "constraints.txt"
 
 
 class Environment(NamedTuple):
@@ -41,17 +42,21 @@ def default_python() -> str:
 def environment(contender: Contender, version: str, *, install: bool) -> Environment:
     """Return the environment of *contender* for Python *version*; make it if *install* and there is none.
 
+    What runs this may stand in for the project's own environment where none is to be made. It is not as good: test
+    tools that hook into the start of a process make every one of them slower and larger.
+
     Raises:
         MissingEnvironmentError: there is none; its words say why.
     """
     requires = _home() if contender.home else contender.requires
-    if contender.home and version == default_python():
-        return _describe(sys.executable, version, requires)
     name = "home" if contender.home else contender.name
-    marked = hashlib.sha256("\n".join([version, *requires]).encode()).hexdigest()[:10]
+    pins = [version, *requires, _CONSTRAINTS.read_text(encoding="utf-8") if contender.home else ""]
+    marked = hashlib.sha256("\n".join(pins).encode()).hexdigest()[:10]
     place = _PLACE / f"{name}-{version}-{marked}"
     python = place / "bin" / "python"
     if not (place / "complete").exists():
+        if contender.home and version == default_python() and not install:
+            return _describe(sys.executable, version, requires)
         if not install:
             message = f"{contender.name}: its environment is not there yet (`--rivals` makes it)"
             raise MissingEnvironmentError(message)
@@ -82,7 +87,7 @@ def _make(place: Path, name: str, version: str, requires: tuple[str, ...]) -> No
     print(f"making an environment for {name} (Python {version})", flush=True)
     for old in _PLACE.glob(f"{name}-{version}-*"):
         shutil.rmtree(old)
-    constraint = ["--constraint", str(ROOT / "constraints.txt")] if name == "home" else []
+    constraint = ["--constraint", str(_CONSTRAINTS)] if name == "home" else []
     python = str(place / "bin" / "python")
     for command in (
         [interpreter, "-m", "venv", "--clear", str(place)],
