@@ -34,11 +34,10 @@ def table(row: Row) -> str:
 
 def closing(results: Results, judged: list[Judged]) -> str:
     """Return what is printed at the end: the goals, what was skipped and what broke."""
-    lines = [
-        "",
-        "goals",
-        *(_line((each.what, each.goal, each.measured, each.verdict), (64, 34, 40, 4)) for each in judged),
-    ]
+    measured = [each for each in judged if each.holds is not None]
+    lines = ["", "goals", *(_line(cells, (64, 34, 40, 4)) for cells in _goals(measured))]
+    if measured != judged:
+        lines.append(f"  not measured: {len(judged) - len(measured)} more")
     lines += [f"skipped: {reason}" for reason in results.skipped.values()]
     lines += [f"BROKEN: {sentence}" for sentence in results.broken()]
     return "\n".join([*lines, f"took {results.took / 60:.1f} min"])

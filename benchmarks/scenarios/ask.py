@@ -47,20 +47,15 @@ async def ceylon(run: Run) -> None:
     from ceylon import Agent, Context, Mesh, Message, on
 
     class Add(Message[int]):
-        """Add *number*."""
-
         number: int
 
     class Counter(Agent):
-        """Counts, and answers."""
-
         def __init__(self, name: str) -> None:
             super().__init__(name)
             self.count = 0
 
         @on
         async def add(self, message: Add, context: Context) -> int:
-            """Count it and give it back."""
             self.count += message.number
             return message.number
 

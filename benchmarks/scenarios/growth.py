@@ -17,7 +17,7 @@ from benchmarks.contest import Run, Scenario
 __all__ = ["growth_ask", "growth_depth", "growth_in_flight", "growth_spread", "growth_tell"]
 
 BOUND = 1_000
-MESSAGES = 20_000
+MESSAGES = 50_000
 
 
 def _scenario(name: str, title: str, size: int = 100_000, quick: int = 2_000, floor: str = "bare asyncio") -> Scenario:

@@ -140,6 +140,87 @@ def pykka(run: Run) -> None:
     library.ActorRegistry.stop_all()
 
 
+async def xoscar(run: Run) -> None:
+    """Keep actors in the pool of this process."""
+    import xoscar as library
+
+    class Idle(library.Actor):
+        async def answer(self, message: int) -> int:
+            return message
+
+    pool = await library.create_actor_pool(address="127.0.0.1:0", n_process=0)
+    async with pool:
+        address = pool.external_address
+        assert await (await library.create_actor(Idle, address=address, uid="first")).answer(1) == 1
+        empty = resident()
+        for number in range(run.size):
+            await library.create_actor(Idle, address=address, uid=f"agent-{number}")
+        _report(run, empty, resident())
+
+
+def thespian(run: Run) -> None:
+    """Keep actors in the default system."""
+    from thespian.actors import Actor, ActorSystem
+
+    class Idle(Actor):
+        def receiveMessage(self, message: int, sender: object) -> None:  # noqa: N802 – thespian's name
+            self.send(sender, message)
+
+    system = ActorSystem()
+    assert system.ask(system.createActor(Idle), 1) == 1
+    empty = resident()
+    for _ in range(run.size):
+        system.createActor(Idle)
+    _report(run, empty, resident())
+    system.shutdown()
+
+
+async def autogen_core(run: Run) -> None:
+    """Keep agents that the runtime has made for their ids."""
+    import autogen_core as library
+
+    class Idle(library.RoutedAgent):
+        pass
+
+    runtime = library.SingleThreadedAgentRuntime()
+    await Idle.register(runtime, "idle", lambda: Idle("waits"))
+    await runtime.try_get_underlying_agent_instance(library.AgentId("idle", "first"))
+    empty = resident()
+    for number in range(run.size):
+        await runtime.try_get_underlying_agent_instance(library.AgentId("idle", f"agent-{number}"))
+    _report(run, empty, resident())
+
+
+def ray(run: Run) -> None:
+    """Keep actors, each a process, and let each weigh its own; what processes share is counted in all of them."""
+    import ray as library
+
+    class Idle:
+        def weigh(self) -> int:
+            return resident()
+
+    library.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    remote = library.remote(num_cpus=0)(Idle)
+    actors = [remote.remote() for _ in range(run.size)]
+    _report(run, 0, sum(library.get([each.weigh.remote() for each in actors])))
+
+
+def ceylonai_next(run: Run) -> None:
+    """Keep agents in a local mesh."""
+    from ceylonai_next import Agent, LocalMesh
+
+    class Idle(Agent):
+        def on_message(self, message: bytes, context: object = None) -> str:
+            return "done"
+
+    mesh = LocalMesh("bench")
+    mesh.add_agent(Idle("first"))
+    empty = resident()
+    for number in range(run.size):
+        mesh.add_agent(Idle(f"agent-{number}"))
+    _report(run, empty, resident())
+
+
 for _each in (memory_10k, memory_100k, memory_1m):
     _each.contender("bare asyncio", share=0.2 if _each is memory_1m else 1.0)(bare)
     _each.contender("ceylon")(ceylon)
@@ -147,3 +228,8 @@ for _each in (memory_10k, memory_100k, memory_1m):
         _each.contender("everything-is-an-actor")(everything_is_an_actor)
         _each.contender("casty")(casty)
 memory_10k.contender("pykka", share=0.2)(pykka)
+memory_10k.contender("xoscar")(xoscar)
+memory_10k.contender("thespian")(thespian)
+memory_10k.contender("autogen-core")(autogen_core)
+memory_10k.contender("ray", share=0.0005)(ray)
+memory_10k.contender("ceylonai-next")(ceylonai_next)

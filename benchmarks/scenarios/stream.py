@@ -12,12 +12,12 @@ from benchmarks.contest import Run, Scenario, Section
 
 __all__ = ["stream", "stream_five", "stream_hop"]
 
-stream = Scenario(name="stream", title="stream, parts over 1 hop", size=200_000, quick=10_000)
-stream_five = Scenario(name="stream_five", title="stream, parts over 5 hops", size=50_000, quick=2_000)
+stream = Scenario(name="stream", title="stream, parts over 1 hop", size=500_000, quick=10_000)
+stream_five = Scenario(name="stream_five", title="stream, parts over 5 hops", size=100_000, quick=2_000)
 stream_hop = Scenario(
     name="stream_hop",
     title="stream, a part over one more hop",
-    size=50_000,
+    size=100_000,
     quick=2_000,
     shows="figure",
     unit="µs",
