@@ -1,6 +1,6 @@
 """An answer of a thousand tokens, taken piece by piece as it comes.
 
-Once as fast as it is read, and once with a token each half millisecond, as it is with a real model: then each one costs
+Once as fast as it is read, and once with a token each millisecond, as it is with a real model: then each one costs
 a wake-up of the loop. The floor takes the same bytes from httpx and decodes each event, without looking at it further.
 """
 
@@ -15,12 +15,12 @@ from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, TOKENS, Ask, Ask
 __all__ = ["llm_streaming", "llm_streaming_ollama", "llm_streaming_paced"]
 
 
-def _scenario(name: str, title: str, quick: int, *options: str) -> Scenario:
+def _scenario(name: str, title: str, sizes: tuple[int, int], *options: str) -> Scenario:
     return Scenario(
         name=name,
         title=f"CPU of a token of a streamed answer, {title}",
-        size=20,
-        quick=quick,
+        size=sizes[0],
+        quick=sizes[1],
         shows="cost",
         unit="µs",
         floor="the parser",
@@ -29,9 +29,9 @@ def _scenario(name: str, title: str, quick: int, *options: str) -> Scenario:
     )
 
 
-llm_streaming = _scenario("llm_streaming", "as fast as it is read", 2)
-llm_streaming_paced = _scenario("llm_streaming_paced", "one each half millisecond", 0, "--pace=0.0005")
-llm_streaming_ollama = _scenario("llm_streaming_ollama", "as fast as it is read, in Ollama’s format", 0)
+llm_streaming = _scenario("llm_streaming", "as fast as it is read", (20, 2))
+llm_streaming_paced = _scenario("llm_streaming_paced", "one each millisecond", (2, 0), "--pace=0.001")
+llm_streaming_ollama = _scenario("llm_streaming_ollama", "as fast as it is read, in Ollama’s format", (20, 0))
 
 _ALL: Final = (
     Asking(llm_streaming, expected=TOKENS, count=TOKENS),
