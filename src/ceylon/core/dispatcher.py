@@ -298,11 +298,8 @@ class Dispatcher:
                 cell.running -= 1  # which is given back here at once
             if is_tapped:
                 handler = self._begins(cell, handler, envelope)
-            if keeps_keys:
-                cell.running += 1
-                key = self._occupy(cell, envelope)
-            else:
-                cell.running, key = 1, None
+            cell.running += 1
+            key = self._occupy(cell, envelope) if keeps_keys else None
             context = worker.context = Context(self._interior, cell, envelope, worker)
             number, under_way = envelope.id, cell.under_way
             if under_way is None:
@@ -335,10 +332,10 @@ class Dispatcher:
                 if worker.is_given_up:
                     return -1
                 del under_way[number]
-                if keeps_keys or not cell.state.handles_mail:
+                if keeps_keys or cell.slots > 1 or not cell.state.handles_mail:
                     self._leave(cell, key)
                 else:
-                    cell.running = 0
+                    cell.running -= 1
                 cell.completed += 1
                 if kind is not TELL and not context.has_replied:
                     router.reply(envelope, Outcome(value))
