@@ -163,7 +163,8 @@ class Driver(Protocol):
 
 
 _MOST_NESTED: Final = 8  # steps within each other; what they run may need much of the interpreter's stack itself
-_MOST_STEPS: Final = 64  # steps for one task before the loop has its turn, as many as a worker's messages
+_MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the loop; as many as a worker's messages
+_MOST_REGULARS: Final = 16
 
 _current_task = asyncio.current_task
 _enter_task, _leave_task = asyncio._enter_task, asyncio._leave_task  # noqa: SLF001 – documented under "Extending asyncio"
@@ -363,30 +364,35 @@ class AsyncioTask:
 
 
 class _Steps:
-    """How many steps tasks of one loop have taken for others since it had its last turn."""
+    """Which steps the tasks of one loop may take for others."""
 
-    __slots__ = ("_caller", "_left", "loop", "nested")
+    __slots__ = ("_left", "_regulars", "loop", "nested")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.nested = 0  # steps under way, one within the other
-        self._caller = 0  # the outermost task that a step was taken for last; its identity, not to keep it
-        self._left = 0
+        self._left = _MOST_STEPS
+        self._regulars: dict[int, None] = {}  # tasks that have asked lately; their identities, so as to keep none alive
 
     def may_begin(self, caller: "asyncio.Task[Any]") -> bool:
-        """Say whether there may be another: not too many within each other, nor one after the other for one task.
+        """Say whether there may be another step, for *caller*.
 
-        That has to let the loop have its turn. Nor for a task that has not just asked before: when many ask once, a
-        worker that handles all of it in one go is cheaper.
+        Not too many within each other, nor one after the other: the loop has to get its turn. Nor for a task that has
+        not asked before: when many ask once, one worker that handles all of it in one go is cheaper.
         """
-        if not self.nested and id(caller) != self._caller:
-            self._caller, self._left = id(caller), _MOST_STEPS
-            return False
         self._left -= 1
         if self._left < 0:
             self._left = _MOST_STEPS
             return False
-        return self.nested < _MOST_NESTED
+        if self.nested:
+            return self.nested < _MOST_NESTED
+        who, regulars = id(caller), self._regulars
+        if who in regulars:
+            return True
+        if len(regulars) >= _MOST_REGULARS:
+            del regulars[next(iter(regulars))]
+        regulars[who] = None
+        return False
 
 
 class _Parking(asyncio.Future[None]):
