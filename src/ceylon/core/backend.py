@@ -346,7 +346,9 @@ class AsyncioTask:
         """See `Task`."""
         task: Any = self.task
         # `_must_cancel`: up to 3.12 `uncancel` takes back the count and leaves the cancellation itself to come.
-        return not (task.cancelling() or task._must_cancel) and self._state.cancel_scope is self._scope  # noqa: SLF001
+        if task.cancelling() or task._must_cancel or self._state.cancel_scope is not self._scope:  # noqa: SLF001
+            return False
+        return not self._is_in_step or self._parking is None or not self._parking.done()  # likewise, in a step
 
     @contextlib.contextmanager
     def life(self) -> Generator[None]:
