@@ -53,12 +53,13 @@ def test_async_agent() -> None:
 
 @pytest.mark.model
 def test_simple_agent() -> None:
-    mesh, model, stream = printed_by("demo_simple_agent.py").split("\n\n", maxsplit=2)
+    # By the headings: what the model says may have empty lines of its own.
+    mesh, _, rest = printed_by("demo_simple_agent.py").partition("\n\nA language model\n")
+    model, _, stream = rest.partition("\n\nThe answer as it comes\n")
 
     assert mesh.splitlines()[1:] == ["  3 words so far", "  10 words so far", "  104 words so far"]
     assert re.search(r"\[\S+: \d+ tokens, end: (stop|length)\]", model)
-    assert stream.startswith("The answer as it comes\n")
-    assert len(stream.split()) > 5
+    assert stream.strip()
 
 
 @pytest.mark.model

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
-__all__ = ["is_at_rest", "unrest"]
+__all__ = ["busy_threads", "is_at_rest", "unrest"]
 
 
 def is_at_rest(interior: "Interior") -> bool:
@@ -34,11 +34,16 @@ def unrest(interior: "Interior") -> list[str]:
     own = sum(len(cell.life.timers) for cell in router.cells.values() if cell.life is not None)
     if len(interior.timers) > own:
         found.append(f"{len(interior.timers) - own} timers are armed although nothing is under way")
-    threads = interior.threads.statistics()
-    busy = threads.running + threads.blocked - threads.stuck
+    busy = busy_threads(interior)
     if busy:
         found.append(f"{busy} threads count as busy although nothing is under way")
     return [f"mesh {interior.name!r} is at rest, but {words}" for words in found]
+
+
+def busy_threads(interior: "Interior") -> int:
+    """Count the threads that count as busy, but for those given up."""
+    threads = interior.threads.statistics()
+    return threads.running + threads.blocked - threads.stuck
 
 
 def _left_in(cell: "Cell") -> list[str]:

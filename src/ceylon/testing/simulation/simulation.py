@@ -11,7 +11,7 @@ import msgspec
 from ceylon.core.mesh import Mesh
 from ceylon.settings import DEFAULTS, Settings
 from ceylon.testing.history import What
-from ceylon.testing.rest import is_at_rest, unrest
+from ceylon.testing.rest import busy_threads, is_at_rest, unrest
 from ceylon.testing.simulation.choices import NO_CUTS, Cuts
 from ceylon.testing.simulation.models import FaultyModel
 
@@ -28,6 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _QUIET_WITHIN: Final = 60.0
 """Virtual seconds in which a mesh must come to rest once nothing goes wrong any more: twice an ask's default."""
+_THREADS_REPORT: Final = 1.0  # seconds, real ones while a thread runs beside the loop
 _FAULTS_GO_ON: Final = 10.0
 """Virtual seconds that things go wrong after a test's own end, for what the test has left under way."""
 _HANDLER_TIMEOUT: Final = 300.0
@@ -112,6 +113,9 @@ class Simulation:
         for _ in range(_STEPS):
             await self._driver.checkpoint()
         interior = mesh.interior
+        with anyio.move_on_after(_THREADS_REPORT):  # one that is out of step says its result before its own end
+            while busy_threads(interior):
+                await anyio.sleep(_THREADS_REPORT / 1000)
         if interior.is_open and is_at_rest(interior):
             self.violations += unrest(interior)
 
