@@ -7,7 +7,14 @@ import pytest
 from ceylon.testing.law import LawWatch
 from support.loops import chosen_loops
 
-pytest_plugins = ["pytester", "ceylon_pytest", "plugins.async_tests", "plugins.outcomes", "plugins.skips", "plugins.steps"]
+pytest_plugins = [
+    "pytester",
+    "ceylon_pytest",
+    "plugins.async_tests",
+    "plugins.outcomes",
+    "plugins.skips",
+    "plugins.steps",
+]
 
 
 @pytest.fixture(params=chosen_loops("asyncio", "trio"))

@@ -11,10 +11,10 @@ from typing import Any
 
 import anyio
 import pytest
-from support.leftovers import eventually, tidy_mesh
 
 from ceylon import Agent, AskTimeoutError, Context, DeadlockError, HandlerError, Mesh
-from ceylon.core.backend import _Steps  # pyright: ignore[reportPrivateUsage] – what is switched off to see tests red
+from ceylon.core.backends.steps import Steps
+from support.leftovers import eventually, tidy_mesh
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -60,7 +60,7 @@ async def test_an_idle_agent_answers_without_a_turn_of_the_loop(mesh: Mesh) -> N
 
 
 async def test_without_steps_it_takes_one(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Steps, "may_begin", lambda *_: False)
+    monkeypatch.setattr(Steps, "may_begin", lambda *_: False)
 
     assert await has_turned(lambda: mesh.ask("doer", _nothing))
 
@@ -182,7 +182,10 @@ async def test_what_a_handler_awaits_is_cancelled_with_it(mesh: Mesh) -> None:
 @pytest.mark.parametrize("takes_it_back", [False, True])
 @pytest.mark.parametrize("waits", [False, True])
 async def test_a_handler_that_cancels_itself_harms_nobody_else(
-    mesh: Mesh, waits: bool, takes_it_back: bool  # noqa: FBT001 – parameters
+    mesh: Mesh,
+    *,
+    waits: bool,
+    takes_it_back: bool,
 ) -> None:
     async def cancel_oneself(_: Context) -> str:
         task = asyncio.current_task()
@@ -206,7 +209,7 @@ async def test_a_handler_that_cancels_itself_harms_nobody_else(
 
 async def test_a_handler_that_leaves_a_scope_open_harms_nobody_else(mesh: Mesh) -> None:
     async def leave_open(_: Context) -> None:
-        anyio.CancelScope().__enter__()  # noqa: PLC2801 – the crime
+        anyio.CancelScope().__enter__()
 
     for _ in range(3):
         await mesh.ask("doer", leave_open)

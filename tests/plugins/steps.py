@@ -1,21 +1,20 @@
-"""With `$CEYLON_STEPS=always` every ask that can be answered on the asker's stack is, not only those of tasks that ask often.
+"""With `$CEYLON_STEPS=always` every ask that can be answered on the asker's stack is, not only a regular asker's.
 
 So the tests of the core, which mostly ask once, try that way as well.
 """
 
 import asyncio
 import os
-from typing import Any
 
 import pytest
 
-from ceylon.core import backend
+from ceylon.core.backends.steps import Steps
 
-_may_begin = backend._Steps.may_begin  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – the switch is for tests
+_may_begin = Steps.may_begin
 
 
-def _may_always_begin(self: Any, caller: "asyncio.Task[Any]") -> bool:
-    self._regulars[id(caller)] = None
+def _may_always_begin(self: Steps, caller: "asyncio.Task[object]") -> bool:
+    self._regulars[id(caller)] = None  # pyright: ignore[reportPrivateUsage] – the switch is for tests
     return _may_begin(self, caller)
 
 
@@ -23,4 +22,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Turn the switch."""
     del config
     if os.environ.get("CEYLON_STEPS") == "always":
-        backend._Steps.may_begin = _may_always_begin  # type: ignore[method-assign]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – as above
+        Steps.may_begin = _may_always_begin  # type: ignore[method-assign]

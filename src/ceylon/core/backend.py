@@ -13,9 +13,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+
+from ceylon.core.backends.steps import Parking, Steps
 
 if TYPE_CHECKING:
     import trio
@@ -162,10 +164,6 @@ class Driver(Protocol):
         ...
 
 
-_MOST_NESTED: Final = 8  # steps within each other; what they run may need much of the interpreter's stack itself
-_MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the loop; as many as a worker's messages
-_MOST_REGULARS: Final = 16
-
 _current_task = asyncio.current_task
 _enter_task, _leave_task = asyncio._enter_task, asyncio._leave_task  # noqa: SLF001 – documented under "Extending asyncio"
 
@@ -211,7 +209,7 @@ class AsyncioDriver:
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
-        self._steps = _Steps(loop)
+        self._steps = Steps(loop)
         self._tasks: set[AsyncioTask] = set()
         self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
 
@@ -270,14 +268,14 @@ class AsyncioTask:
 
     __slots__ = ("_is_doomed", "_is_in_step", "_parking", "_scope", "_send", "_state", "_steps", "context", "task")
 
-    def __init__(self, steps: "_Steps", context: contextvars.Context) -> None:
+    def __init__(self, steps: "Steps", context: contextvars.Context) -> None:
         self._steps = steps
         self.context = context.copy()  # what its code runs in
         self.task: asyncio.Task[None]
         self._is_doomed = False  # cancelled before its first step
         self._state: Any = None
         self._scope: Any = None
-        self._parking: _Parking | None = None
+        self._parking: Parking | None = None
         self._is_in_step = False
         self._send: Callable[[None], Any]
 
@@ -306,7 +304,7 @@ class AsyncioTask:
     def parking(self) -> "Future":
         """See `Task`; the same one as before, if nobody has used that up."""
         if self._parking is None or self._parking.done():
-            self._parking = _Parking(loop=self._steps.loop)
+            self._parking = Parking(loop=self._steps.loop)
         return self._parking
 
     def step(self) -> bool:
@@ -318,7 +316,7 @@ class AsyncioTask:
         steps, task, parking = self._steps, self.task, self._parking
         loop = steps.loop
         caller = _current_task(loop)
-        if caller is None or parking is None or not steps.may_begin(caller):
+        if caller is None or parking is None or parking.done() or not steps.may_begin(caller):
             return False
         _leave_task(loop, caller)
         _enter_task(loop, task)
@@ -326,7 +324,7 @@ class AsyncioTask:
         steps.nested += 1
         try:
             awaited = self.context.run(self._send, None)
-        except StopIteration:
+        except StopIteration:  # a mistake of ours, see `leave_step`; the loop's own task has to end as well
             parking.cancel()
         else:
             parking.stand_for(awaited)
@@ -363,72 +361,6 @@ class AsyncioTask:
         """See `Task`."""
         while self._state.cancel_scope not in {self._scope, None}:
             self._state.cancel_scope.__exit__(None, None, None)
-
-
-class _Steps:
-    """Which steps the tasks of one loop may take for others."""
-
-    __slots__ = ("_left", "_regulars", "loop", "nested")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.nested = 0  # steps under way, one within the other
-        self._left = _MOST_STEPS
-        self._regulars: dict[int, None] = {}  # tasks that have asked lately; their identities, so as to keep none alive
-
-    def may_begin(self, caller: "asyncio.Task[Any]") -> bool:
-        """Say whether there may be another step, for *caller*.
-
-        Not too many within each other, nor one after the other: the loop has to get its turn. Nor for a task that has
-        not asked before: when many ask once, one worker that handles all of it in one go is cheaper.
-        """
-        self._left -= 1
-        if self._left < 0:
-            self._left = _MOST_STEPS
-            return False
-        if self.nested:
-            return self.nested < _MOST_NESTED
-        who, regulars = id(caller), self._regulars
-        if who in regulars:
-            return True
-        if len(regulars) >= _MOST_REGULARS:
-            del regulars[next(iter(regulars))]
-        regulars[who] = None
-        return False
-
-
-class _Parking(asyncio.Future[None]):
-    """What a parked task awaits. If it was made to take steps meanwhile, it stands for what those have led it to await:
-    the loop knows of nothing else.
-    """
-
-    _awaited: "asyncio.Future[Any] | None" = None
-
-    def __await__(self) -> Generator[Any, None, None]:
-        """Wait; unlike any other future's, this may go on before there is a result, by a step."""
-        self._asyncio_future_blocking = True
-        yield self
-
-    def stand_for(self, awaited: Any) -> None:
-        """End when *awaited* does, which the task has yielded."""
-        if awaited is None:  # it gives way for one turn of the loop
-            self.get_loop().call_soon(self._go_on)
-        elif getattr(awaited, "_asyncio_future_blocking", None) and awaited.get_loop() is self.get_loop():
-            awaited._asyncio_future_blocking = False  # noqa: SLF001 – what a task answers to what it is given
-            if awaited is not self:
-                self._awaited = awaited
-                awaited.add_done_callback(self._go_on)
-        else:
-            self.set_exception(RuntimeError(f"Task got bad yield: {awaited!r}"))
-
-    def _go_on(self, _: object = None) -> None:
-        self._awaited = None
-        if not self.done():
-            self.set_result(None)
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Cancel what it stands for, as the task would if it knew of it."""
-        return super().cancel(msg) if self._awaited is None else self._awaited.cancel(msg)
 
 
 class _NoState:

@@ -14,10 +14,7 @@ from ceylon.messages import attempt
 
 if TYPE_CHECKING:
     from ceylon.core.agent_timers import TimerHandle
-    from ceylon.core.cell import Cell
-    from ceylon.core.interior import Interior
     from ceylon.core.ports import AgentLike
-    from ceylon.messages import Envelope
 
 __all__ = ["BlockingContext", "Context", "blocking_twin"]
 

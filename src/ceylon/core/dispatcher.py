@@ -88,7 +88,7 @@ class Dispatcher:
         self.limits: dict[int, HandlerLimit] = {}  # by envelope id, while the handler is under way
         self.abandoned = 0  # handlers that ignored their cancellation
         self.watchdog: Watchdog | None = None
-        self._is_tapped = type(self)._begins is not _BEGINS
+        self._is_tapped = type(self)._begins is not _BEGINS  # noqa: SLF001 – its own class's
         self.is_unseen = False  # the watchdog, if there is one, has not heard of a message since it last looked
 
     @property
@@ -122,7 +122,7 @@ class Dispatcher:
         return True
 
     def end_ask(self, call: "AskCall") -> None:
-        """Let a worker look at whoever has mail by now: on the asker's stack if it may, which saves two turns of the loop.
+        """Let a worker look at whoever has mail by now, on the asker's stack if it may: two turns less.
 
         An asker that has no answer then is going to wait, so its own stretch is over.
         """
@@ -141,7 +141,7 @@ class Dispatcher:
         self._wake()
 
     def give_up_ask(self) -> None:
-        """The envelope was refused."""
+        """Hold nothing back any more: the envelope was refused."""
         if self._held is not _SURE:
             self._held, self.cover = _SURE, self._held
 
@@ -244,7 +244,7 @@ class Dispatcher:
                 finally:
                     self._giving_way -= 1
 
-    async def _serve(  # noqa: C901, PLR0912, PLR0915 – the road of every message; each call less is 5 % of a tell
+    async def _serve(  # noqa: C901, PLR0911, PLR0912, PLR0915 – the road of every message; each call less is 5 % of a tell
         self, worker: Worker, cell: "Cell", lazy: "tuple[Handler, Envelope] | None" = None
     ) -> int:
         """Handle up to a batch of *cell*'s envelopes; return how many, or -1 when this worker must not go on.
@@ -372,12 +372,12 @@ class Dispatcher:
 
     # What `ceylon.testing` overrides to see, or to change, what is handled on the loop.
 
-    def _begins(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> Handler:  # noqa: ARG002, PLR6301 – as above
+    def _begins(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> Handler:  # noqa: ARG002 – as above
         """Return the handler to run for *envelope*."""
         return handler
 
     def _ends(self, envelope: "Envelope") -> None:
-        """The handler of *envelope* has ended, and what came of it has been said."""
+        """Take note that the handler of *envelope* has ended, and that what came of it has been said."""
 
     def _occupy(self, cell: "Cell", envelope: "Envelope") -> Any:
         """Note the conversation, if agents have such, and let another worker use the slots that are left."""

@@ -14,7 +14,6 @@ from ceylon.core.threads import ThreadPool
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
-    from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
     from ceylon.core.leases import Lease
     from ceylon.messages import Envelope, Outcome

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from ceylon.core.backend import Driver
     from ceylon.core.cell import Cell
-    from ceylon.core.dispatcher import Worker
     from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
     from ceylon.core.leases import Lease

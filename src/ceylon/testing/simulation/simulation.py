@@ -114,7 +114,7 @@ class Simulation:
             await self._driver.checkpoint()
         interior = mesh.interior
         with anyio.move_on_after(_THREADS_REPORT):  # one that is out of step says its result before its own end
-            while busy_threads(interior):
+            while busy_threads(interior):  # noqa: ASYNC110 – nothing tells
                 await anyio.sleep(_THREADS_REPORT / 1000)
         if interior.is_open and is_at_rest(interior):
             self.violations += unrest(interior)
