@@ -82,6 +82,8 @@ class AskCall(ParkedCall):
 
     __slots__ = ("began",)
 
+    began: float  # seconds on the mesh's clock; of one that has a deadline
+
     def __init__(
         self, router: "Router", future: "Sink", envelope: Envelope, cell: "Cell", source: "Origin | None"
     ) -> None:

@@ -130,6 +130,8 @@ class Dispatcher:
         if not self._ready:
             return
         if self._idle:
+            if self.is_unseen:
+                self._be_seen()
             worker = self._idle.pop()
             if worker.task.step():
                 if not self._is_watching and not self._giving_way:
@@ -155,15 +157,20 @@ class Dispatcher:
     def _wake(self) -> None:
         """Wake a worker, or start one."""
         self.cover = _SURE
-        if self.is_unseen and self.watchdog is not None:
-            self.is_unseen = False
-            self.watchdog.wake()
+        if self.is_unseen:
+            self._be_seen()
         if self._idle:
             parked = self._idle.pop().parked
             if parked is not None and not parked.done():
                 parked.set_result(None)
         elif not self._is_closed:
             self._driver.spawn(self._work, "ceylon worker")
+
+    def _be_seen(self) -> None:
+        """Let the watchdog hear that messages are handled."""
+        if self.watchdog is not None:
+            self.is_unseen = False
+            self.watchdog.wake()
 
     def _watch_soon(self) -> None:
         """Look again when control is back on the loop."""
@@ -213,7 +220,7 @@ class Dispatcher:
             if not ready:
                 if not self._is_watching and not self._giving_way:
                     self.cover = _NOT
-                if len(idle) >= self._keep_idle or self._is_closed:
+                if len(idle) >= self._keep_idle:
                     return  # there are enough who wait
                 current.set(None)  # nor does one that is parked keep the last message alive
                 parked = worker.parked = worker.task.parking()
@@ -259,6 +266,7 @@ class Dispatcher:
         is_clean, is_tapped = worker.task.is_clean, self._is_tapped
         if lazy is None and cell.running >= cell.slots:
             return 0
+        message_type: type[Any]
         for served in range(self._batch if lazy is None else 1):
             if lazy is None:
                 mail = cell.mail
@@ -280,7 +288,8 @@ class Dispatcher:
                 if deadline is not None and deadline <= self._now():
                     self._expire(cell, envelope)
                     continue
-                kind, message_type = envelope.kind, type(envelope.message)
+                kind = envelope.kind
+                message_type = envelope.message.__class__
                 handler = found.get(message_type) if envelope.topic is None else None
                 if handler is None:
                     try:
@@ -294,7 +303,8 @@ class Dispatcher:
                     continue
             else:
                 (handler, envelope), lazy = lazy, None
-                kind, message_type = envelope.kind, type(envelope.message)
+                kind = envelope.kind
+                message_type = envelope.message.__class__
                 cell.running -= 1  # which is given back here at once
             if is_tapped:
                 handler = self._begins(cell, handler, envelope)
@@ -364,7 +374,7 @@ class Dispatcher:
         if router.open.pop(envelope.id, None) is not envelope:
             router.ended(envelope, "completed")
             return
-        message_type = type(envelope.message)
+        message_type: type[Any] = envelope.message.__class__
         envelope.message = message_type if message_type is not ActionCall else _kept(envelope)
         router.endings.completed(envelope)
         if not router.open and (router.is_awaited or router.on_quiet is not None):
@@ -631,6 +641,7 @@ class Dispatcher:
     def close(self) -> None:
         """Let the workers end; handlers under way are given up."""
         self._is_closed = True
+        self._keep_idle = 0
         for worker in list(self._workers):
             if worker.context is not None:
                 self._cancel(worker)
@@ -655,4 +666,4 @@ def _finished(value: Any) -> Handler:
     return msgspec.structs.replace(made, yields=True)
 
 
-_BEGINS: Final = Dispatcher._begins  # noqa: SLF001 – its own module; no message pays for a tap that nobody has put there
+_BEGINS: Final = Dispatcher._begins  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – its own module; no message pays for a tap that nobody has put there
