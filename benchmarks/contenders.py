@@ -35,6 +35,7 @@ CONTENDERS: Final = (
     Contender("bare asyncio", home=True),
     Contender("anyio + msgspec", home=True),
     Contender("ceylon", home=True),
+    Contender("ceylon, its names", home=True),
     Contender("ceylon without its waits graph", home=True),
     Contender("pykka", ("pykka==4.5.0",), clock="wall"),
     Contender("xoscar", ("xoscar==0.12.2",)),

@@ -13,6 +13,7 @@ from benchmarks.rounds import Entrant
 __all__ = ["GOALS", "Goal", "Judged", "judge"]
 
 RIVALS = "the best rival"
+NAMES = "ceylon, its names"
 _HOME = {each.name for each in CONTENDERS if each.home}
 
 
@@ -87,7 +88,9 @@ GOALS: Final = (
     Goal("growth of tell, mailbox depth 1 to the bound", "growth_depth", at_most=1.2, by="figure"),
     Goal("growth of ask, 1 in flight to the bound", "growth_in_flight", at_most=1.2, by="figure"),
     Goal("cold import", "import", "anyio + msgspec", at_most=1.3, by="share"),
+    Goal("cold import of the names a program uses", "import", "anyio + msgspec", at_most=1.3, by="share", ceylon=NAMES),
     Goal("cold import, no rival lighter", "import", RIVALS, at_least=1),
+    Goal("cold import of those names, no rival lighter", "import", RIVALS, at_least=1, ceylon=NAMES),
     Goal("LLM call, CPU above bare httpx", "llm_sequential", _LLM, at_most=0.15, by="difference", unit="ms"),
     Goal("LLM call, 50 in flight, `speed`", "llm_in_flight_50", _LLM, at_most=0.5, by="share", ceylon="ceylon, speed"),
     Goal("LLM call, 50 in flight, default install", "llm_in_flight_50", _LLM, at_most=0.8, by="share"),

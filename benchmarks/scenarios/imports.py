@@ -20,14 +20,18 @@ imports = Scenario(
     clock="cpu",
     rounds=5,
 )
-_TIMED = "import time; began = time.process_time(); import {}; print(time.process_time() - began)"
+_TIMED = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
 
 
-def _import(run: Run, modules: str) -> None:
-    """Import *modules* in fresh processes, the first one compiles; the least of them is what the import costs."""
+def _import(run: Run, modules: str, names: str = "") -> None:
+    """Import *modules*, or *names* from one, in fresh processes.
+
+    The first one compiles; the least of the others is what the import costs.
+    """
     with tempfile.TemporaryDirectory() as compiled:
         variables = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
-        command = [sys.executable, "-c", _TIMED.format(modules)]
+        statement = f"from {modules} import {names}" if names else f"import {modules}"
+        command = [sys.executable, "-c", _TIMED.format(statement)]
         seconds = []
         for _ in range(run.size + 1):
             printed = subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout  # noqa: S603 – Python
@@ -43,8 +47,14 @@ def bare(run: Run) -> None:
 
 @imports.contender("ceylon")
 def ceylon(run: Run) -> None:
-    """Import it."""
+    """Import it; its names are loaded when they are used."""
     _import(run, "ceylon")
+
+
+@imports.contender("ceylon, its names")
+def ceylon_names(run: Run) -> None:
+    """Import what a program with agents names."""
+    _import(run, "ceylon", "Agent, Mesh, Message, on")
 
 
 @imports.contender("pykka")
