@@ -374,7 +374,7 @@ async def test_tokens_for_ever_are_cut_at_the_limit(caller: Caller, small: HttpC
 
     error = await failure_of(caller._replace(client=small), Fault(endless=first))
 
-    assert "too many" in str(error)
+    assert "too many" in str(error) or "65536" in str(error)  # of events or of bytes: as much as one read has brought
 
 
 @pytest.mark.parametrize(
