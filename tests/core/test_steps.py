@@ -14,6 +14,10 @@ import pytest
 
 from ceylon import Agent, AskTimeoutError, Context, DeadlockError, HandlerError, Mesh
 from ceylon.core.backends.steps import Steps
+from ceylon.core.cell import Cell
+from ceylon.core.instruments import Instruments, instruments
+from ceylon.core.router import Router
+from ceylon.messages import ASK, Envelope
 from support.leftovers import eventually, tidy_mesh
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -272,3 +276,36 @@ async def test_two_meshes_step_in_each_other(mesh: Mesh) -> None:
         for _ in range(3):
             assert await mesh.ask("doer", lambda _: second.ask("far", _turn)) == "turned"
             await mesh.ask("doer", lambda _: second.ask("far", _nothing))
+
+
+class _Interrupted(Router):
+    """Is interrupted just after it has delivered an ask, as by a signal."""
+
+    def deliver(self, envelope: Envelope) -> Cell | None:
+        full = super().deliver(envelope)
+        if envelope.kind is ASK and isinstance(envelope.message, str):
+            raise InterruptedError(envelope.message)
+        return full
+
+
+async def test_an_ask_that_is_interrupted_leaves_nobody_unseen(anyio_backend: str) -> None:
+    del anyio_backend
+    token = instruments.set(Instruments(router=_Interrupted))
+    try:
+        mesh = Mesh("interrupted")
+    finally:
+        instruments.reset(token)
+    seen: list[object] = []
+
+    class Keeper(Agent):
+        async def on_message(self, message: object, context: Context) -> None:
+            seen.append(message)
+
+    async with mesh:
+        mesh.add(Keeper("keeper"))
+        await mesh.ask("keeper", 1)
+        with pytest.raises(InterruptedError):
+            await mesh.ask("keeper", "two")
+        await mesh.drain()
+
+    assert seen == [1, "two"]

@@ -108,7 +108,7 @@ class Dispatcher:
         if not cell.is_listed and cell.running < cell.slots and cell.state.handles_mail:
             cell.is_listed = True
             self._ready.append(cell)
-            if self.cover is not _SURE:
+            if self.cover != _SURE:
                 self._cover()
 
     def begin_ask(self) -> bool:
@@ -116,7 +116,7 @@ class Dispatcher:
 
         After a yes `end_ask` must follow, or `give_up_ask`.
         """
-        if self.cover is _SURE:
+        if self.cover == _SURE:
             return False
         self._held, self.cover = self.cover, _SURE
         return True
@@ -143,13 +143,15 @@ class Dispatcher:
         self._wake()
 
     def give_up_ask(self) -> None:
-        """Hold nothing back any more: the envelope was refused."""
-        if self._held is not _SURE:
-            self._held, self.cover = _SURE, self._held
+        """Hold nothing back any more: the envelope was refused, or something unheard-of has happened."""
+        if self._held != _SURE:
+            self._held, self.cover = _SURE, _NOT
+            if self._ready:
+                self._wake()
 
     def _cover(self) -> None:
         """See to it that somebody looks at the ready agents."""
-        if self.cover is _STRETCH:
+        if self.cover == _STRETCH:
             self._watch_soon()
         else:
             self._wake()

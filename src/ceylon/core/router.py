@@ -173,7 +173,7 @@ class Router:
         self.timers.add(self.driver.now() + waited, call)
         return call
 
-    def ask(
+    def ask(  # noqa: C901 – in one piece: each call less is 2 % of an ask
         self,
         envelope: Envelope,
         future: "Sink",
@@ -206,24 +206,26 @@ class Router:
                 self._deliver_next(envelope)
             else:
                 full = self.deliver(envelope)
-        except (CeylonError, ValueError) as error:
+            self.calls[envelope.id] = call
+            deadline = envelope.deadline
+            if deadline is not None:  # `Timers.add`, a call less
+                call.is_armed = True
+                timers = self.timers
+                timers.new[call] = deadline
+                if deadline < timers.armed_at:
+                    timers.arm(deadline)
+            if full is not None:
+                full.park(call)
+            if source is not None:
+                call.begin_wait(source)
+            if lender:
+                self._lend(call, lender, source)
+        except BaseException as error:
+            self.dispatcher.give_up_ask()  # or nobody would look at the agents that are ready
+            if not isinstance(error, (CeylonError, ValueError)):
+                raise
             future.set_result(Outcome(error=error))
-            self.dispatcher.give_up_ask()
             return None
-        self.calls[envelope.id] = call
-        deadline = envelope.deadline
-        if deadline is not None:  # `Timers.add`, a call less
-            call.is_armed = True
-            timers = self.timers
-            timers.new[call] = deadline
-            if deadline < timers.armed_at:
-                timers.arm(deadline)
-        if full is not None:
-            full.park(call)
-        if source is not None:
-            call.begin_wait(source)
-        if lender:
-            self._lend(call, lender, source)
         if is_held:
             self.dispatcher.end_ask(call)
         return call
