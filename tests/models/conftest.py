@@ -18,6 +18,18 @@ VARIABLES = (
 )
 
 
+_EVERYWHERE = {("asyncio", "steady"), ("trio", "quick")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave two of the four pairs of loop and connection to those who run what is big: each alone is in the others."""
+    for item in items:
+        chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        pair = (chosen.get("anyio_backend"), chosen.get("connection"))
+        if None not in pair and pair not in _EVERYWHERE:
+            item.add_marker(pytest.mark.big)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
