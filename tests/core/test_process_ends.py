@@ -29,6 +29,7 @@ LOAD: Final = """
             say("on_stop")
 
     def load(mesh):
+        say_when_waited_for()
         mesh.add(Busy("busy"))
         mesh.add(Sum("sum"))
 
@@ -88,7 +89,7 @@ on_each_program = pytest.mark.parametrize("program", PROGRAMS)
 def under_load(program: str, seed: int, folder: Path, settings: str = "QUICK") -> Script:
     """Start a program, and let it work for a while that the seed decides."""
     script = Script(PROGRAMS[program].replace("settings=QUICK", f"settings={settings}"), folder)
-    script.wait_for("ready")
+    script.wait_for("ready", "waited for")
     script.sleep(random.Random(f"{program} {seed}").uniform(0.0, 0.1))  # noqa: S311 – nobody's secret
     return script
 
@@ -123,8 +124,12 @@ def test_sigterm_under_load_lets_a_mesh_that_is_waited_for_end_in_order(
 @pytest.mark.parametrize("program", ["async", "blocking"])
 def test_a_second_sigterm_ends_the_drain(program: str, tmp_path: Path) -> None:
     source = """
+        say_when_waited_for()
+        mesh = Mesh(settings=QUICK)
+        say_when(lambda: mesh.interior.is_stopping, "draining")
+
         async def main():
-            async with Mesh(settings=QUICK) as mesh:
+            async with mesh:
                 await mesh.add(Shop("shop")).tell(1.0)
                 await mesh.wait()
 
@@ -132,15 +137,18 @@ def test_a_second_sigterm_ends_the_drain(program: str, tmp_path: Path) -> None:
         """
     if program == "blocking":
         source = """
-        with BlockingMesh(settings=QUICK) as mesh:
+        say_when_waited_for()
+        mesh = BlockingMesh(settings=QUICK)
+        say_when(lambda: mesh.interior.is_stopping, "draining")
+        with mesh:
             mesh.add(Shop("shop")).tell(1.0)
             mesh.wait()
         """
     script = Script(source, tmp_path)
-    script.wait_for("ready")
+    script.wait_for("ready", "waited for")
 
     script.send(signal.SIGTERM)
-    script.sleep(0.1)
+    script.wait_for("draining")  # two signals at once would be one
     script.send(signal.SIGTERM)
 
     said, errors = script.end(within=15.0)  # the drain alone would take 30

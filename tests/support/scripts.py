@@ -25,7 +25,17 @@ PRELUDE: Final = """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have left it ignored
 
     def say(word):
-        print(word, flush=True)
+        os.write(1, f"{word}\\n".encode())  # at once: `print` writes the line's end by itself, after another thread's
+
+    def say_when(condition, word):
+        def watch():
+            while not condition():
+                threading.Event().wait(0.001)
+            say(word)
+        threading.Thread(target=watch, daemon=True).start()
+
+    def say_when_waited_for():  # until somebody waits for the mesh's end, SIGTERM ends the program as it would any
+        say_when(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL, "waited for")
 
     class Shop(Agent):
         async def on_start(self):
@@ -70,14 +80,16 @@ class Script:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
-    def wait_for(self, word: str) -> None:
-        """Read until the program says *word*."""
+    def wait_for(self, *words: str) -> None:
+        """Read until the program has said each of the *words*, in any order."""
         assert self._process.stdout is not None
+        missing = set(words)
         for line in self._process.stdout:
-            if line.strip() == word:
+            missing.discard(line.strip())
+            if not missing:
                 return
         _, errors = self.end()
-        pytest.fail(f"{word!r} was never said; stderr: {errors}")
+        pytest.fail(f"{sorted(missing)} was never said; stderr: {errors}")
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import anyio
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ceylon.core.ref import Ref
 
 __all__ = ["BlockingMesh"]
+
+_LOOK_UP: Final = 1.0
+"""Seconds after which a waiting main thread looks up: a signal that comes just before a wait does not end it."""
 
 
 class BlockingMesh(BlockingVerbs):
@@ -267,7 +270,8 @@ class LoopThread:
             return
         try:
             with heeding_termination(self._mesh.stop_soon):
-                self._has_ended.wait()
+                while not self._has_ended.wait(_LOOK_UP):
+                    pass
         except KeyboardInterrupt:
             self.stop(at_once=True)
             raise
