@@ -29,6 +29,7 @@
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
+    ├── BudgetError                            what a run may spend is spent
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -38,7 +39,10 @@
         │   └── ModelRateLimitError            429
         ├── ModelTimeoutError (TimeoutError)   no answer in time
         ├── ModelProtocolError                 an answer that is not one
-        └── IncompleteStreamError              a stream that broke off
+        ├── IncompleteStreamError              a stream that broke off
+        ├── ModelRefusalError                  the provider declines to answer this
+        ├── MaxTurnsError                      a model that never stops calling
+        └── OutputError                        no answer of the type that was asked for
 
 An error takes facts, keeps them as attributes and writes its own sentence, with the way out in it.
 """
@@ -55,6 +59,7 @@ __all__ = [
     "ArgumentError",
     "AskTimeoutError",
     "BlockingCallError",
+    "BudgetError",
     "CeylonError",
     "CodecError",
     "DeadlockError",
@@ -69,6 +74,7 @@ __all__ = [
     "InvalidNameError",
     "LawBrokenError",
     "MailboxFullError",
+    "MaxTurnsError",
     "MeshClosedError",
     "MeshFailedError",
     "ModelAuthError",
@@ -77,10 +83,12 @@ __all__ = [
     "ModelNotFoundError",
     "ModelProtocolError",
     "ModelRateLimitError",
+    "ModelRefusalError",
     "ModelStatusError",
     "ModelTimeoutError",
     "ModelUnavailableError",
     "NotAnAddressError",
+    "OutputError",
     "StrayCancellationError",
     "StreamTimeoutError",
     "UnhandledMessageError",
@@ -381,6 +389,17 @@ class CodecError(CeylonError, ValueError):
     """Bytes that are no message of ours, or a message that has no bytes."""
 
 
+class BudgetError(CeylonError):
+    """A request was not made, because it might cost more than its run may still spend."""
+
+    def __init__(self, what: str, wanted: float, left: float, limit: float) -> None:
+        super().__init__(
+            f"the budget of {limit:g} {what} has {left:g} left, and the next request may need {wanted:g}; "
+            "give the run a larger `Budget`, or its agent a smaller `max_tokens`"
+        )
+        self.what, self.wanted, self.left, self.limit = what, wanted, left, limit
+
+
 # -- language models ---------------------------------------------------------------------------------------------------
 
 
@@ -443,6 +462,31 @@ class IncompleteStreamError(ModelError):
     def __init__(self, model: str, text: str) -> None:
         super().__init__(f"{model}: the stream broke off after {len(text)} characters, before its end was announced")
         self.model, self.text = model, text
+
+
+class ModelRefusalError(ModelError):
+    """The provider declines to answer this question, so that there is no answer at all; `reason` is its own word."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model} declines to answer: {reason}; ask something else, or another model")
+        self.model, self.reason = model, reason
+
+
+class MaxTurnsError(ModelError):
+    """A model still wanted calls after as many requests as its agent allows; `text` is the last it said."""
+
+    def __init__(self, model: str, turns: int, text: str = "") -> None:
+        super().__init__(f"{model} was asked {turns} times and still wants calls; raise `max_turns=` if that is right")
+        self.model, self.turns, self.text = model, turns, text
+
+
+class OutputError(ModelError, ValueError):
+    """A model gave no answer of the type that was asked for; `text` is its last one, `reason` what is wrong with it."""
+
+    def __init__(self, model: str, output: str, reason: str, text: str = "", *, tries: int = 1) -> None:
+        times = "once" if tries == 1 else f"{tries} times"
+        super().__init__(f"{model} was asked {times} for a {output} and gave none: {reason}")
+        self.model, self.output, self.reason, self.text, self.tries = model, output, reason, text, tries
 
 
 # -- sentences ---------------------------------------------------------------------------------------------------------

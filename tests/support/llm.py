@@ -7,7 +7,7 @@ import msgspec
 
 from ceylon import LlmAgent, Reply
 from ceylon.models.http import HttpClient
-from ceylon.models.port import Session
+from ceylon.models.port import Abilities, Session
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Part, Request
 from ceylon.settings import DEFAULTS, Settings
@@ -54,6 +54,10 @@ class CountingModel(ScriptedModel):
 class _CountedSession:
     def __init__(self, model: CountingModel, session: Session) -> None:
         self._model, self._session = model, session
+
+    @property
+    def abilities(self) -> Abilities:
+        return self._session.abilities
 
     async def complete(self, request: Request) -> Reply:
         return await self._session.complete(request)

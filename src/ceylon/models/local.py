@@ -15,6 +15,7 @@ import msgspec
 from ceylon.errors import ModelConfigError, ModelUnavailableError
 from ceylon.models.engine import Engine, EngineOptions, Weights, acquire, find_smollm2, release
 from ceylon.models.openai import OpenAIModel, OpenAISession, Service
+from ceylon.models.port import Abilities
 from ceylon.models.turns import Part, Reply, Request
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class LocalSession:
         service = Service(provider="local", base_url=engine.url, key_variable="", needs_key=False)
         spoken = OpenAIModel(model=engine.weights.alias, base_url=engine.url, options=model.options, service=service)
         self._session = OpenAISession(spoken, spoken.endpoint(), client)
+
+    @property
+    def abilities(self) -> Abilities:
+        """See `Session`: the grammar keeps any answer to a schema; the tiny model's template knows no tools."""
+        return Abilities(tools=False)
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""

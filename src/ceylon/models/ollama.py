@@ -12,6 +12,7 @@ from ceylon.models.bodies import check_options, encode, read
 from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint, check_url
 from ceylon.models.ollama_host import DEFAULT_HOST, host_url
+from ceylon.models.port import Abilities
 from ceylon.models.secret import Secret, redact
 from ceylon.models.turns import Finish, Part, Reply, ReplyPart, Request, Usage
 
@@ -104,6 +105,11 @@ class OllamaSession:
 
     def __init__(self, model: OllamaModel, endpoint: Endpoint, client: "HttpClient") -> None:
         self._model, self._endpoint, self._client = model, endpoint, client
+
+    @property
+    def abilities(self) -> Abilities:
+        """See `Session`."""
+        return Abilities(tool_choice=False, output_with_tools=False)
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""

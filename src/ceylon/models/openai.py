@@ -20,6 +20,7 @@ from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint, check_url
 from ceylon.models.lines import DONE
 from ceylon.models.openai_wire import OFFICIAL_OPTIONS, OTHER_OPTIONS, Completion, Failure, ModelList, take
+from ceylon.models.port import Abilities
 from ceylon.models.secret import Secret, redact
 from ceylon.models.statuses import status_error
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
@@ -126,6 +127,11 @@ class OpenAISession:
     def __init__(self, model: OpenAIModel, endpoint: Endpoint, client: "HttpClient") -> None:
         self._model, self._endpoint, self._client = model, endpoint, client
         self._limit_name = "max_completion_tokens" if model.is_official else "max_tokens"
+
+    @property
+    def abilities(self) -> Abilities:
+        """See `Session`."""
+        return Abilities()
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""

@@ -1,18 +1,42 @@
 """The port every language model is behind: a `Model` says which, a `Session` talks to it."""
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import msgspec
 
 from ceylon.models.turns import Part, Reply, Request
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
 
-__all__ = ["Model", "Session"]
+__all__ = ["Abilities", "Model", "Session"]
+
+
+class Abilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's server does by itself; what it does not is done for it by `ceylon.models.adapting`.
+
+    Attributes:
+        tools: Whether it takes tools and answers with calls. If not, a schema stands for them.
+        tool_choice: Whether it can be made to call.
+        output: How it keeps an answer to a schema: ``"schema"`` by itself, ``"tool"`` as the arguments of a tool that it
+            is made to call, ``"prompt"`` by being told.
+        output_with_tools: Whether it takes tools and a schema in one request.
+    """
+
+    tools: bool = True
+    tool_choice: bool = True
+    output: Literal["schema", "tool", "prompt"] = "schema"
+    output_with_tools: bool = True
 
 
 class Session(Protocol):
     """A model in use on one event loop; many requests may be under way at once."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the server does by itself."""
+        ...
 
     async def complete(self, request: Request) -> Reply:
         """Return the model's whole answer.

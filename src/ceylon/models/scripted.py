@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from ceylon.errors import ModelError
 from ceylon.models.draft import Draft
+from ceylon.models.port import Abilities
 from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart
 
 if TYPE_CHECKING:
@@ -49,11 +50,18 @@ class ScriptedModel:
     As a context manager it checks at the end that every step was asked for and that nothing else was.
     """
 
-    def __init__(self, steps: Iterable[Answer | Step] = (), *, name: str = "scripted::model") -> None:
+    def __init__(
+        self,
+        steps: Iterable[Answer | Step] = (),
+        *,
+        name: str = "scripted::model",
+        abilities: Abilities = Abilities(),  # noqa: B008 – frozen
+    ) -> None:
         self._steps = deque(step if isinstance(step, Step) else Step(step) for step in steps)
         self._unexpected: list[Request] = []
         self.requests: list[Request] = []
         self.name = name
+        self.abilities = abilities
 
     def add(self, *steps: Answer | Step) -> None:
         """Prepare more answers, behind the ones that wait."""
@@ -103,6 +111,11 @@ class _ScriptedSession:
 
     def __init__(self, model: ScriptedModel) -> None:
         self._model = model
+
+    @property
+    def abilities(self) -> Abilities:
+        """See `Session`."""
+        return self._model.abilities
 
     async def complete(self, request: Request) -> Reply:
         """Return the next prepared answer, whole."""

@@ -10,7 +10,7 @@ from ceylon.models.turns import Part, Reply, Request, TextPart
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
-    from ceylon.models.port import Model, Session
+    from ceylon.models.port import Abilities, Model, Session
     from ceylon.testing.simulation.faults import FaultPlan
 
 __all__ = ["FaultyModel"]
@@ -58,6 +58,11 @@ class FaultyModel:
 class _FaultySession:
     def __init__(self, session: "Session", model: FaultyModel) -> None:
         self._session, self._model = session, model
+
+    @property
+    def abilities(self) -> "Abilities":
+        """Those of the session inside."""
+        return self._session.abilities
 
     async def complete(self, request: Request) -> Reply:
         """Return the answer, or fail."""
