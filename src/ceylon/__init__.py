@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ceylon.agents.conversation import Conversation
     from ceylon.agents.llm_agent import LlmAgent
     from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.budgets import Budget
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
     from ceylon.core.handlers import on
@@ -87,6 +88,7 @@ __all__ = [
     "BlockingMesh",
     "BlockingRef",
     "BlockingStream",
+    "Budget",
     "CeylonError",
     "Context",
     "Conversation",
@@ -126,6 +128,7 @@ _HOMES: Final = {
     "ceylon.agents.conversation": ("Conversation",),
     "ceylon.agents.llm_agent": ("LlmAgent",),
     "ceylon.core.blocking": ("BlockingMesh",),
+    "ceylon.core.budgets": ("Budget",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
     "ceylon.core.handlers": ("on",),

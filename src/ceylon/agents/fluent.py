@@ -10,6 +10,7 @@ from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from ceylon.models.port import Model
+    from ceylon.models.prices import OwnPrices
 
 __all__ = ["ModelledAgent"]
 
@@ -34,6 +35,8 @@ class ModelledAgent(Agent):
         timeout: float = DEFAULTS.model_timeout,
         api_key: str | None = None,
         base_url: str | None = None,
+        fallback: "str | Model | Iterable[str | Model]" = (),
+        prices: "OwnPrices | None" = None,
     ) -> None:
         super().__init__(name)
         if concurrency is not None:
@@ -50,6 +53,8 @@ class ModelledAgent(Agent):
             timeout=timeout,
             api_key=api_key,
             base_url=base_url,
+            fallback=fallback,
+            prices={} if prices is None else prices,
         )
         self._setup = Setup(settings)
         self._begin()
@@ -106,6 +111,14 @@ class ModelledAgent(Agent):
     def with_base_url(self, base_url: str | None) -> Self:
         """Use the server at *base_url*."""
         return self._with(base_url=base_url)
+
+    def with_fallback(self, *models: "str | Model") -> Self:
+        """Ask these models, in order, when the one before cannot answer; none: no other is asked."""
+        return self._with(fallback=models)
+
+    def with_prices(self, prices: "OwnPrices") -> Self:
+        """Reckon with these prices: dollars for a million tokens in and out, by model."""
+        return self._with(prices=prices)
 
     def _with(self, **changes: Any) -> Self:
         self._setup.change(**changes)

@@ -15,6 +15,8 @@ from ceylon.models.turns import Part, Reply
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ceylon.core.budgets import Budget
+
 __all__ = ["LlmAgent"]
 
 
@@ -38,43 +40,53 @@ class LlmAgent(AnsweringAgent):
         timeout: Seconds for one turn, from its start (600).
         api_key: The key; by default the provider's environment variable.
         base_url: The server's address; by default the provider's.
+        fallback: Models that are asked when the one before cannot answer, in order; with their own keys and addresses.
+        prices: Dollars for a million tokens in and out, by model, where the price list has none or another.
     """
 
-    async def send_message_async(self, query: str, *, timeout: float | None = None) -> str:
+    async def send_message_async(
+        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+    ) -> str:
         """Ask the model *query* and return its answer; on any loop, in a mesh or not.
 
         Args:
             query: The question; not empty.
             timeout: Seconds from now on; by default the query waits in line as long as it takes, and only the turn
                 itself is bounded.
+            budget: What the query, with all that follows from it, may spend.
 
         Raises:
             ArgumentError: the query is empty or no text.
             ModelError: the model did not answer.
+            BudgetError: that might have cost more than the budget has left.
         """
-        return (await self.complete(query, timeout=timeout)).text
+        return (await self.complete(query, timeout=timeout, budget=budget)).text
 
-    def send_message(self, query: str, *, timeout: float | None = None) -> str:
+    def send_message(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> str:
         """Ask the model *query* and wait for its answer; see `send_message_async`.
 
         Raises:
             BlockingCallError: this thread runs the mesh's own loop.
         """
-        return self.blocking.send_message(query, timeout=timeout)
+        return self.blocking.send_message(query, timeout=timeout, budget=budget)
 
-    async def complete(self, query: str, *, timeout: float | None = None) -> Reply:
-        """Ask the model *query* and return the whole reply: text, usage, finish reason."""
-        return await self.__ceylon_road__.query(query, timeout=timeout)
+    async def complete(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> Reply:
+        """Ask the model *query* and return the whole reply: text, usage, cost, finish reason."""
+        return await self.__ceylon_road__.query(query, timeout=timeout, budget=budget)
 
-    def stream(self, query: str, *, timeout: float | None = None) -> LlmStream[str]:
+    def stream(
+        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+    ) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
         road = self.__ceylon_road__
-        return LlmStream(lambda: road.stream(query, timeout=timeout), as_text)
+        return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget), as_text)
 
-    def parts(self, query: str, *, timeout: float | None = None) -> LlmStream[Part]:
+    def parts(
+        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+    ) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, and the whole reply last."""
         road = self.__ceylon_road__
-        return LlmStream(lambda: road.stream(query, timeout=timeout), as_it_is)
+        return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget), as_it_is)
 
     def conversation(self, key: str) -> Conversation:
         """Return the conversation kept under *key*; at the address ``name/key`` in a mesh."""
@@ -119,7 +131,8 @@ class LlmAgent(AnsweringAgent):
             concurrency: How many at a time; by default as many as the agent itself takes.
             return_exceptions: Put errors among the answers instead of raising the first one.
             progress: `None`: shown on a terminal; `False`: never; `True`: always; or a function of done and total.
-            retries: How often a query is asked again after a fault that may pass.
+            retries: How often a request is made again after a fault that may pass; before an answer has begun, no more
+                often than the settings' `retry_tries` allows.
             resume: A file that keeps each answer as a line of JSON; a run that was killed asks only what is missing.
         """
         batch = self.__ceylon_batch__(

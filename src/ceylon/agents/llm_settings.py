@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlmSettings", "check_concurrency", "check_retries", "check_timeout", "has_items", "is_concurrency"]
 
+_PAIR: Final = 2
 _HOTTEST: Final = 2.0  # what every provider takes
 
 
@@ -36,13 +37,18 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Any = DEFAULTS.model_timeout
     api_key: Any = None
     base_url: Any = None
+    fallback: Any = ()  # model strings or `Model`s
+    prices: Any = {}
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
-        if isinstance(changes.get("options"), Mapping):
-            changes["options"] = dict(changes["options"])
+        if "fallback" in changes:
+            changes["fallback"] = _as_models(changes["fallback"])
+        for name in ("options", "prices"):
+            if isinstance(changes.get(name), Mapping):
+                changes[name] = dict(changes[name])
         if isinstance(changes.get("api_key"), str):
             changes["api_key"] = Secret.of(changes["api_key"])
         return msgspec.structs.replace(self, **changes)
@@ -66,12 +72,17 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         from ceylon.models.resolve import resolve  # noqa: PLC0415 – brings the adapters in, and these an HTTP client
 
-        return resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
+        model = resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
+        if not self.fallback and not self.prices:
+            return model
+        from ceylon.models.fallback import FallbackModel  # noqa: PLC0415 – as above
+
+        return FallbackModel((model, *(resolve(each) for each in self.fallback)), self.prices)
 
     def names_same_model(self, other: "LlmSettings") -> bool:
         """Say whether *other* resolves to the same model."""
-        mine = (self.model, self.api_key, self.base_url, self.options)
-        return mine == (other.model, other.api_key, other.base_url, other.options)
+        mine = (self.model, self.api_key, self.base_url, self.options, self.fallback, self.prices)
+        return mine == (other.model, other.api_key, other.base_url, other.options, other.fallback, other.prices)
 
     def request(self, turns: tuple[Turn, ...]) -> Request:
         """Return the request that continues *turns*, after the system prompt."""
@@ -126,6 +137,13 @@ def _as_texts(value: Any) -> Any:
     return tuple(value) if has_items(value) else value
 
 
+def _as_models(value: Any) -> Any:
+    """Return *value* as a tuple; one model is one, and what is none stays as it is, for the check."""
+    if isinstance(value, str) or not has_items(value):
+        return (value,)
+    return tuple(value)
+
+
 def has_items(value: object) -> bool:
     """Say whether *value* can be iterated over."""
     return isinstance(value, Iterable)
@@ -155,6 +173,17 @@ def _are_texts(value: Any) -> bool:
     return _is_a(tuple, value) and all(text and _is_text(text) for text in value)
 
 
+def _are_models(value: Any) -> bool:
+    return _is_a(tuple, value) and all(_is_text(each) or hasattr(each, "open") for each in value)
+
+
+def _are_prices(value: Any) -> bool:
+    if not _is_a(dict, value) or not all(_is_text(name) and has_items(pair) for name, pair in value.items()):
+        return False
+    pairs = [tuple(pair) for pair in value.values()]
+    return all(len(pair) == _PAIR and all(_is_number(each) and 0 <= each < math.inf for each in pair) for pair in pairs)
+
+
 def _are_options(value: Any) -> bool:
     return _is_a(dict, value) and all(_is_text(name) for name in value)
 
@@ -167,5 +196,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("stop", _are_texts, "texts that are not empty"),
     ("options", _are_options, "a mapping of the provider's own names to values"),
     ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
+    ("fallback", _are_models, "model strings, or models"),
+    ("prices", _are_prices, "dollars for a million tokens, like {'provider::model': (0.4, 1.6)}"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

@@ -10,6 +10,7 @@ class Prompt(Message[Reply], tag="$prompt"):
     """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage."""
 
     text: str
+    tries: int | None = None  # of each request to the model; `None` leaves it to the mesh's settings
 
 
 class Recall(Message[tuple[Turn, ...]], tag="$recall"):

@@ -13,6 +13,7 @@ from ceylon.agents.llm_settings import check_timeout
 from ceylon.agents.prompts import Prompt
 from ceylon.core import tasks, verbs
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.terms import Terms, terms_of
 from ceylon.errors import HandlerError, MeshClosedError
 from ceylon.messages import Message
 from ceylon.models.turns import Reply
@@ -20,6 +21,7 @@ from ceylon.models.turns import Reply
 if TYPE_CHECKING:
     from ceylon.agents.batch import Batch
     from ceylon.agents.seat import Seat
+    from ceylon.core.budgets import Budget
     from ceylon.core.interior import Interior
 
 __all__ = ["Road"]
@@ -37,31 +39,44 @@ class Road:
 
     # -- for tasks of any loop -----------------------------------------------------------------------------------------
 
-    async def query(self, text: str, *, key: str = "", timeout: float | None = None) -> Reply:
+    async def query(
+        self,
+        text: str,
+        *,
+        key: str = "",
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+        tries: int | None = None,
+    ) -> Reply:
         """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock."""
-        prompt = Prompt(check_query(text))
+        prompt = Prompt(check_query(text), tries)
         await self.agent.__ceylon_llm_setup__.load()
-        reply: Reply = await self.put(prompt, key=key, timeout=timeout)
+        reply: Reply = await self.put(prompt, key=key, timeout=timeout, budget=budget)
         return reply
 
-    async def put(self, message: Message[Any], *, key: str = "", timeout: float | None = None) -> Any:
+    async def put(
+        self, message: Message[Any], *, key: str = "", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> Any:
         """Send *message* to the agent and return the reply."""
+        terms = terms_of(budget, None)
         if timeout is not None:
             check_timeout(timeout)
         interior, address = await self._find_home()
         source = verbs.source_in(interior)
         recipient = f"{address}/{key}" if key else address
         try:
-            return await verbs.ask(interior, source, recipient, message, timeout, clock=False)
+            return await verbs.ask(interior, source, recipient, message, timeout, clock=False, terms=terms)
         except HandlerError as error:
             root = error.root
         raise root from root.__cause__
 
-    async def stream(self, text: str, *, key: str = "", timeout: float | None = None) -> Stream:
+    async def stream(
+        self, text: str, *, key: str = "", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> Stream:
         """Open the stream of the parts that answer *text*."""
-        prompt = self._checked(text, timeout)
+        prompt, terms = self._checked(text, timeout), terms_of(budget, None)
         await self.agent.__ceylon_llm_setup__.load()
-        return _stream(Stream, await self._find_home(), prompt, key, timeout)
+        return _stream(Stream, await self._find_home(), prompt, key, timeout, terms)
 
     async def batch(self, batch: "Batch") -> Stream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
@@ -83,11 +98,13 @@ class Road:
         operation = functools.partial(tasks.run, interior, function, verbs.source_in(interior))
         return interior.gateway.block(verb, operation, instead).get()
 
-    def blocking_stream(self, text: str, *, key: str = "", timeout: float | None = None) -> BlockingStream:
+    def blocking_stream(
+        self, text: str, *, key: str = "", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> BlockingStream:
         """Open the stream of the parts that answer *text*."""
-        prompt = self._checked(text, timeout)
+        prompt, terms = self._checked(text, timeout), terms_of(budget, None)
         self.agent.__ceylon_llm_setup__.model()
-        return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout)
+        return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout, terms)
 
     def blocking_batch(self, batch: "Batch") -> BlockingStream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
@@ -116,15 +133,23 @@ class Road:
 
     def _batch(self, kind: type[S], interior: "Interior", batch: "Batch") -> S:
         batch.check()
-        run = functools.partial(batch.run, interior, self._seat(), self.query)
+        ask = functools.partial(self.query, tries=batch.tries)
+        run = functools.partial(batch.run, interior, self._seat(), ask)
         source = verbs.source_in(interior)
         return kind(interior.gateway, lambda sink: tasks.run_stream(interior, sink, run, source), _NO_LIMIT, _NO_LIMIT)
 
 
-def _stream(kind: type[S], home: "tuple[Interior, str]", message: Prompt, key: str, timeout: float | None) -> S:
+def _stream(  # noqa: PLR0913, PLR0917 – the verb's own options
+    kind: type[S],
+    home: "tuple[Interior, str]",
+    message: Prompt,
+    key: str,
+    timeout: float | None,
+    terms: "Terms | None",
+) -> S:
     """Return a stream of the parts that answer *message*; the wait in line has no clock."""
     interior, address = home
     source = verbs.source_in(interior)
     recipient = f"{address}/{key}" if key else address
     patience = interior.settings.model_first_part_timeout  # for a model that does not watch its own time
-    return verbs.stream(kind, interior, lambda: source, recipient, message, timeout, patience, _NO_LIMIT)
+    return verbs.stream(kind, interior, lambda: source, recipient, message, timeout, patience, _NO_LIMIT, terms)

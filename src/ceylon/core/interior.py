@@ -33,6 +33,7 @@ from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
+from ceylon.core.spending import Spending
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
@@ -99,6 +100,7 @@ class Interior:
         self.stop_at_once: Callable[[], None] | None = None  # as Ctrl-C does, and a critical agent's failure
         self.on_closed: Callable[[], None] | None = None
         self.random = random_source
+        self.spending = Spending()
         self.supervisor = Supervisor(settings, random_source)
         self.failures = Failures(self)
         self.gateway = Gateway(name)

@@ -4,7 +4,7 @@ import email.utils
 import math
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,8 @@ from ceylon.models.secret import redact
 __all__ = ["retry_after", "status_error", "words_of"]
 
 _REDIRECTS: Final = range(300, 400)
+_YES_OR_NO: Final = {"true": True, "false": False}
+_CODE_BYTES: Final = 200
 _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
     401: ModelAuthError,
     403: ModelAuthError,
@@ -22,8 +24,19 @@ _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
 }
 
 
+class _Detail(msgspec.Struct, rename="camel"):
+    retry_delay: str | None = None  # of Gemini's RetryInfo
+
+
+class _Details(msgspec.Struct):
+    error_code: str | None = None  # of Anthropic's limits on spending
+
+
 class _Inner(msgspec.Struct):
     message: str | None = None
+    code: str | int | None = None
+    type: str | None = None
+    details: list[_Detail] | _Details | None = None
 
 
 class _Body(msgspec.Struct):
@@ -43,7 +56,16 @@ def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[
     if status in _REDIRECTS:
         words = f"a redirect to {headers.get('location', 'nowhere')!r}, which is not followed; correct the address"
     kind = _KINDS.get(status, ModelStatusError)
-    return kind(endpoint.model, status, redact(words, endpoint.key) or "(no words)", retry_after=retry_after(headers))
+    code, delay = _facts_of(body)
+    asked = retry_after(headers)
+    return kind(
+        endpoint.model,
+        status,
+        redact(words, endpoint.key) or "(no words)",
+        retry_after=delay if asked is None else asked,
+        should_retry=_YES_OR_NO.get(headers.get("x-should-retry", "").strip().lower()),
+        code=redact(code, endpoint.key, limit=_CODE_BYTES),
+    )
 
 
 def words_of(body: bytes) -> str:
@@ -57,6 +79,24 @@ def words_of(body: bytes) -> str:
     return error or first.message or first.detail or body.decode(errors="replace")
 
 
+def _facts_of(body: bytes) -> tuple[str, float | None]:
+    """Return the names an error has in its body, and the seconds that Gemini's `RetryInfo` asks to wait."""
+    try:
+        found: Any = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "", None
+    found = found[0] if isinstance(found, list) and found else found
+    error = found.get("error") if isinstance(found, dict) else None
+    if not isinstance(error, dict):
+        return "", None
+    details = error.get("details")
+    names = [error.get("code"), error.get("type"), error.get("status")]
+    names += [details.get("error_code")] if isinstance(details, dict) else []
+    delays = [each.get("retryDelay") for each in details or () if isinstance(each, dict)] if isinstance(details, list) else []
+    code = " ".join(name for name in names if isinstance(name, str))
+    return code, next((_number(delay[:-1]) for delay in delays if isinstance(delay, str) and delay.endswith("s")), None)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds the server asks to wait: finite and never negative, `None` where it says nothing usable."""
     if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
@@ -67,7 +107,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if (seconds := _number(words)) is not None:
         return seconds
     if (date := _date(words)) is not None:
-        return max(0.0, date - time.time())
+        served = _date(headers.get("date", ""))  # by the server's own clock, if it tells: ours may be a day off
+        return max(0.0, date - (time.time() if served is None else served))
     return _number(words.partition(",")[0])  # a header sent twice arrives as a list
 
 

@@ -1,0 +1,120 @@
+"""Which failures another try may mend, how long to wait before it, and how many tries a provider is to be burdened with."""
+
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ceylon.errors import ModelError, ModelStatusError, ModelSuspendedError, ModelUnavailableError
+
+if TYPE_CHECKING:
+    import random
+
+    from ceylon.settings import Settings
+
+__all__ = ["Allowance", "is_failure", "is_passing", "pause_before"]
+
+_PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+_NEVER: Final = frozenset({400, 401, 403, 404, 413, 422})  # whatever the server says of retrying
+_SPENT: Final = ("insufficient_quota", "spend_limit", "billing", "credit_balance")
+_TOO_MANY: Final = 429
+_SERVER_ERRORS: Final = range(500, 600)
+_REQUEST_TIMEOUT: Final = 408
+_MINUTE: Final = 60
+
+
+def is_passing(error: ModelError) -> bool:
+    """Say whether the same request may be answered a little later."""
+    if isinstance(error, ModelStatusError):
+        if error.status in _NEVER or error.should_retry is False or is_spent(error):
+            return False
+        return error.status in _PASSING or error.should_retry is True
+    if isinstance(error, ModelUnavailableError):
+        return not isinstance(error, ModelSuspendedError) and not _is_about_tls(error)
+    return False
+
+
+def is_spent(error: ModelStatusError) -> bool:
+    """Say whether what was paid for is used up: waiting does not bring it back."""
+    return any(word in error.code for word in _SPENT)
+
+
+def is_failure(error: ModelError) -> bool:
+    """Say whether the fault is the server's own, or the way's to it: a breaker counts those."""
+    if isinstance(error, ModelStatusError):
+        return error.status in _SERVER_ERRORS or error.status == _REQUEST_TIMEOUT
+    return isinstance(error, ModelUnavailableError) and not isinstance(error, ModelSuspendedError)
+
+
+def _is_about_tls(error: BaseException) -> bool:
+    """Say whether a certificate or handshake was refused, which the next try would be too."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def pause_before(error: ModelError, tries: int, settings: "Settings", random_source: "random.Random") -> float | None:
+    """Return the seconds to wait before try number *tries* + 1; `None`: the server asks for more patience than there is.
+
+    What the server asks for itself is waited for in the line, by everybody; here it is nothing.
+    """
+    asked = getattr(error, "retry_after", None)
+    if asked is not None:
+        return 0.0 if asked <= settings.retry_longest_pause else None
+    most = min(settings.retry_first_pause * 2 ** (tries - 1), settings.retry_longest_pause)
+    return random_source.uniform(0.0, most)
+
+
+class Allowance:
+    """Further tries in a minute: a share of the requests of that minute, and a few more.
+
+    A provider in trouble does not get several times its usual load from those who try again.
+    """
+
+    def __init__(self, share: float, spare: int) -> None:
+        self._share, self._spare = share, spare
+        self._requests, self._tries = _Minute(), _Minute()
+
+    def __repr__(self) -> str:
+        return f"<Allowance {self._tries.total} of {self._spare} and {self._share:.0%} of {self._requests.total}>"
+
+    def count(self, now: float) -> None:
+        """Count a first try."""
+        self._requests.add(now)
+
+    def is_there(self, now: float) -> bool:
+        """Say whether another try is allowed now."""
+        return self._tries.count(now) < self._spare + int(self._share * self._requests.count(now))
+
+    def take(self, now: float) -> None:
+        """Count a further try."""
+        self._tries.add(now)
+
+    def next_at(self, now: float) -> float:
+        """Return when there may be more of them, without more requests."""
+        return self._tries.oldest_ends(now)
+
+
+class _Minute:
+    """Counts what happened in the last minute, by the second."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[list[int]] = deque()
+        self.total = 0
+
+    def add(self, now: float) -> None:
+        second = int(now)
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0])
+        self._seconds[-1][1] += 1
+        self.total += 1
+
+    def count(self, now: float) -> int:
+        while self._seconds and self._seconds[0][0] + _MINUTE < int(now):
+            self.total -= self._seconds.popleft()[1]
+        return self.total
+
+    def oldest_ends(self, now: float) -> float:
+        return self._seconds[0][0] + _MINUTE + 1.0 if self._seconds else now + 1.0
