@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
     from ceylon.errors import ArgumentError as ArgumentError
+    from ceylon.errors import BudgetError as BudgetError
     from ceylon.errors import CodecError as CodecError
     from ceylon.errors import DefinitionError as DefinitionError
     from ceylon.errors import DeliveryError as DeliveryError
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelConfigError as ModelConfigError
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
     from ceylon.errors import ModelProtocolError as ModelProtocolError
+    from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import StrayCancellationError as StrayCancellationError
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError

@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_spare: int = 10  # … and so many more: a program with one agent may try again too
     retry_first_pause: float = 0.5  # before a request is made again; doubled each time, with full jitter
     retry_longest_pause: float = 60.0  # a server that asks for more patience is not asked again
-    governor_window: int = 128  # requests to one model at once, before its provider has refused any
+    governor_room: int = 16  # requests to one model sent at once; as many more each 25 ms until some are refused
     breaker_failures: int = 5  # requests in a row given up for a server's fault, after which it is left alone …
     breaker_pause: float = 30.0  # … for so long; doubled each time it still fails …
     breaker_longest_pause: float = 300.0  # … up to this

@@ -8,11 +8,11 @@ from ceylon.models.governor.breaker import Breaker
 from ceylon.models.governor.bucket import Bucket
 from ceylon.models.governor.limits import read_limits
 from ceylon.models.governor.line import Line, Place
+from ceylon.models.governor.pace import Pace
 from ceylon.models.governor.retries import Allowance, is_failure
-from ceylon.models.governor.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ceylon.core.interior import Interior
 
@@ -20,7 +20,8 @@ __all__ = ["Governor"]
 
 _TOO_MANY: Final = 429
 _JITTER: Final = 0.1  # of a pause, on top of it: meshes that were refused together do not come back together
-_SCATTERED: Final = 3  # refusals in a row after which one request looks before the others
+_LISTENS: Final = 0.025  # seconds for a first refusal to come, before more go: a crowd is not sent at once to be refused
+_SCATTERED: Final = 2  # refusals in a row after which one request looks before the others
 
 
 class Governor:
@@ -36,7 +37,7 @@ class Governor:
         self.allowance = Allowance(settings.retry_share, settings.retry_spare)
         self.breaker = Breaker(model, settings.breaker_failures, settings.breaker_pause, settings.breaker_longest_pause)
         self.under_way = 0
-        self.window = Window(settings.governor_window)
+        self.pace = Pace(settings.governor_room)
         self.line = Line()
         self._requests, self._tokens, self._input, self._output = Bucket(), Bucket(), Bucket(), Bucket()
         self._settings, self._interior = settings, interior
@@ -44,9 +45,11 @@ class Governor:
         self._timer = Timer(self._pump)
         self._pause_ends = 0.0
         self._refusals = 0  # in a row
+        self._refused_at = 0.0  # the last that was news
+        self._has_limits = False  # told of in headers
 
     def __repr__(self) -> str:
-        return f"<Governor {self.model!r} {self.under_way} of {self.window.size} under way, {len(self.line)} waiting>"
+        return f"<Governor {self.model!r} {self.under_way} under way, {len(self.line)} waiting, {self.pace!r}>"
 
     @property
     def is_idle(self) -> bool:
@@ -96,18 +99,21 @@ class Governor:
         return None
 
     def _may_go(self, place: Place, now: float) -> bool:
-        if place.is_again and not self.allowance.is_there(now):
+        if place.tries and not self.allowance.is_there(now):
             return False
         return not self._is_full() and self._ready_at(place, now) <= now
 
     def _is_full(self) -> bool:
         """Say whether nobody may go before another is back."""
-        return self.under_way >= (1 if self._refusals >= _SCATTERED else self.window.size)
+        if self._refusals >= _SCATTERED:
+            return self.under_way > 0
+        return not self.pace.is_known and self.under_way >= self.pace.room
 
     def _ready_at(self, place: Place, now: float) -> float:
         """Return when pauses and limits let *place* go."""
         return max(
             self._pause_ends,
+            self.pace.next_at,
             self._requests.ready_at(1, now),
             self._tokens.ready_at(place.input + place.output, now),
             self._input.ready_at(place.input, now),
@@ -118,7 +124,8 @@ class Governor:
         self.under_way += 1
         place.is_admitted, place.sent_at = True, now
         place.is_probe = self.breaker.begin()
-        (self.allowance.take if place.is_again else self.allowance.count)(now)
+        self.pace.sent(now, self.under_way)
+        (self.allowance.take if place.tries else self.allowance.count)(now)
         self._requests.take(1, now)
         self._tokens.take(place.input + place.output, now)
         self._input.take(place.input, now)
@@ -133,12 +140,23 @@ class Governor:
                 self._call(place, refusal)
         while self.line and not self._is_full():
             may = self.allowance.is_there(now)
-            place = self.line.first(may_try_again=may, prefers_new=self._refusals >= _SCATTERED)
+            place = self.line.first(may_try_again=may, prefers_new=self._refusals > 0)
             at = self.allowance.next_at(now) if place is None else self._ready_at(place, now)
             if place is None or at > now:
-                self._interior.timers.add(at, self._timer)
+                self._arm(at, self._pump)
                 return
             self._call(place, None, now)
+        if self.line and not self.pace.is_known:
+            self._arm(now + _LISTENS, self._widen)
+
+    def _widen(self) -> None:
+        """Nobody has been refused so far: let some more go."""
+        self.pace.widen()
+        self._pump()
+
+    def _arm(self, when: float, action: "Callable[[], None]") -> None:
+        self._timer = Timer(action)  # a new one each time: the old one may still stand in the heap
+        self._interior.timers.add(when, self._timer)
 
     def _call(self, place: Place, error: ModelError | None, now: float = 0.0) -> None:
         """Take *place* out of the line, and let its request go or fail; one that was cancelled meanwhile just leaves."""
@@ -154,8 +172,11 @@ class Governor:
         """The request was answered; *used* are the tokens in and out, if they are known."""
         if not place.is_admitted:
             return
-        self.window.grow(self.under_way)
-        self._refusals = 0
+        self.pace.answered()
+        if place.was_refused:
+            self.allowance.give_back(self._now())
+        if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
+            self._refusals = 0
         if used is not None:
             spare = (place.input - used[0], place.output - used[1])
             self._tokens.give_back(sum(spare))
@@ -200,11 +221,11 @@ class Governor:
 
     def _refused(self, place: Place, now: float, asked: float | None) -> None:
         """Ask for less from now on; how much less, the server says, or has to be found out."""
-        is_news = self.window.shrink(place.sent_at, self.under_way, now)
+        is_news = not self._has_limits and self.pace.refused(place.sent_at, now)
         if asked is not None:
             self._pause(asked, now)
         elif is_news:
-            self._refusals += 1
+            self._refusals, self._refused_at = self._refusals + 1, now
             if self._refusals >= _SCATTERED:
                 pause = self._settings.retry_first_pause * 2 ** (self._refusals - _SCATTERED)
                 self._pause(min(pause, self._settings.retry_longest_pause), now)
@@ -222,7 +243,7 @@ class Governor:
         limits: Any = read_limits(headers)
         if limits is None:
             return
-        now = self._now()
+        now, self._has_limits = self._now(), True
         for name in ("requests", "tokens", "input", "output"):
             if (quota := getattr(limits, name)) is not None:
                 getattr(self, f"_{name}").learn(quota, now)

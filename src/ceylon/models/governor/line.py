@@ -12,14 +12,21 @@ __all__ = ["Line", "Place"]
 class Place:
     """A place in the line, and then under way: whose it is, the tokens it may need, since when it is under way.
 
-    `future` is set when it is the request's turn: to `None`, or to the error that there will be none.
+    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is set
+    when it is the request's turn: to `None`, or to the error that there will be none.
     """
 
-    __slots__ = ("future", "input", "is_admitted", "is_again", "is_probe", "output", "priority", "root", "sent_at")
+    __slots__ = (
+        *("future", "input", "is_admitted", "is_probe", "output"),
+        *("priority", "root", "sent_at", "tries", "was_refused"),
+    )
 
-    def __init__(self, *, root: int, priority: int, need: tuple[int, int], is_again: bool) -> None:
+    def __init__(
+        self, *, root: int, priority: int, need: tuple[int, int], tries: int = 0, was_refused: bool = False
+    ) -> None:
         self.future: Future | None = None
-        self.root, self.priority, self.is_again = root, priority, is_again
+        self.root, self.priority = root, priority
+        self.tries, self.was_refused = tries, was_refused
         self.input, self.output = need
         self.is_admitted = self.is_probe = False
         self.sent_at = 0.0
@@ -29,7 +36,7 @@ class Line:
     """Requests that wait, first tries and further ones apart: those go under rules of their own."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[int, bool], OrderedDict[int, dict[Place, None]]] = {}
+        self._lanes: dict[tuple[int, int], OrderedDict[int, dict[Place, None]]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -40,13 +47,13 @@ class Line:
 
     def join(self, place: Place) -> None:
         """Put *place* behind those of its own run."""
-        lane = self._lanes.setdefault((place.priority, place.is_again), OrderedDict())
+        lane = self._lanes.setdefault((place.priority, place.tries), OrderedDict())
         lane.setdefault(place.root, {})[place] = None
         self._count += 1
 
     def leave(self, place: Place) -> None:
         """Take *place* out, wherever it stands; nothing happens if it is gone."""
-        lane = self._lanes.get((place.priority, place.is_again), _NO_LANE)
+        lane = self._lanes.get((place.priority, place.tries), _NO_LANE)
         run = lane.get(place.root)
         if run is None or place not in run:
             return
@@ -57,20 +64,18 @@ class Line:
         else:
             lane.move_to_end(place.root)  # the next turn is another run's
         if not lane:
-            del self._lanes[place.priority, place.is_again]
+            del self._lanes[place.priority, place.tries]
 
     def first(self, *, may_try_again: bool, prefers_new: bool = False) -> Place | None:
-        """Return whose turn it is: of the highest lane, those who try again first unless *prefers_new*."""
-        for priority in sorted({priority for priority, _ in self._lanes}, reverse=True):
-            for is_again in (False, True) if prefers_new else (True, False):
-                lane = self._lanes.get((priority, is_again))
-                if lane and (may_try_again or not is_again):
-                    return next(iter(next(iter(lane.values()))))
-        return None
-
-    def has_further_tries(self) -> bool:
-        """Say whether anybody waits to try again."""
-        return any(is_again for _, is_again in self._lanes)
+        """Return whose turn it is: of the highest lane, of those who have tried most, or least if *prefers_new*."""
+        if not self._lanes:
+            return None
+        sign = 1 if prefers_new else -1
+        lanes = [key for key in self._lanes if may_try_again or not key[1]]
+        if not lanes:
+            return None
+        lane = self._lanes[min(lanes, key=lambda key: (-key[0], sign * key[1]))]
+        return next(iter(next(iter(lane.values()))))
 
     def everybody(self) -> list[Place]:
         """Return all who wait."""

@@ -2,7 +2,7 @@
 
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ceylon.errors import ModelError, ModelStatusError, ModelUnavailableError
 from ceylon.models.governor.line import Place
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Passage"]
 
-_UNSAID: int = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
+_TOO_MANY: Final = 429
+_UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
 
 
 class Passage:
@@ -66,7 +67,13 @@ class Passage:
     async def enter(self) -> None:
         """Wait for the request's turn; see `Governor.admit`."""
         asker = self._asker
-        self._place = Place(root=asker.root, priority=asker.priority, need=self._need, is_again=self._tries > 0)
+        self._place = Place(
+            root=asker.root,
+            priority=asker.priority,
+            need=self._need,
+            tries=self._tries,
+            was_refused=_is_refusal(self._error),
+        )
         try:
             await self._governor.admit(self._place)
         except ModelError as error:
@@ -127,10 +134,10 @@ class Passage:
         most = settings.retry_tries if self._asker.tries is None else min(self._asker.tries, settings.retry_tries)
         if self._has_parts or self._tries >= most or not is_passing(error):
             return None
-        is_refused = isinstance(error, ModelStatusError) and error.status == _TOO_MANY
-        if not is_refused and not self._governor.allowance.is_there(interior.driver.now()):
+        if not _is_refusal(error) and not self._governor.allowance.is_there(interior.driver.now()):
             return None  # who was refused for want of room waits for an allowance; who found a server ill gives up
         return pause_before(error, self._tries, settings, interior.random)
 
 
-_TOO_MANY = 429
+def _is_refusal(error: ModelError | None) -> bool:
+    return isinstance(error, ModelStatusError) and error.status == _TOO_MANY

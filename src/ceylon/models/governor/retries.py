@@ -1,10 +1,10 @@
 """Which failures another try may mend, how long to wait before it, and how many tries a provider is to be burdened with."""
 
 import ssl
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from ceylon.errors import ModelError, ModelStatusError, ModelSuspendedError, ModelUnavailableError
+from ceylon.models.governor.minute import Minute
 
 if TYPE_CHECKING:
     import random
@@ -19,7 +19,6 @@ _SPENT: Final = ("insufficient_quota", "spend_limit", "billing", "credit_balance
 _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 _REQUEST_TIMEOUT: Final = 408
-_MINUTE: Final = 60
 
 
 def is_passing(error: ModelError) -> bool:
@@ -75,10 +74,10 @@ class Allowance:
 
     def __init__(self, share: float, spare: int) -> None:
         self._share, self._spare = share, spare
-        self._requests, self._tries = _Minute(), _Minute()
+        self._requests, self._tries = Minute(), Minute()
 
     def __repr__(self) -> str:
-        return f"<Allowance {self._tries.total} of {self._spare} and {self._share:.0%} of {self._requests.total}>"
+        return f"<Allowance {self._tries!r} of {self._spare} and {self._share:.0%} of {self._requests!r}>"
 
     def count(self, now: float) -> None:
         """Count a first try."""
@@ -92,29 +91,10 @@ class Allowance:
         """Count a further try."""
         self._tries.add(now)
 
+    def give_back(self, now: float) -> None:
+        """Do not count a further try that was answered after a mere refusal: it has burdened nobody twice."""
+        self._tries.add(now, -1)
+
     def next_at(self, now: float) -> float:
         """Return when there may be more of them, without more requests."""
-        return self._tries.oldest_ends(now)
-
-
-class _Minute:
-    """Counts what happened in the last minute, by the second."""
-
-    def __init__(self) -> None:
-        self._seconds: deque[list[int]] = deque()
-        self.total = 0
-
-    def add(self, now: float) -> None:
-        second = int(now)
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._seconds.append([second, 0])
-        self._seconds[-1][1] += 1
-        self.total += 1
-
-    def count(self, now: float) -> int:
-        while self._seconds and self._seconds[0][0] + _MINUTE < int(now):
-            self.total -= self._seconds.popleft()[1]
-        return self.total
-
-    def oldest_ends(self, now: float) -> float:
-        return self._seconds[0][0] + _MINUTE + 1.0 if self._seconds else now + 1.0
+        return self._tries.changes_at(now)

@@ -1,0 +1,84 @@
+"""How fast requests may follow each other, found out by trying: a provider that tells no limits says no (429) beyond them.
+
+Multiplicative increase by little, multiplicative decrease, around what the provider has been seen to take. A pace, not
+a number of requests under way: answers take from a second to minutes, and limits are per minute all the same.
+"""
+
+import math
+from typing import Final
+
+from ceylon.models.governor.minute import Minute
+
+__all__ = ["Pace"]
+
+_MINUTE: Final = 60.0
+_KEPT: Final = 0.92  # of the pace, after a refusal; little, because it is near the limit by then
+_LEAST_KEPT: Final = 0.5
+_SLOWEST: Final = 1 / _MINUTE
+_GROWTH: Final = 0.002  # a request that is answered; so about one request in fifty is refused, of those that find out
+_FASTEST_GROWTH: Final = 0.02
+_DOUBLES: Final = 100  # answers without a refusal, after which it grows twice as fast: the limit seems to be elsewhere
+
+
+class Pace:
+    """Unlimited, but for a ramp at the beginning, until somebody is refused."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._rate = math.inf
+        self._next = -math.inf
+        self._accepted = Minute()
+        self._busy_since = 0.0
+        self._shrunk_at = -math.inf
+        self._answers = 0  # since a refusal
+        self._is_rough = True  # the limit has been met once at most
+        self.room = step
+
+    def __repr__(self) -> str:
+        return f"<Pace {self._rate:.2f} a second>" if self.is_known else f"<Pace unlimited, up to {self.room} at once>"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody has been refused; before that only `room` requests may be under way."""
+        return self._rate < math.inf
+
+    @property
+    def next_at(self) -> float:
+        """When the next request may go."""
+        return self._next
+
+    def widen(self) -> None:
+        """Nobody has been refused for a moment."""
+        self.room += self._step
+
+    def sent(self, now: float, under_way: int) -> None:
+        """A request goes; *under_way* counts it."""
+        if under_way == 1 and self._accepted.count(now) == 0:
+            self._busy_since = now
+        self._accepted.add(now)
+        if self.is_known:
+            self._next = max(now, self._next) + 1.0 / self._rate
+
+    def answered(self) -> None:
+        """A request was answered."""
+        self.room += 1
+        if self.is_known:
+            self._answers += 1
+            growth = _FASTEST_GROWTH if self._is_rough else _GROWTH * 2.0 ** min(10, self._answers // _DOUBLES)
+            self._rate *= 1.0 + min(growth, _FASTEST_GROWTH)
+
+    def refused(self, sent_at: float, now: float) -> bool:
+        """A request sent at *sent_at* was refused; say whether that is news: of those before the last change it is not."""
+        self._accepted.add(now, -1)
+        if sent_at < self._shrunk_at:
+            return False
+        seen = max(0, self._accepted.count(now)) / max(1.0, min(_MINUTE, now - self._busy_since))
+        if self.is_known:
+            self._is_rough = self._is_rough and self._answers == 0
+            self._rate = min(self._rate * _KEPT, max(seen, self._rate * _LEAST_KEPT))
+        else:
+            self._rate = seen
+        self._rate = max(self._rate, _SLOWEST)
+        self._next = now + 1.0 / self._rate
+        self._shrunk_at, self._answers = now, 0
+        return True
