@@ -114,8 +114,17 @@ class BillingProvider(Provider):
     def __init__(self, plan: Callable[[Request], tuple[int, int, ModelError | None]], name: str = "openai::billing") -> None:
         super().__init__(name)
         self._plan = plan
-        self.tokens = 0
-        self.calls = 0
+        self.tokens_in = self.tokens_out = self.calls = 0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens billed."""
+        return self.tokens_in + self.tokens_out
+
+    @property
+    def dollars(self) -> float:
+        """The bill, at a dollar for a million tokens in and two for as many out."""
+        return (self.tokens_in + 2 * self.tokens_out) / 1e6
 
     async def open(self, client: Any = None) -> "_BillingSession":
         del client
@@ -126,7 +135,7 @@ class BillingProvider(Provider):
         self.calls += 1
         tokens_in, tokens_out, error = self._plan(request)
         if error is None:
-            self.tokens += tokens_in
+            self.tokens_in += tokens_in
             if request.max_tokens is not None:
                 tokens_out = min(tokens_out, request.max_tokens)
         return tokens_in, tokens_out, error
@@ -149,7 +158,7 @@ class _BillingSession:
         if error is not None:
             raise error
         for _ in range(tokens_out):
-            self._provider.tokens += 1
+            self._provider.tokens_out += 1
             yield TextPart("a ")
             await anyio.sleep(0.001)
         yield ReplyPart(Reply(text="a " * tokens_out, usage=Usage(input=tokens_in, output=tokens_out)))

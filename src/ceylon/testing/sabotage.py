@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from ceylon.core.budgets import Account, Amount
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.router import Router
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Future, Task
     from ceylon.messages import Envelope, Outcome
 
-__all__ = ["drop_a_message", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
+__all__ = ["charge_after", "drop_a_message", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
 
 
 @contextlib.contextmanager
@@ -115,6 +116,23 @@ def leak_a_task() -> Generator[None]:
                 driver = dispatcher._driver  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – as above
                 if not driver.has_ended() and not end.done():
                     driver.call_threadsafe(lambda end=end: end.set_result(None))  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def charge_after() -> Generator[None]:
+    """Let requests to models be paid for when they are over, and nothing be held for them before they are made."""
+
+    def hold(self: Account, amount: Amount) -> None:
+        """Hold nothing."""
+
+    def settle(self: Account, held: Amount, spent: Amount) -> None:
+        del held
+        for account in self:
+            account.spent += spent
+            account.wake()
+
+    with _replaced(Account, "hold", hold), _replaced(Account, "settle", settle):
+        yield
 
 
 def _nth(number: int) -> Callable[[], bool]:

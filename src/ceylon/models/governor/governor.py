@@ -37,7 +37,7 @@ class Governor:
         self.allowance = Allowance(settings.retry_share, settings.retry_spare)
         self.breaker = Breaker(model, settings.breaker_failures, settings.breaker_pause, settings.breaker_longest_pause)
         self.under_way = 0
-        self.pace = Pace(settings.governor_room)
+        self.pace = Pace(settings.governor_room, settings.retry_first_pause)
         self.line = Line()
         self._requests, self._tokens, self._input, self._output = Bucket(), Bucket(), Bucket(), Bucket()
         self._settings, self._interior = settings, interior
@@ -221,7 +221,7 @@ class Governor:
 
     def _refused(self, place: Place, now: float, asked: float | None) -> None:
         """Ask for less from now on; how much less, the server says, or has to be found out."""
-        is_news = not self._has_limits and self.pace.refused(place.sent_at, now)
+        is_news = not self._has_limits and self.pace.refused(place.sent_at, now, is_told=asked is not None)
         if asked is not None:
             self._pause(asked, now)
         elif is_news:

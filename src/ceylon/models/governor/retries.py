@@ -2,6 +2,7 @@
 
 import ssl
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from ceylon.errors import ModelError, ModelStatusError, ModelSuspendedError, ModelUnavailableError
 from ceylon.models.governor.minute import Minute
@@ -15,6 +16,7 @@ __all__ = ["Allowance", "is_failure", "is_passing", "pause_before"]
 
 _PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _NEVER: Final = frozenset({400, 401, 403, 404, 413, 422})  # whatever the server says of retrying
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SPENT: Final = ("insufficient_quota", "spend_limit", "billing", "credit_balance")
 _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
@@ -28,7 +30,7 @@ def is_passing(error: ModelError) -> bool:
             return False
         return error.status in _PASSING or error.should_retry is True
     if isinstance(error, ModelUnavailableError):
-        return not isinstance(error, ModelSuspendedError) and not _is_about_tls(error)
+        return not isinstance(error, ModelSuspendedError) and not _is_about_tls(error) and not _is_nobody_here(error)
     return False
 
 
@@ -42,6 +44,11 @@ def is_failure(error: ModelError) -> bool:
     if isinstance(error, ModelStatusError):
         return error.status in _SERVER_ERRORS or error.status == _REQUEST_TIMEOUT
     return isinstance(error, ModelUnavailableError) and not isinstance(error, ModelSuspendedError)
+
+
+def _is_nobody_here(error: ModelUnavailableError) -> bool:
+    """Say whether a server of this machine is not running: the way to start it is worth more than three more tries."""
+    return error.__cause__ is not None and urlsplit(error.address).hostname in _LOOPBACK
 
 
 def _is_about_tls(error: BaseException) -> bool:
