@@ -198,7 +198,7 @@ def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any
 
             async def work(agent: LlmAgent) -> None:
                 nonlocal offered
-                while anyio.current_time() < 60:
+                while anyio.current_time() < (50 if failures > DEFAULTS.breaker_failures else 10):
                     with pytest.raises(ModelError) as failed:
                         await agent.complete("hi")
                     offered += not isinstance(failed.value, ModelSuspendedError)
@@ -211,8 +211,11 @@ def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any
 
     virtually(storm)
 
-    assert failures == DEFAULTS.breaker_failures or offered > 3_000
-    assert len(provider.asked) <= 1.1 * offered + DEFAULTS.retry_spare
+    if failures == DEFAULTS.breaker_failures:
+        assert len(provider.asked) <= 1.3 * 100  # each agent's first, of the thousand there would have been
+    else:
+        assert offered > 1_000
+        assert len(provider.asked) <= 1.1 * offered + DEFAULTS.retry_spare
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2])
