@@ -99,7 +99,7 @@ class Governor:
         return None
 
     def _may_go(self, place: Place, now: float) -> bool:
-        if place.tries and not self.allowance.is_there(now):
+        if place.was_refused and not self.allowance.is_there(now):
             return False
         return not self._is_full() and self._ready_at(place, now) <= now
 
@@ -125,7 +125,10 @@ class Governor:
         place.is_admitted, place.sent_at = True, now
         place.is_probe = self.breaker.begin()
         self.pace.sent(now, self.under_way)
-        (self.allowance.take if place.tries else self.allowance.count)(now)
+        if place.was_refused:
+            self.allowance.take(now)
+        elif not place.tries:  # else it was taken when that was decided
+            self.allowance.count(now)
         self._requests.take(1, now)
         self._tokens.take(place.input + place.output, now)
         self._input.take(place.input, now)
@@ -140,7 +143,7 @@ class Governor:
                 self._call(place, refusal)
         while self.line and not self._is_full():
             may = self.allowance.is_there(now)
-            place = self.line.first(may_try_again=may, prefers_new=self._refusals > 0)
+            place = self.line.first(takes_refused=may, prefers_new=self._refusals > 0)
             at = self.allowance.next_at(now) if place is None else self._ready_at(place, now)
             if place is None or at > now:
                 self._arm(at, self._pump)

@@ -36,7 +36,7 @@ class Line:
     """Requests that wait, first tries and further ones apart: those go under rules of their own."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[int, int], OrderedDict[int, dict[Place, None]]] = {}
+        self._lanes: dict[tuple[int, int, bool], OrderedDict[int, dict[Place, None]]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -47,13 +47,13 @@ class Line:
 
     def join(self, place: Place) -> None:
         """Put *place* behind those of its own run."""
-        lane = self._lanes.setdefault((place.priority, place.tries), OrderedDict())
+        lane = self._lanes.setdefault(_lane_of(place), OrderedDict())
         lane.setdefault(place.root, {})[place] = None
         self._count += 1
 
     def leave(self, place: Place) -> None:
         """Take *place* out, wherever it stands; nothing happens if it is gone."""
-        lane = self._lanes.get((place.priority, place.tries), _NO_LANE)
+        lane = self._lanes.get(_lane_of(place), _NO_LANE)
         run = lane.get(place.root)
         if run is None or place not in run:
             return
@@ -64,14 +64,17 @@ class Line:
         else:
             lane.move_to_end(place.root)  # the next turn is another run's
         if not lane:
-            del self._lanes[place.priority, place.tries]
+            del self._lanes[_lane_of(place)]
 
-    def first(self, *, may_try_again: bool, prefers_new: bool = False) -> Place | None:
-        """Return whose turn it is: of the highest lane, of those who have tried most, or least if *prefers_new*."""
+    def first(self, *, takes_refused: bool, prefers_new: bool = False) -> Place | None:
+        """Return whose turn it is: of the highest lane, of those who have tried most, or least if *prefers_new*.
+
+        Those who were refused before are passed over unless the line *takes_refused* ones.
+        """
         if not self._lanes:
             return None
         sign = 1 if prefers_new else -1
-        lanes = [key for key in self._lanes if may_try_again or not key[1]]
+        lanes = [key for key in self._lanes if takes_refused or not key[2]]
         if not lanes:
             return None
         lane = self._lanes[min(lanes, key=lambda key: (-key[0], sign * key[1]))]
@@ -80,6 +83,10 @@ class Line:
     def everybody(self) -> list[Place]:
         """Return all who wait."""
         return [place for lane in self._lanes.values() for run in lane.values() for place in run]
+
+
+def _lane_of(place: Place) -> tuple[int, int, bool]:
+    return place.priority, place.tries, place.was_refused
 
 
 _NO_LANE: Final[OrderedDict[int, dict[Place, None]]] = OrderedDict()

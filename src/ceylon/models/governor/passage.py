@@ -120,7 +120,7 @@ class Passage:
         self._is_unanswered = isinstance(error, ModelStatusError | ModelUnavailableError) and not self._has_parts
         governor.failed(place, error)
         pause = self._pause_after(error)
-        if pause is None or (self._purse is not None and not self._purse.may_try_again()):
+        if pause is None or not self._is_allowed(error):
             governor.gave_up(place, error)
             return False
         self._error = error
@@ -134,9 +134,21 @@ class Passage:
         most = settings.retry_tries if self._asker.tries is None else min(self._asker.tries, settings.retry_tries)
         if self._has_parts or self._tries >= most or not is_passing(error):
             return None
-        if not _is_refusal(error) and not self._governor.allowance.is_there(interior.driver.now()):
-            return None  # who was refused for want of room waits for an allowance; who found a server ill gives up
         return pause_before(error, self._tries, settings, interior.random)
+
+    def _is_allowed(self, error: ModelError) -> bool:
+        """Take what another try needs: a call of the budget, and one of the minute's further tries.
+
+        A server that is ill is left alone if there is none; one that has no room just now is waited for in the line.
+        """
+        allowance, now = self._governor.allowance, self._interior.driver.now()
+        if not _is_refusal(error) and not allowance.is_there(now):
+            return False
+        if self._purse is not None and not self._purse.may_try_again():
+            return False
+        if not _is_refusal(error):
+            allowance.take(now)
+        return True
 
 
 def _is_refusal(error: ModelError | None) -> bool:
