@@ -219,7 +219,10 @@ def test_seconds_end_a_run_wherever_it_is() -> None:
             agent = LlmAgent("tutor", model)
             mesh.add(agent)
             relay = mesh.add(Relay("relay", "tutor"))
-            for ask in (relay.using(budget=Budget(seconds=3)).ask, functools.partial(agent.complete, budget=Budget(seconds=3))):
+            for ask in (
+                relay.using(budget=Budget(seconds=3)).ask,
+                functools.partial(agent.complete, budget=Budget(seconds=3)),
+            ):
                 began = anyio.current_time()
                 with pytest.raises(BudgetError, match="3 s of its budget"):
                     await ask("hi")
@@ -373,5 +376,3 @@ async def test_spending_is_counted_once_by_agent_and_by_run(anyio_backend: str) 
 def test_budget_is_a_public_name() -> None:
     assert ceylon.Budget is Budget
     assert "Budget" in ceylon.__all__
-
-

@@ -438,7 +438,11 @@ def test_agents_of_a_mesh_share_what_is_known_of_a_model_and_keys_keep_it_apart(
 
 
 async def test_headers_reach_the_governor_from_real_answers(server: ModelServer, anyio_backend: str) -> None:
-    limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "59s"}
+    limits = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "1",
+        "x-ratelimit-reset-requests": "59s",
+    }
     agent = llm(server)
     async with Mesh() as mesh:
         mesh.add(agent)

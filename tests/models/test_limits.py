@@ -26,9 +26,7 @@ def headers(**said: str) -> list[tuple[bytes, bytes]]:
 )
 def test_openai_s_durations_are_read(words: str, seconds: float) -> None:
     found = read_limits(
-        headers(
-            X_RateLimit_Limit_Requests="60", x_ratelimit_remaining_requests="59", x_ratelimit_reset_requests=words
-        )
+        headers(X_RateLimit_Limit_Requests="60", x_ratelimit_remaining_requests="59", x_ratelimit_reset_requests=words)
     )
 
     assert found == Limits(requests=Quota(60.0, 59.0, seconds))
@@ -97,7 +95,10 @@ def error_of(body: object, headers: Mapping[str, str] = {}) -> tuple[float | Non
 
 
 def test_gemini_s_pause_is_in_the_body() -> None:
-    details = [{"@type": "Help", "links": []}, {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]
+    details = [
+        {"@type": "Help", "links": []},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"},
+    ]
     body = {"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": details}}
 
     assert error_of(body) == (17.0, "RESOURCE_EXHAUSTED", None)

@@ -111,7 +111,9 @@ class BillingProvider(Provider):
     *plan* says for each request what it does: how many tokens it has in and would like out, and how it ends.
     """
 
-    def __init__(self, plan: Callable[[Request], tuple[int, int, ModelError | None]], name: str = "openai::billing") -> None:
+    def __init__(
+        self, plan: Callable[[Request], tuple[int, int, ModelError | None]], name: str = "openai::billing"
+    ) -> None:
         super().__init__(name)
         self._plan = plan
         self.tokens_in = self.tokens_out = self.calls = 0

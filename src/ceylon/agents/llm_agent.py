@@ -74,16 +74,12 @@ class LlmAgent(AnsweringAgent):
         """Ask the model *query* and return the whole reply: text, usage, cost, finish reason."""
         return await self.__ceylon_road__.query(query, timeout=timeout, budget=budget)
 
-    def stream(
-        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
-    ) -> LlmStream[str]:
+    def stream(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
         road = self.__ceylon_road__
         return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget), as_text)
 
-    def parts(
-        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
-    ) -> LlmStream[Part]:
+    def parts(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, and the whole reply last."""
         road = self.__ceylon_road__
         return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget), as_it_is)

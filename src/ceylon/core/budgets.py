@@ -79,7 +79,9 @@ class Account:
 
     __slots__ = ("_hops", "_now", "_waiting", "above", "budget", "ends", "held", "spent")
 
-    def __init__(self, budget: Budget, now: Callable[[], float], *, above: "Account | None" = None, hops: int = 0) -> None:
+    def __init__(
+        self, budget: Budget, now: Callable[[], float], *, above: "Account | None" = None, hops: int = 0
+    ) -> None:
         self.budget, self.above = budget, above
         self.spent = self.held = NOTHING
         self.ends = math.inf if budget.seconds is None else now() + budget.seconds
@@ -124,7 +126,9 @@ class Account:
         budget, used = self.budget, self.spent if settled else self.spent + self.held
         limits = (nanodollars(budget.usd, down=True), budget.tokens, budget.calls)
         amounts = (used.nano, used.tokens, used.calls)
-        return Amount(*(_BOUNDLESS if limit is None else limit - gone for limit, gone in zip(limits, amounts, strict=True)))
+        return Amount(
+            *(_BOUNDLESS if limit is None else limit - gone for limit, gone in zip(limits, amounts, strict=True))
+        )
 
     def limits(self, name: str) -> bool:
         """Say whether there is a limit called *name* anywhere."""

@@ -256,9 +256,7 @@ class Ref(_Handle):
     def call(self, action: str, /, **arguments: Any) -> Coroutine[Any, Any, Any]:
         """Run an *action* of the agent; see `AsyncVerbs.call`."""
         mesh, options, message = self._mesh, self._options, ActionCall(action, arguments)
-        return verbs.ask(
-            mesh, verbs.source_in(mesh), self.address, message, options.timeout, terms=options.terms
-        )
+        return verbs.ask(mesh, verbs.source_in(mesh), self.address, message, options.timeout, terms=options.terms)
 
     @property
     def blocking(self) -> "BlockingRef":

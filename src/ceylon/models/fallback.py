@@ -161,7 +161,9 @@ class FallbackSession:
         if index == len(self._model.models) - 1 or not falls_back(error):
             raise error
         models = self._model.models
-        logger().warning("model_replaced", model=models[index].name, by=models[index + 1].name, error=type(error).__name__)
+        logger().warning(
+            "model_replaced", model=models[index].name, by=models[index + 1].name, error=type(error).__name__
+        )
 
     def _signed(self, reply: Reply[Any], index: int) -> Reply[Any]:
         """Return *reply* with the name of who answered, if the server does not say it itself."""

@@ -92,7 +92,11 @@ def _facts_of(body: bytes) -> tuple[str, float | None]:
     details = error.get("details")
     names = [error.get("code"), error.get("type"), error.get("status")]
     names += [details.get("error_code")] if isinstance(details, dict) else []
-    delays = [each.get("retryDelay") for each in details or () if isinstance(each, dict)] if isinstance(details, list) else []
+    delays = (
+        [each.get("retryDelay") for each in details or () if isinstance(each, dict)]
+        if isinstance(details, list)
+        else []
+    )
     code = " ".join(name for name in names if isinstance(name, str))
     return code, next((_number(delay[:-1]) for delay in delays if isinstance(delay, str) and delay.endswith("s")), None)
 

@@ -20,7 +20,9 @@ __all__ = ["Governor"]
 
 _TOO_MANY: Final = 429
 _JITTER: Final = 0.1  # of a pause, on top of it: meshes that were refused together do not come back together
-_LISTENS: Final = 0.025  # seconds for a first refusal to come, before more go: a crowd is not sent at once to be refused
+_LISTENS: Final = (
+    0.025  # seconds for a first refusal to come, before more go: a crowd is not sent at once to be refused
+)
 _SCATTERED: Final = 2  # refusals in a row after which one request looks before the others
 
 
