@@ -164,7 +164,7 @@ class OllamaSession:
         return "tools" not in await self._capabilities()
 
     async def _as_it_can(self, request: Request) -> Request:
-        """Return *request* without what Ollama would refuse: calls, or the wish to think, where the model knows none."""
+        """Return *request* without what Ollama would refuse: calls, or a wish to think, of a model without either."""
         changes: dict[str, Any] = {}
         if any(turn.calls or turn.results for turn in request.turns) and "tools" not in await self._capabilities():
             changes["turns"] = in_words(request.turns)
