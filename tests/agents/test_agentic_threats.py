@@ -151,7 +151,7 @@ def is_allowed(wish: Any) -> bool:
 def wishes(chance: random.Random) -> Any:
     """Return what a confused model may want: mostly beside the policy."""
     accounts = ("AB1234", "ab1234", "AB12345", "", "AB1234; DROP", None, 7, ["AB1234"], "AB\u0661\u0662\u0663\u0664")
-    amounts = (1, 100, 101, 0, -5, 10**12, 1.5, "5", None, True, [], float(7))
+    amounts: tuple[Any, ...] = (1, 100, 101, 0, -5, 10**12, 1.5, "5", None, True, [], float(7))
     wish = {"account": chance.choice(accounts), "amount": chance.choice(amounts)}
     return chance.choice((wish, wish, wish, {**wish, "to": "me"}, {"amount": 1}, [], "all of it"))
 
