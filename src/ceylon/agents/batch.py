@@ -209,7 +209,7 @@ def _pause(error: Exception, attempt: int, interior: "Interior") -> float | None
     Where no answer had begun, the model's governor has tried again already, as often as the batch wants.
     """
     settings = interior.settings
-    if not isinstance(error, IncompleteStreamError):
+    if not isinstance(error, IncompleteStreamError) or error.acted:
         return None
     return interior.random.uniform(0.0, min(settings.retry_first_pause * 2**attempt, settings.retry_longest_pause))
 

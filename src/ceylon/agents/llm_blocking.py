@@ -1,12 +1,12 @@
 """An `LlmAgent` for scripts and threads: every verb runs on the mesh's loop, and the caller waits."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ceylon.agents.batch import BlockingAnswers
 from ceylon.agents.conversation import BlockingConversation
 from ceylon.agents.llm_streams import BlockingLlmStream, as_it_is, as_text
-from ceylon.models.turns import Part, Reply
+from ceylon.models.turns import Attachment, Part, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ceylon.core.budgets import Budget
 
 __all__ = ["BlockingLlm"]
+
+T = TypeVar("T")
 
 
 class BlockingLlm:
@@ -35,12 +37,46 @@ class BlockingLlm:
         )
         return answer
 
-    def complete(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> Reply:
+    @overload
+    def complete(
+        self,
+        query: str,
+        *,
+        output: type[T],
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+    ) -> Reply[T]: ...
+    @overload
+    def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+    ) -> Reply[Any]: ...
+    def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+    ) -> Reply[Any]:
         """Ask the model *query* and wait for the whole reply; see `LlmAgent.complete`."""
         agent, instead = self._agent, "`await agent.complete(...)`"
-        reply: Reply = agent.__ceylon_road__.block(
-            "complete", lambda: agent.complete(query, timeout=timeout, budget=budget), instead
-        )
+
+        def ask() -> Awaitable[Reply[Any]]:
+            wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+            return agent.complete(query, timeout=timeout, budget=budget, **wishes)
+
+        reply: Reply[Any] = agent.__ceylon_road__.block("complete", ask, instead)
         return reply
 
     def stream(
@@ -51,11 +87,19 @@ class BlockingLlm:
         return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, budget=budget), as_text)
 
     def parts(
-        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> BlockingLlmStream[Part]:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
         road = self._agent.__ceylon_road__
-        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, budget=budget), as_it_is)
+        wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, budget=budget, **wishes), as_it_is)
 
     def conversation(self, key: str) -> BlockingConversation:
         """Return the conversation kept under *key*."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
+from ceylon.agents.outputs import output_of
+from ceylon.agents.toolbox import check_tools
 from ceylon.errors import ArgumentError
 from ceylon.models.secret import Secret
-from ceylon.models.turns import Request, Turn
+from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -39,11 +41,17 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: Any = None
     fallback: Any = ()  # model strings or `Model`s
     prices: Any = {}
+    tools: Any = ()
+    tool_choice: Any = "auto"
+    output: Any = None
+    max_turns: Any = DEFAULTS.model_turns
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
+        if "tools" in changes:
+            changes["tools"] = _as_tools(changes["tools"])
         if "fallback" in changes:
             changes["fallback"] = _as_models(changes["fallback"])
         for name in ("options", "prices"):
@@ -63,6 +71,9 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ArgumentError(message)
         check_concurrency(self.concurrency)
         check_timeout(self.timeout)
+        check_tools(self.tools)
+        if self.output is not None:
+            output_of(self.output)
 
     def resolve(self) -> "Model":
         """Return the model that these settings name.
@@ -84,12 +95,13 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         mine = (self.model, self.api_key, self.base_url, self.options, self.fallback, self.prices)
         return mine == (other.model, other.api_key, other.base_url, other.options, other.fallback, other.prices)
 
-    def request(self, turns: tuple[Turn, ...]) -> Request:
-        """Return the request that continues *turns*, after the system prompt."""
-        if self.system_prompt:
-            turns = (Turn("system", self.system_prompt), *turns)
+    def request(self, tools: tuple[Tool, ...], tool_choice: str, output: OutputSchema | None) -> Request:
+        """Return the request that begins with the system prompt; the turns are still to come."""
         return Request(
-            turns=turns,
+            turns=(Turn("system", self.system_prompt),) if self.system_prompt else (),
+            tools=tools,
+            tool_choice=tool_choice,
+            output=output,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             seed=self.seed,
@@ -101,7 +113,22 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return what tells apart two settings that may answer differently; no key is in it."""
         model = self.model if isinstance(self.model, str) else self.model.name
         facts = (model, self.system_prompt, self.temperature, self.max_tokens, self.seed, self.stop, self.base_url)
-        return msgspec.json.encode((*facts, sorted(self.options.items())), enc_hook=repr)
+        schema = None if self.output is None else output_of(self.output).schema
+        return msgspec.json.encode((*facts, *([schema] if schema else ()), sorted(self.options.items())), enc_hook=repr)
+
+
+def _as_models(value: Any) -> Any:
+    """Return *value* as a tuple; one model is one, and what is none stays as it is, for the check."""
+    if isinstance(value, str) or not has_items(value):
+        return (value,)
+    return tuple(value)
+
+
+def _as_tools(value: Any) -> Any:
+    """Return *value* as a tuple; one tool is one, and what has no items stays as it is."""
+    if isinstance(value, str) or callable(value):
+        return (value,)
+    return tuple(value) if has_items(value) else (value,)
 
 
 def is_concurrency(value: object) -> bool:
@@ -135,13 +162,6 @@ def _as_texts(value: Any) -> Any:
     if isinstance(value, str):
         return (value,)
     return tuple(value) if has_items(value) else value
-
-
-def _as_models(value: Any) -> Any:
-    """Return *value* as a tuple; one model is one, and what is none stays as it is, for the check."""
-    if isinstance(value, str) or not has_items(value):
-        return (value,)
-    return tuple(value)
 
 
 def has_items(value: object) -> bool:
@@ -195,6 +215,8 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("seed", _is_whole, "a whole number"),
     ("stop", _are_texts, "texts that are not empty"),
     ("options", _are_options, "a mapping of the provider's own names to values"),
+    ("tool_choice", lambda value: _is_text(value) and bool(value), "'auto', 'none', 'required' or the name of a tool"),
+    ("max_turns", lambda value: _is_whole(value) and value > 0, "a whole number from 1"),
     ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
     ("fallback", _are_models, "model strings, or models"),
     ("prices", _are_prices, "dollars for a million tokens, like {'provider::model': (0.4, 1.6)}"),

@@ -1,16 +1,25 @@
 """The messages an `LlmAgent` understands besides plain text."""
 
+from typing import Any
+
 from ceylon.messages import Message
-from ceylon.models.turns import Reply, Turn
+from ceylon.models.turns import Attachment, Reply, Turn
 
 __all__ = ["Forget", "Prompt", "Recall"]
 
 
-class Prompt(Message[Reply], tag="$prompt"):
-    """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage."""
+class Prompt(Message[Reply[Any]], tag="$prompt"):
+    """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage.
+
+    `output` is the type of the answer, `tool_choice` as in `Request`, `tries` bounds those of each request to the model;
+    `None` leaves either to the agent, or the mesh's settings.
+    """
 
     text: str
-    tries: int | None = None  # of each request to the model; `None` leaves it to the mesh's settings
+    output: Any = None
+    tool_choice: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    tries: int | None = None
 
 
 class Recall(Message[tuple[Turn, ...]], tag="$recall"):

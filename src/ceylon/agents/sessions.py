@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.agents.prompts import Prompt
 from ceylon.core.current import current
+from ceylon.models.adapting import adapt
 from ceylon.models.fallback import FallbackModel, FallbackSession
 from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.governor import Governor
@@ -36,7 +37,10 @@ class Sessions:
         self._governors: OrderedDict[Hashable, tuple[Governor, Model]] = OrderedDict()
 
     async def open(self, model: "Model") -> "Session":
-        """Return a new session with *model*; every request of it passes the model's governor."""
+        """Return a new session with *model*, which takes tools and output schemas whatever its server can do.
+
+        Every request of it passes the model's governor.
+        """
         if not isinstance(model, FallbackModel):
             return await self._open(model, {})
         return FallbackSession(model, lambda each: self._open(each, model.prices), self._interior.driver.now)
@@ -44,7 +48,8 @@ class Sessions:
     async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
         governor = self.governor(model)
         session = await model.open(self._client.heard_by(governor.hear))
-        return GovernedSession(session, governor, self._interior, self._asker, price_of(model.name, prices))
+        price = price_of(model.name, prices)
+        return adapt(GovernedSession(session, governor, self._interior, self._asker, price))
 
     def governor(self, model: "Model") -> Governor:
         """Return what stands between all agents of the mesh and *model*: by address, key and name."""
