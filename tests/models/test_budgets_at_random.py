@@ -142,7 +142,7 @@ def test_a_run_never_spends_more_than_its_budget(backend: str, branch: Branch, b
 
 
 @pytest.mark.slow
-@settings(property_settings, max_examples=300)
+@settings(property_settings, max_examples=150)
 @given(branch=branches(2), budget=budgets)
 def test_a_run_never_spends_more_than_its_budget_however_often_one_looks(branch: Branch, budget: Budget) -> None:
     assert overspent(branch, budget, "asyncio") == []

@@ -469,8 +469,7 @@ def test_a_model_that_keeps_failing_is_left_alone_then_looked_at_by_one(virtuall
         seen: list[Any] = []
         async with Mesh() as mesh:
             mesh.add(agent)
-            for _ in range(DEFAULTS.breaker_failures + 2):
-                seen.append(type(await _failure(agent)))
+            seen += [type(await _failure(agent)) for _ in range(DEFAULTS.breaker_failures + 2)]
             asked = len(provider.asked)
             await anyio.sleep(DEFAULTS.breaker_pause)
             seen.append(type(await _failure(agent)))  # the one that looks

@@ -1,4 +1,4 @@
-"""A crowd before a provider that tells nobody its limit: nobody fails for good, little goes unused, the urgent go first."""
+"""A crowd before a provider that tells none its limit: nobody fails, little goes unused, the urgent go first."""
 
 from collections.abc import Callable
 from typing import Any, Final

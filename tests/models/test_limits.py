@@ -89,7 +89,7 @@ def test_a_number_to_wait_for_is_finite_and_never_negative(said: str, seconds: f
     assert retry_after({"retry-after": said}) == seconds
 
 
-def error_of(body: object, headers: Mapping[str, str] = {}) -> tuple[float | None, str, bool | None]:  # noqa: B006 – only read
+def error_of(body: object, headers: Mapping[str, str] = {}) -> tuple[float | None, str, bool | None]:
     error = status_error(ENDPOINT, 429, msgspec.json.encode(body), headers)
     return error.retry_after, error.code, error.should_retry
 

@@ -28,7 +28,7 @@ class Provider:
     def check(self) -> None:
         """Nothing can be wrong."""
 
-    async def open(self, client: Any = None) -> "_Session":
+    async def open(self, client: Any = None) -> Any:
         del client
         return _Session(self)
 
@@ -128,7 +128,7 @@ class BillingProvider(Provider):
         """The bill, at a dollar for a million tokens in and two for as many out."""
         return (self.tokens_in + 2 * self.tokens_out) / 1e6
 
-    async def open(self, client: Any = None) -> "_BillingSession":
+    async def open(self, client: Any = None) -> Any:
         del client
         return _BillingSession(self)
 

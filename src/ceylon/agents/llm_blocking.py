@@ -99,7 +99,9 @@ class BlockingLlm:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
         road = self._agent.__ceylon_road__
         wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
-        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, budget=budget, **wishes), as_it_is)
+        return BlockingLlmStream(
+            lambda: road.blocking_stream(query, timeout=timeout, budget=budget, **wishes), as_it_is
+        )
 
     def conversation(self, key: str) -> BlockingConversation:
         """Return the conversation kept under *key*."""

@@ -11,8 +11,8 @@ __all__ = ["Forget", "Prompt", "Recall"]
 class Prompt(Message[Reply[Any]], tag="$prompt"):
     """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage.
 
-    `output` is the type of the answer, `tool_choice` as in `Request`, `tries` bounds those of each request to the model;
-    `None` leaves either to the agent, or the mesh's settings.
+    `output` is the type of the answer, `tool_choice` as in `Request`, `tries` bounds those of each request to the
+    model; `None` leaves each to the agent, or to the mesh's settings.
     """
 
     text: str

@@ -153,7 +153,7 @@ def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
     return prompt
 
 
-def _stream(  # noqa: PLR0913, PLR0917 – the verb's own options
+def _stream(
     kind: type[S],
     home: "tuple[Interior, str]",
     message: Prompt,

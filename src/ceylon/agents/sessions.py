@@ -1,4 +1,4 @@
-"""Sessions with models, for all agents of one mesh, over one HTTP client on the mesh's loop, behind one governor a model."""
+"""Sessions with models, for all agents of one mesh: over one HTTP client, on the mesh's loop, behind governors."""
 
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Future
     from ceylon.messages import Envelope
 
-__all__ = ["NOTHING", "Account", "Amount", "Budget", "nanodollars"]
+__all__ = ["NOTHING", "Account", "Amount", "Budget", "is_budget", "nanodollars"]
 
 _NANO: Final = 1_000_000_000
 _WHOLE: Final = ("tokens", "calls", "depth")
@@ -217,6 +217,11 @@ def nanodollars(usd: float | None, *, down: bool = False) -> int | None:
 
 
 _HAIR: Final = 1e-3  # of a billionth: what a product of floats is off
+
+
+def is_budget(value: object) -> bool:
+    """Say whether a user has given a budget where one is taken."""
+    return isinstance(value, Budget)
 
 
 def _is_amount(value: object, *, whole: bool) -> bool:

@@ -60,7 +60,7 @@ class Spending:
         self._agents: OrderedDict[str, Spent] = OrderedDict()
         self._runs: OrderedDict[int, Spent] = OrderedDict()
 
-    def add(self, agent: str, root: int, input_: int, output: int, cost: float | None) -> None:  # noqa: PLR0913, PLR0917 – counters
+    def add(self, agent: str, root: int, input_: int, output: int, cost: float | None) -> None:
         """Count an answered request of *agent*, in the run that began with the envelope *root*; 0 for neither."""
         spent = Spent(1, input_, output, cost)
         self._total += spent

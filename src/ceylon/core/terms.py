@@ -1,10 +1,10 @@
-"""What `Ref.using` asks for beyond time: under which budget, and how urgently, a message and what follows is handled."""
+"""What `Ref.using` asks for beyond time: a budget, and how urgent a message is, with all that follows from it."""
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from ceylon.core.budgets import Account, Budget
+from ceylon.core.budgets import Account, Budget, is_budget
 from ceylon.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def terms_of(budget: Budget | None, priority: Priority | None) -> Terms | None:
     """
     if budget is None and priority is None:
         return None
-    if budget is not None and not isinstance(budget, Budget):  # pyright: ignore[reportUnnecessaryIsInstance] – a user's
+    if budget is not None and not is_budget(budget):
         message = f"budget={budget!r} cannot be; it takes a `ceylon.Budget(...)`"
         raise ArgumentError(message)
     if priority is not None and priority not in _LANES:

@@ -37,7 +37,7 @@ def source_in(interior: "Interior") -> "Origin | None":
     return source if source is not None and source.interior is interior else None
 
 
-def _envelope(  # noqa: PLR0913, PLR0917 – as the router's own
+def _envelope(
     router: "Router", kind: Kind, source: "Origin | None", address: str, message: Any, terms: "Terms | None"
 ) -> Envelope:
     """Return *message* on its way, under *terms* of its own if there are any."""
@@ -119,7 +119,7 @@ def _tell_nowait_operation(
 # -- ask ---------------------------------------------------------------------------------------------------------------
 
 
-async def ask(
+async def ask(  # noqa: PLR0913 – the verb's own options
     interior: "Interior",
     source: "Origin | None",
     address: str,
@@ -151,7 +151,7 @@ async def ask(
     return outcome.value
 
 
-def block_ask(
+def block_ask(  # noqa: PLR0913 – likewise
     interior: "Interior",
     source: "Origin | None",
     address: str,

@@ -150,7 +150,7 @@ class FallbackSession:
             return self._sessions[index]
 
     def _share(self, index: int, ends: float | None) -> float | None:
-        """Return how long a model may take until the next is asked: half of what is left, and the last one all of it."""
+        """Return how long a model may take until the next is asked: half of what is left, the last one all of it."""
         if ends is None:
             return None
         left = max(0.0, ends - self._now())
@@ -161,9 +161,8 @@ class FallbackSession:
         if index == len(self._model.models) - 1 or not falls_back(error):
             raise error
         models = self._model.models
-        logger().warning(
-            "model_replaced", model=models[index].name, by=models[index + 1].name, error=type(error).__name__
-        )
+        by, kind = models[index + 1].name, type(error).__name__
+        logger().warning("model_replaced", model=models[index].name, by=by, error=kind)
 
     def _signed(self, reply: Reply[Any], index: int) -> Reply[Any]:
         """Return *reply* with the name of who answered, if the server does not say it itself."""

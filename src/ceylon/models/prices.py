@@ -1,22 +1,22 @@
-"""What tokens cost: the users' own prices, else those that `genai-prices` keeps (the extra `prices`), else nothing known.
+"""What tokens cost: the users' own prices, else those that `genai-prices` keeps (the extra `prices`), else unknown.
 
 Import this module late: with the extra, it loads pydantic.
 """
 
+import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from ceylon.models.turns import Usage
 
-try:
-    import genai_prices
-except ImportError:  # the extra
-    genai_prices = None  # type: ignore[assignment]
-
-__all__ = ["OwnPrices", "Price", "price_of"]
+__all__ = ["OwnPrices", "Price", "genai_prices", "price_of"]
 
 OwnPrices: TypeAlias = Mapping[str, tuple[float, float]]
 """Dollars for a million tokens, in and out, by the model's name, with its provider or without."""
+
+genai_prices: Any = importlib.import_module("genai_prices") if importlib.util.find_spec("genai_prices") else None
+"""The price list; `None` without the extra."""
 
 _MILLION: Final = 1e6
 _PROVIDERS: Final[Mapping[str, str]] = {

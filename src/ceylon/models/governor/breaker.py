@@ -48,11 +48,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """The server has answered, be it with a refusal."""
+        """Close: the server has answered, be it with a refusal."""
         self._state, self._failures, self._pause = State.CLOSED, 0, self._first
 
     def failed(self, error: BaseException, now: float) -> None:
-        """A request was given up for a fault of the server's."""
+        """Count a request that was given up for a fault of the server's."""
         self._failures += 1
         self._last = describe(error)
         if self._state is State.HALF_OPEN:
@@ -62,7 +62,7 @@ class Breaker:
             self._open(now)
 
     def left(self, now: float) -> None:
-        """The one that was to see has been cancelled: the next one is to."""
+        """Let the next one see, because the one that was to has been cancelled."""
         if self._state is State.HALF_OPEN:
             self._state, self._until = State.OPEN, now
 

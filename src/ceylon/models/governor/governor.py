@@ -58,7 +58,7 @@ class Governor:
         """Whether nobody waits here or is under way."""
         return not self.under_way and not self.line
 
-    # -- coming ---------------------------------------------------------------------------------------------------------
+    # -- coming --------------------------------------------------------------------------------------------------------
 
     async def admit(self, place: Place) -> None:
         """Wait until *place* may go; it is under way then, until one of `answered`, `failed` and `left`.
@@ -145,12 +145,12 @@ class Governor:
                 self._call(place, refusal)
         while self.line and not self._is_full():
             may = self.allowance.is_there(now)
-            place = self.line.first(takes_refused=may, prefers_new=self._refusals > 0)
-            at = self.allowance.next_at(now) if place is None else self._ready_at(place, now)
-            if place is None or at > now:
+            first = self.line.first(takes_refused=may, prefers_new=self._refusals > 0)
+            at = self.allowance.next_at(now) if first is None else self._ready_at(first, now)
+            if first is None or at > now:
                 self._arm(at, self._pump)
                 return
-            self._call(place, None, now)
+            self._call(first, None, now)
         if self.line and not self.pace.is_known:
             self._arm(now + _LISTENS, self._widen)
 
@@ -164,17 +164,17 @@ class Governor:
         self._interior.timers.add(when, self._timer)
 
     def _call(self, place: Place, error: ModelError | None, now: float = 0.0) -> None:
-        """Take *place* out of the line, and let its request go or fail; one that was cancelled meanwhile just leaves."""
+        """Take *place* out of the line, and let its request go or fail; one that was cancelled just leaves."""
         self.line.leave(place)
         if place.future is not None and not place.future.done():
             if error is None:
                 self._go(place, now)
             place.future.set_result(error)
 
-    # -- going ----------------------------------------------------------------------------------------------------------
+    # -- going ---------------------------------------------------------------------------------------------------------
 
     def answered(self, place: Place, used: tuple[int, int] | None) -> None:
-        """The request was answered; *used* are the tokens in and out, if they are known."""
+        """Let the next one go: the request was answered; *used* are the tokens in and out, if they are known."""
         if not place.is_admitted:
             return
         self.pace.answered()
@@ -191,7 +191,7 @@ class Governor:
         self._end(place)
 
     def failed(self, place: Place, error: ModelError) -> None:
-        """The request failed; whether it is tried again is another's affair, what it says of the server is this one's."""
+        """Let the next one go: the request failed, and that says something of the server. See `gave_up` too."""
         if not place.is_admitted:
             return
         now = self._now()
@@ -207,13 +207,13 @@ class Governor:
         self._end(place)
 
     def gave_up(self, place: Place, error: ModelError) -> None:
-        """The request is not tried again after *error*."""
+        """Take note that the request is not tried again after *error*."""
         if is_failure(error) and not place.is_probe:
             self.breaker.failed(error, self._now())
             self._pump()
 
     def left(self, place: Place) -> None:
-        """Nobody waits for the answer any more."""
+        """Let the next one go: nobody waits for the answer any more."""
         if place.is_admitted:
             if place.is_probe:
                 self.breaker.left(self._now())
@@ -241,7 +241,7 @@ class Governor:
         jitter = self._interior.random.uniform(0.0, seconds * _JITTER)
         self._pause_ends = max(self._pause_ends, now + seconds + jitter)
 
-    # -- hearing --------------------------------------------------------------------------------------------------------
+    # -- hearing -------------------------------------------------------------------------------------------------------
 
     def hear(self, headers: "Iterable[tuple[bytes, bytes]]") -> None:
         """Take in the headers of an answer, of any."""

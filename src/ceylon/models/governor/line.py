@@ -1,4 +1,4 @@
-"""The line before a model: lanes by priority, and in each the runs take turns, so that a large one holds up no other."""
+"""The line before a model: lanes by priority, and in each the runs take turns: a large one holds up no other."""
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
@@ -12,8 +12,8 @@ __all__ = ["Line", "Place"]
 class Place:
     """A place in the line, and then under way: whose it is, the tokens it may need, since when it is under way.
 
-    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is set
-    when it is the request's turn: to `None`, or to the error that there will be none.
+    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is
+    set when it is the request's turn: to `None`, or to the error that there will be none.
     """
 
     __slots__ = (

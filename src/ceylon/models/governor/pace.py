@@ -1,4 +1,4 @@
-"""How fast requests may follow each other, found out by trying: a provider that tells no limits says no (429) beyond them.
+"""How fast requests may follow each other, found out by trying: a provider without headers says no (429) at its limit.
 
 Multiplicative increase by little, multiplicative decrease, around what the provider has been seen to take. A pace, not
 a number of requests under way: answers take from a second to minutes, and limits are per minute all the same.
@@ -58,7 +58,7 @@ class Pace:
         self.room += self._step
 
     def sent(self, now: float, under_way: int) -> None:
-        """A request goes; *under_way* counts it."""
+        """Take note that a request goes; *under_way* counts it."""
         if under_way == 1 and self._accepted.count(now) == 0:
             self._busy_since = now
         self._accepted.add(now)
@@ -66,7 +66,7 @@ class Pace:
             self._next = max(now, self._next) + 1.0 / self._rate
 
     def answered(self) -> None:
-        """A request was answered."""
+        """Take note that a request was answered."""
         self.room += 1
         if self.is_known:
             self._answers += 1
@@ -74,7 +74,7 @@ class Pace:
             self._rate *= 1.0 + min(growth, _FASTEST_GROWTH)
 
     def refused(self, sent_at: float, now: float, *, is_told: bool) -> bool:
-        """A request sent at *sent_at* was refused; say whether that is news: of those before the last change it is not.
+        """Take note that a request sent at *sent_at* was refused; say whether that is news: it was sent since the last.
 
         If it *is_told* how long that is so, and the provider has taken next to nothing yet, the pace stays open.
         """

@@ -5,9 +5,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ceylon.errors import ModelError, ModelStatusError, ModelUnavailableError
+from ceylon.models.governor.estimates import tokens_in
 from ceylon.models.governor.line import Place
 from ceylon.models.governor.purse import Purse
-from ceylon.models.governor.estimates import tokens_in
 from ceylon.models.governor.retries import is_passing, pause_before
 from ceylon.models.turns import Usage
 

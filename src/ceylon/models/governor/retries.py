@@ -1,4 +1,4 @@
-"""Which failures another try may mend, how long to wait before it, and how many tries a provider is to be burdened with."""
+"""Which failures another try may mend, how long to wait before it, and how many tries a provider is to bear."""
 
 import ssl
 from typing import TYPE_CHECKING, Final
@@ -62,7 +62,7 @@ def _is_about_tls(error: BaseException) -> bool:
 
 
 def pause_before(error: ModelError, tries: int, settings: "Settings", random_source: "random.Random") -> float | None:
-    """Return the seconds to wait before try number *tries* + 1; `None`: the server asks for more patience than there is.
+    """Return the seconds to wait before try *tries* + 1; `None`: the server asks for more patience than there is.
 
     What the server asks for itself is waited for in the line, by everybody; here it is nothing.
     """
