@@ -370,6 +370,7 @@ def test_whoever_is_cancelled_leaves_the_line(virtually: Any) -> None:
             governor = await blocked(mesh, provider)
             agent = LlmAgent("tutor", provider, concurrency=99)
             mesh.add(agent)
+            waiting = 0
             with anyio.move_on_after(0.5):
                 async with anyio.create_task_group() as tasks:
                     for _ in range(50):

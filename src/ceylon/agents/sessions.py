@@ -59,7 +59,7 @@ class Sessions:
         self._governors.move_to_end(key)
         if len(self._governors) > _GOVERNORS:
             oldest = next(iter(self._governors))
-            if self._governors[oldest][0].is_idle:
+            if not self._governors[oldest][0].under_way:
                 del self._governors[oldest]
         return self._governors[key][0]
 

@@ -85,20 +85,23 @@ def _facts_of(body: bytes) -> tuple[str, float | None]:
         found: Any = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "", None
-    found = found[0] if isinstance(found, list) and found else found
-    error = found.get("error") if isinstance(found, dict) else None
-    if not isinstance(error, dict):
-        return "", None
-    details = error.get("details")
-    names = [error.get("code"), error.get("type"), error.get("status")]
-    names += [details.get("error_code")] if isinstance(details, dict) else []
-    delays = (
-        [each.get("retryDelay") for each in details or () if isinstance(each, dict)]
-        if isinstance(details, list)
-        else []
-    )
+    error = _field(_items(found)[0] if _items(found) else found, "error")
+    details = _field(error, "details")
+    names = [_field(error, name) for name in ("code", "type", "status")] + [_field(details, "error_code")]
+    delays = [_field(each, "retryDelay") for each in _items(details)]
     code = " ".join(name for name in names if isinstance(name, str))
     return code, next((_number(delay[:-1]) for delay in delays if isinstance(delay, str) and delay.endswith("s")), None)
+
+
+def _field(value: Any, name: str) -> Any:
+    """Return what JSON of any shape has under *name*."""
+    fields: dict[str, Any] = value if isinstance(value, dict) else {}
+    return fields.get(name)
+
+
+def _items(value: Any) -> list[Any]:
+    items: list[Any] = value if isinstance(value, list) else []
+    return items
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

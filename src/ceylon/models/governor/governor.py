@@ -29,8 +29,8 @@ _SCATTERED: Final = 2  # refusals in a row after which one request looks before 
 class Governor:
     """Admits requests one by one: so many at once, so many a minute, the urgent first, runs in turn.
 
-    All that it knows it has from answers: headers with limits, `Retry-After`, and refusals, where there are no headers.
-    Whoever waits here waits inside its own handler's turn, and leaves the line when it is cancelled.
+    All it knows it has from answers: limits in headers, `Retry-After`, refusals. Whoever waits here waits inside its own
+    handler's turn, and leaves the line when it is cancelled.
     """
 
     def __init__(self, model: str, interior: "Interior") -> None:
@@ -52,11 +52,6 @@ class Governor:
 
     def __repr__(self) -> str:
         return f"<Governor {self.model!r} {self.under_way} under way, {len(self.line)} waiting, {self.pace!r}>"
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits here or is under way."""
-        return not self.under_way and not self.line
 
     # -- coming --------------------------------------------------------------------------------------------------------
 
@@ -246,9 +241,8 @@ class Governor:
     def hear(self, headers: "Iterable[tuple[bytes, bytes]]") -> None:
         """Take in the headers of an answer, of any."""
         limits: Any = read_limits(headers)
-        if limits is None:
-            return
-        now, self._has_limits = self._now(), True
-        for name in ("requests", "tokens", "input", "output"):
-            if (quota := getattr(limits, name)) is not None:
-                getattr(self, f"_{name}").learn(quota, now)
+        if limits is not None:
+            now, self._has_limits = self._now(), True
+            for name in ("requests", "tokens", "input", "output"):
+                if (quota := getattr(limits, name)) is not None:
+                    getattr(self, f"_{name}").learn(quota, now)

@@ -45,8 +45,8 @@ class Purse:
         if account.limits("usd") and self._price is None:
             sentence = (
                 f"the run has a budget in US dollars, and the price of {model} is not known; install the extra "
-                f'`prices`, or give it: LlmAgent(..., prices={{"{model}": (0.4, 1.6)}}), dollars for a million tokens in '
-                "and out"
+                f'`prices`, or give it: LlmAgent(..., prices={{"{model}": (0.4, 1.6)}}), dollars for a million tokens '
+                "in and out"
             )
             raise ModelConfigError(sentence)
         self._input = tokens_in(request)
