@@ -459,6 +459,37 @@ async def test_headers_reach_the_governor_from_real_answers(server: ModelServer,
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("said", [{"retry-after": "0.3"}, {"retry-after-ms": "300"}])
+async def test_a_real_server_s_pause_is_heard_and_waited_for(
+    said: dict[str, str], server: ModelServer, anyio_backend: str
+) -> None:
+    agent = llm(server)
+    async with Mesh(settings=msgspec.structs.replace(DEFAULTS, retry_first_pause=0.0)) as mesh:
+        mesh.add(agent)
+        server.fail(Fault(status=429, headers=said), Fault(status=503, headers=said))
+        began = anyio.current_time()
+        assert await agent.send_message_async("hi") == "echo: hi"
+
+    assert anyio.current_time() - began >= 0.6
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_connection_that_is_lost_before_the_first_byte_is_tried_again(
+    streamed: bool,  # noqa: FBT001 – a parameter
+    server: ModelServer,
+    anyio_backend: str,
+) -> None:
+    agent = llm(server)
+    async with Mesh(settings=msgspec.structs.replace(DEFAULTS, retry_first_pause=0.0)) as mesh:
+        mesh.add(agent)
+        server.fail(Fault(reset=True), Fault(raw=b""))
+        reply = await (agent.stream("hi").result() if streamed else agent.complete("hi"))
+
+    assert reply.text == "echo: hi"
+    assert len(server.requests) == 3
+
+
 # -- the breaker -------------------------------------------------------------------------------------------------------
 
 

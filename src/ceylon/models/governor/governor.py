@@ -29,8 +29,8 @@ _SCATTERED: Final = 2  # refusals in a row after which one request looks before 
 class Governor:
     """Admits requests one by one: so many at once, so many a minute, the urgent first, runs in turn.
 
-    All it knows it has from answers: limits in headers, `Retry-After`, refusals. Whoever waits here waits inside its own
-    handler's turn, and leaves the line when it is cancelled.
+    All it knows it has from answers: limits in headers, `Retry-After`, refusals. Whoever waits here waits inside its
+    own handler's turn, and leaves the line when it is cancelled.
     """
 
     def __init__(self, model: str, interior: "Interior") -> None:
