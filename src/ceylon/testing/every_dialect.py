@@ -76,7 +76,7 @@ def answer(dialect: str, question: _Either, said: Said) -> Payload:
     """Return *said* as the answer to *question*."""
     if isinstance(question, Asked):
         return _SERVICES[dialect].answer(question, said)
-    return dialects.answer(dialect, question, said.text)
+    return dialects.answer(dialect, question, said)
 
 
 def failure(dialect: str, status: int, words: str) -> bytes:
