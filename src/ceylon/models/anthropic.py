@@ -46,8 +46,8 @@ class AnthropicModel(ServiceModel, frozen=True, kw_only=True):
     """A Claude.
 
     Of the options, ``cache_control={"type": "ephemeral"}`` marks the last block that can be cached,
-    ``disable_parallel_tool_use=True`` asks for one call at a time, and ``betas=[...]`` become their header. A temperature
-    is passed over, because the API refuses it, unless ``anthropic_version="2023-06-01"`` asks for how it was before.
+    ``disable_parallel_tool_use=True`` asks for one call at a time, and ``betas=[...]`` become their header. The API
+    refuses a temperature, so that none is sent, unless ``anthropic_version="2023-06-01"`` asks for how it was before.
     """
 
     host: ClassVar[Host] = ANTHROPIC
