@@ -60,10 +60,13 @@ def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = No
         return sample(choices[0], known)
     if "const" in schema or "enum" in schema:
         return schema["const"] if "const" in schema else schema["enum"][0]
-    if schema.get("type") == "object":
+    kind = schema.get("type", "string")
+    if isinstance(kind, list):
+        return sample({**schema, "type": kind[0]}, known)
+    if kind == "object":
         properties = schema.get("properties", {})
         return {name: sample(properties[name], known) for name in schema.get("required", ())}
-    if schema.get("type") == "array":
+    if kind == "array":
         return [sample(schema["items"], known) for _ in range(schema.get("minItems", 0))]
-    value = _FIRST[schema.get("type", "string")]
-    return max(value, schema.get("minimum", value)) if schema.get("type") in {"integer", "number"} else value
+    value = _FIRST[kind]
+    return max(value, schema.get("minimum", value)) if kind in {"integer", "number"} else value
