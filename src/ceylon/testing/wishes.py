@@ -55,7 +55,7 @@ def _of_gemini(body: _Body) -> Wish:
     declared = [each for tool in body.get("tools", ()) for each in tool["functionDeclarations"]]
     return Wish(
         tools=tuple((each["name"], each["parametersJsonSchema"]) for each in declared),
-        choice=name or _CHOICES[config["mode"]],
+        choice=str(name or _CHOICES[config["mode"]]),
         schema=body.get("generationConfig", {}).get("responseJsonSchema"),
         is_told="functionResponse" in body["contents"][-1]["parts"][0],
     )
