@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ceylon import LlmAgent, Mesh
 from ceylon.errors import ModelTimeoutError
 from ceylon.models.adapting import AdaptedSession, adapt
 from ceylon.models.port import Abilities
@@ -94,6 +95,23 @@ async def test_adapting_twice_is_once_and_an_adapted_session_can_do_all() -> Non
     assert adapt(session) is session
     assert session.abilities == Abilities()
     await session.aclose()
+
+
+async def test_an_agents_session_is_adapted() -> None:
+    def stock(sku: str) -> int:
+        """Say how many there are."""
+        return {"A7": 3}[sku]
+
+    steps = ['{"tool": "stock", "arguments": {"sku": "A7"}}', '{"answer": "There are 3."}']
+    model = ScriptedModel(steps, abilities=NO_TOOLS)
+    async with Mesh("shop") as mesh:
+        keeper = LlmAgent("keeper", model, tools=[stock])
+        mesh.add(keeper)
+
+        reply = await keeper.complete("How many of A7 are there?")
+
+    assert reply.text == "There are 3."
+    assert model.requests[1].turns[-1].text.startswith("Result of stock: 3\n")
 
 
 # -- tools by a schema
@@ -200,7 +218,10 @@ async def test_calls_and_results_are_told_in_words() -> None:
             "assistant",
             'Let me see.\n{"tool":"stock","arguments":{"sku":"A7"}}',
         )
-        assert (told.role, told.text) == ("user", "Result of stock: 3\nError of stock: gone")
+        assert (told.role, told.text) == (
+            "user",
+            "Result of stock: 3\nError of stock: gone\nIf you know enough, write your answer now.",
+        )
         assert model.requests[0].turns[0].text.startswith("be brief")
 
 

@@ -60,9 +60,8 @@ def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = No
         return sample(choices[0], known)
     if "const" in schema or "enum" in schema:
         return schema["const"] if "const" in schema else schema["enum"][0]
-    kind = schema.get("type", "string")
-    if isinstance(kind, list):
-        return sample({**schema, "type": kind[0]}, known)
+    kinds = schema.get("type", "string")
+    kind = str(kinds if isinstance(kinds, str) else kinds[0])
     if kind == "object":
         properties = schema.get("properties", {})
         return {name: sample(properties[name], known) for name in schema.get("required", ())}
