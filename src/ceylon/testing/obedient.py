@@ -13,7 +13,7 @@ from ceylon.testing.saying import Said
 from ceylon.testing.wishes import wish_of
 
 if TYPE_CHECKING:
-    from ceylon.testing.model_server import Recorded
+    from ceylon.testing.recorded import Recorded
 
 __all__ = ["Obedient", "sample"]
 
