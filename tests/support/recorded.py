@@ -4,11 +4,12 @@ import random
 from typing import Any, NoReturn
 
 import anyio
+import anyio.lowlevel
 
 from ceylon import Agent, Context, LlmAgent, Mesh
 from ceylon.errors import IncompleteStreamError, ModelRateLimitError, ModelTimeoutError, describe
 from ceylon.models.scripted import ScriptedModel
-from ceylon.models.turns import Reply, Request, TextPart, ThinkingPart, ToolCall, Usage
+from ceylon.models.turns import Reply, Request, TextPart, ThinkingPart, ToolCall, ToolResultPart, Usage
 
 __all__ = ["ForbiddenModel", "Run", "transcript"]
 
@@ -64,6 +65,12 @@ def answer(request: Request) -> Any:
     )
 
 
+async def stock(sku: str, deep: Any) -> str:
+    """Say how much is left."""
+    await anyio.lowlevel.checkpoint()
+    return f"{len(sku)} of {sku}, {deep}"
+
+
 class Reader(Agent):
     """Asks the model something that nobody can know beforehand."""
 
@@ -93,7 +100,7 @@ class Run:
         """Return everything that was answered."""
         heard: list[Any] = []
         async with Mesh("market") as mesh:
-            agent = LlmAgent("tutor", model, **self.settings)
+            agent = LlmAgent("tutor", model, tools=[stock], **self.settings)
             mesh.add(agent)
             readers = [mesh.add(Reader(f"reader{number}")) for number in range(4)]
             for step in self.steps:
@@ -123,10 +130,20 @@ async def _outcome(agent: LlmAgent, reader: Any, kind: str, words: str) -> Any:
             parts.append(part)  # noqa: PERF401 – what came before an error counts
     except Exception as error:  # noqa: BLE001 – it is what came
         root = getattr(error, "root", error)
-        return [*parts, describe(root), {name: each for name, each in vars(root).items() if name != "__notes__"}]
-    return parts
+        return [*_in_order(parts), describe(root), dict(vars(root))]
+    return _in_order(parts)
+
+
+def _in_order(parts: list[Any]) -> list[Any]:
+    """Return *parts* with the results of calls by their call: which of two comes first is the loop's business."""
+    results = iter(sorted((each for each in parts if isinstance(each, ToolResultPart)), key=_place))
+    return [next(results) if isinstance(each, ToolResultPart) else each for each in parts]
+
+
+def _place(part: ToolResultPart) -> str:
+    return part.result.id
 
 
 async def transcript(seed: int, model: Any = None) -> list[Any]:
     """Return what the run *seed* heard from *model*, by default from one that says something to everything."""
-    return await Run(seed).play(ScriptedModel([answer] * 40) if model is None else model)
+    return await Run(seed).play(ScriptedModel([answer] * 1_000) if model is None else model)

@@ -59,7 +59,8 @@ def answers() -> list[Any]:
     arguments = {"deep": [{"api_key": CANARIES["argument"]}], "sku": "assam"}
     return [
         "one",
-        Reply(text="", calls=(ToolCall("1", "open", arguments),), finish="tool"),
+        Reply(text="", calls=(ToolCall("1", "unlock", arguments),), finish="tool"),
+        "two",
         [ThinkingPart("is it " + CANARIES["answer"]), f"it is {CANARIES['answer']}"],
         ModelStatusError("m", 500, f"api_key={CANARIES['error']}"),
         "five",
@@ -67,10 +68,15 @@ def answers() -> list[Any]:
     ]
 
 
+async def unlock(sku: str, deep: list[dict[str, str]]) -> str:
+    """Unlock what is locked."""
+    return f"{sku}: api_key={deep[0]['api_key']}"
+
+
 async def run(path: Path) -> None:
     with record(path, mode="record", secrets=[CANARIES["told"]]):
         async with Mesh() as mesh:
-            mesh.add(agent := LlmAgent("tutor", KeyedModel(answers())))
+            mesh.add(agent := LlmAgent("tutor", KeyedModel(answers()), tools=[unlock]))
             for at, prompt in enumerate(prompts()):
                 try:
                     await (agent.parts(prompt).result() if at == 2 else agent.complete(prompt))
@@ -102,7 +108,7 @@ async def test_without_masking_every_canary_is_found(tmp_path: Path, monkeypatch
 async def test_a_difference_is_shown_without_keys(tmp_path: Path) -> None:
     path = tmp_path / "keys.cassette"
     await run(path)
-    agent = LlmAgent("tutor", KeyedModel([]))
+    agent = LlmAgent("tutor", KeyedModel([]), tools=[unlock])
 
     with pytest.raises(CassetteError) as caught, record(path, secrets=[CANARIES["told"]]):
         async with Mesh() as mesh:
@@ -111,7 +117,7 @@ async def test_a_difference_is_shown_without_keys(tmp_path: Path) -> None:
                 prompts()[0] + "\nAnd " + CANARIES["bearer"].replace("canary", "Bearer canary")
             )
 
-    assert str(caught.value).endswith("\n+        And Bearer ****")
+    assert "\n+        And Bearer ****\n" in str(caught.value)
     assert not [name for name, canary in CANARIES.items() if canary in str(caught.value)]
 
 
