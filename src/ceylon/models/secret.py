@@ -22,7 +22,7 @@ _WORDS: Final = re.compile(
     [^\s"',;&<>}]+
     """
 )
-_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:sk|gsk|xai|tgp|hf)[-_][A-Za-z0-9_-]{8,}")
+_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:(?:sk|gsk|xai|tgp|hf)[-_]|AIza)[A-Za-z0-9_-]{8,}")
 
 
 class Secret:
