@@ -3,15 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-<<<<<<< HEAD
-from ceylon.models.quirks import OPENAI, Quirks, Service
-=======
 from ceylon.models.anthropic import AnthropicModel
 from ceylon.models.gemini import GeminiModel
-from ceylon.models.openai import OPENAI, Service
+from ceylon.models.quirks import OPENAI, Quirks, Service
 from ceylon.models.responses import ResponsesModel
 from ceylon.models.service import ServiceModel
->>>>>>> wire-b
 
 __all__ = ["ALIASES", "KNOWN", "OWN_FORMATS", "SERVICES"]
 
