@@ -52,6 +52,13 @@ pytestmark = pytest.mark.anyio
         ("mistral::m", "mistral::m"),
         ("xai::m", "xai::m"),
         ("together::a/b", "together::a/b"),
+        ("claude-x", "anthropic::claude-x"),
+        ("anthropic:claude-x", "anthropic::claude-x"),
+        ("gemini-x", "gemini::gemini-x"),
+        ("google-gla:gemini-x", "gemini::gemini-x"),
+        ("gemini/models/gemini-x", "gemini::models/gemini-x"),
+        ("openai-responses::gpt-x", "openai-responses::gpt-x"),
+        ("openai-responses:gpt-x", "openai-responses::gpt-x"),
         ("local::smollm2", "local::smollm2"),
         ("local::/weights/x.gguf", "local::/weights/x.gguf"),
         ("/weights/x.gguf", "local::/weights/x.gguf"),
@@ -77,10 +84,7 @@ def test_a_model_string_is_understood(text: str, name: str) -> None:
         ("openai::a\nb", "names no model"),
         ("::m", "unknown provider"),
         ("ft:gpt-x:org::id", "cannot read"),
-        ("claude-x", "anthropic is not spoken yet"),
-        ("anthropic::x", "not spoken yet"),
-        ("gemini/x", "gemini is not spoken yet"),
-        ("google:x", "not spoken yet"),
+        ("anthropic::", "names no model"),
         ("scripted::x", "ScriptedModel"),
         ("test::x", "ScriptedModel"),
     ],
@@ -212,6 +216,25 @@ async def test_auto_uses_a_key_of_the_environment_next(client: HttpClient, monke
 
     assert isinstance(model, OpenAIModel)
     assert why == "OPENAI_API_KEY is set"
+
+
+@pytest.mark.usefixtures("no_ollama")
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic::claude-haiku-4-5"),
+        ("GOOGLE_API_KEY", "gemini::gemini-flash-lite-latest"),
+        ("GEMINI_API_KEY", "gemini::gemini-flash-lite-latest"),
+    ],
+)
+async def test_auto_uses_whose_key_is_there(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    monkeypatch.setenv(variable, "sk-canary-4711")
+
+    model, why = await AutoModel(options={"a": 1}).choose(client)
+
+    assert (model.name, why) == (name, f"{variable} is set")
 
 
 @pytest.mark.usefixtures("no_ollama")

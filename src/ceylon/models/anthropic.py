@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -13,12 +13,9 @@ from ceylon.models.endpoint import Endpoint
 from ceylon.models.port import Abilities
 from ceylon.models.schema_rules import closed, is_open
 from ceylon.models.service import Host, ServiceModel
-from ceylon.models.service_session import ServiceSession
+from ceylon.models.service_session import Dialect
 from ceylon.models.turns import Attachment, OutputSchema, Request, Tool, ToolCall, ToolResult, Turn
 from ceylon.settings import DEFAULTS
-
-if TYPE_CHECKING:
-    from ceylon.models.http import HttpClient
 
 __all__ = ["ANTHROPIC", "AnthropicModel"]
 
@@ -57,10 +54,9 @@ class AnthropicModel(ServiceModel, frozen=True, kw_only=True):
         betas = self.options.get("betas")
         return {"anthropic-beta": ",".join(betas)} if betas else {}
 
-    async def open(self, client: "HttpClient") -> ServiceSession:
-        """Return a session; nothing is sent before the first request."""
-        self.check()
-        return ServiceSession(self, _Messages(self), client)
+    def dialect(self) -> Dialect:
+        """See `ServiceModel`."""
+        return _Messages(self)
 
 
 class _Messages:

@@ -3,18 +3,15 @@
 import base64
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.gemini_answer import ContentAnswer
 from ceylon.models.port import Abilities
 from ceylon.models.service import Host, ServiceModel
-from ceylon.models.service_session import ServiceSession
+from ceylon.models.service_session import Dialect
 from ceylon.models.turns import Attachment, Request, Tool, ToolCall, ToolResult, Turn
-
-if TYPE_CHECKING:
-    from ceylon.models.http import HttpClient
 
 __all__ = ["GEMINI", "GeminiModel"]
 
@@ -49,10 +46,9 @@ class GeminiModel(ServiceModel, frozen=True, kw_only=True):
 
     host: ClassVar[Host] = GEMINI
 
-    async def open(self, client: "HttpClient") -> ServiceSession:
-        """Return a session; nothing is sent before the first request."""
-        self.check()
-        return ServiceSession(self, _GenerateContent(self.model), client)
+    def dialect(self) -> Dialect:
+        """See `ServiceModel`."""
+        return _GenerateContent(self.model)
 
 
 class _GenerateContent:

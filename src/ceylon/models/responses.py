@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -12,11 +12,8 @@ from ceylon.models.port import Abilities
 from ceylon.models.responses_answer import ResponseAnswer
 from ceylon.models.schema_rules import strict
 from ceylon.models.service import Host, ServiceModel
-from ceylon.models.service_session import ServiceSession
+from ceylon.models.service_session import Dialect
 from ceylon.models.turns import Attachment, OutputSchema, Request, Tool, ToolCall, Turn
-
-if TYPE_CHECKING:
-    from ceylon.models.http import HttpClient
 
 __all__ = ["RESPONSES", "ResponsesModel"]
 
@@ -47,10 +44,9 @@ class ResponsesModel(ServiceModel, frozen=True, kw_only=True):
 
     host: ClassVar[Host] = RESPONSES
 
-    async def open(self, client: "HttpClient") -> ServiceSession:
-        """Return a session; nothing is sent before the first request."""
-        self.check()
-        return ServiceSession(self, _Responses(self), client)
+    def dialect(self) -> Dialect:
+        """See `ServiceModel`."""
+        return _Responses(self)
 
 
 class _Responses:

@@ -11,8 +11,8 @@ import msgspec
 from ceylon.errors import ModelConfigError
 from ceylon.models.bodies import check_options
 from ceylon.models.endpoint import Endpoint, check_url
-from ceylon.models.port import Session
 from ceylon.models.secret import Secret
+from ceylon.models.service_session import Dialect, ServiceSession
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
@@ -102,8 +102,13 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @abstractmethod
-    async def open(self, client: "HttpClient") -> Session:
+    def dialect(self) -> Dialect:
+        """Return how the service writes and reads."""
+
+    async def open(self, client: "HttpClient") -> ServiceSession:
         """Return a session; nothing is sent before the first request."""
+        self.check()
+        return ServiceSession(self, self.dialect(), client)
 
     def own_headers(self) -> dict[str, str]:
         """Return the headers that an option asks for."""

@@ -10,11 +10,11 @@ from ceylon.models.bodies import encode, read
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.lines import Event
 from ceylon.models.port import Abilities
-from ceylon.models.service import ServiceModel
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
+    from ceylon.models.service import ServiceModel
 
 __all__ = ["Answer", "Dialect", "ServiceSession"]
 
@@ -98,7 +98,7 @@ _lists: Final = msgspec.json.Decoder(_List)
 class ServiceSession:
     """Talks to one service, in its dialect."""
 
-    def __init__(self, model: ServiceModel, dialect: Dialect, client: "HttpClient") -> None:
+    def __init__(self, model: "ServiceModel", dialect: Dialect, client: "HttpClient") -> None:
         self._model, self._dialect, self._client = model, dialect, client
         self._endpoint = model.endpoint()
 
