@@ -10,6 +10,7 @@ from ceylon.models.connection import Connection, SteadyConnection
 from ceylon.models.http import HttpClient
 from ceylon.models.pool import Pool
 from ceylon.testing.model_server import ModelServer
+from support.dialects import WAYS
 from support.models import Caller
 
 VARIABLES = (
@@ -63,7 +64,7 @@ async def client(anyio_backend: str, connection: type[Connection]) -> AsyncItera
         yield client
 
 
-@pytest.fixture(params=["openai-whole", "openai-streamed", "ollama-whole", "ollama-streamed"])
+@pytest.fixture(params=WAYS)
 def caller(request: pytest.FixtureRequest, client: HttpClient, server: ModelServer) -> Caller:
-    dialect, way = cast("str", request.param).split("-")
+    dialect, _, way = cast("str", request.param).rpartition("-")
     return Caller(dialect, way == "streamed", client, server)
