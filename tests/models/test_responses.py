@@ -106,8 +106,9 @@ async def test_tools_are_flat_and_have_their_choice(
         "name": "weather",
         "description": "Tell the weather.",
         "parameters": {},
-        "strict": False,
+        "strict": True,  # the days may be left out, and have a default to name instead
     }
+    assert body["tools"][0]["parameters"]["required"] == ["city", "days"]
     assert body.get("tool_choice") == choice
 
 

@@ -57,7 +57,7 @@ async def test_the_adapters_keep_the_contract_with_a_server_that_works(client: H
         await model_contract(model_at(server, dialect), client, failing=[model_at(closed, dialect, key="sk-wrong")])
 
 
-@pytest.mark.parametrize("dialect", ["openai", "ollama"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 async def test_the_adapters_keep_the_contract_as_agents_use_them(client: HttpClient, dialect: str) -> None:
     with ModelServer(OBEDIENT) as server:
         await model_contract(model_at(server, dialect), client, is_adapted=True)
@@ -99,7 +99,6 @@ async def test_an_adapted_session_keeps_the_contract_whatever_its_server_can_do(
     await model_contract(model, is_adapted=True)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "ollama"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(cut_at=20), Fault(raw=b"no HTTP at all"), Fault(body=b"{")])
 async def test_the_adapters_fail_as_models_do_when_their_server_does(

@@ -9,9 +9,9 @@ import msgspec
 
 from ceylon.errors import ModelConfigError
 from ceylon.models.anthropic_answer import MessageAnswer
+from ceylon.models.closed_schema import closed, is_open
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.port import Abilities
-from ceylon.models.schema_rules import closed, is_open
 from ceylon.models.service import Host, ServiceModel
 from ceylon.models.service_session import Dialect
 from ceylon.models.turns import Attachment, OutputSchema, Request, Tool, ToolCall, ToolResult, Turn

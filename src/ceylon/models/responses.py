@@ -10,9 +10,9 @@ from ceylon.errors import ModelConfigError
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.port import Abilities
 from ceylon.models.responses_answer import ResponseAnswer
-from ceylon.models.schema_rules import strict
 from ceylon.models.service import Host, ServiceModel
 from ceylon.models.service_session import Dialect
+from ceylon.models.strict_schema import strict_schema
 from ceylon.models.turns import Attachment, OutputSchema, Request, Tool, ToolCall, Turn
 
 __all__ = ["RESPONSES", "ResponsesModel"]
@@ -91,14 +91,14 @@ class _Responses:
 
 
 def _form(output: OutputSchema) -> dict[str, Any]:
-    shut = strict(output.schema)
+    shut = strict_schema(output.schema)
     form: dict[str, Any] = {"type": "json_schema", "name": output.name, "strict": shut is not None}
     told = {"description": output.description} if output.description else {}
     return {**form, **told, "schema": output.schema if shut is None else shut}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    shut = strict(tool.parameters)
+    shut = strict_schema(tool.parameters)
     told = {"description": tool.description} if tool.description else {}
     parameters = tool.parameters if shut is None else shut
     return {"type": "function", "name": tool.name, **told, "parameters": parameters, "strict": shut is not None}

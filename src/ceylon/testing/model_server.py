@@ -260,6 +260,8 @@ class ModelServer:
             return _UNAUTHORIZED, "Incorrect API key provided"
         if question.model not in self.models:
             return _NOT_FOUND, f"model {question.model!r} not found"
+        if not isinstance(question, Question):
+            return None
         if question.tools and "tools" not in self.capabilities:
             return _BAD_REQUEST, f"registry.ollama.ai/library/{question.model} does not support tools"
         if question.think and "thinking" not in self.capabilities:

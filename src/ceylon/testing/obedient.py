@@ -10,6 +10,7 @@ import msgspec
 
 from ceylon.models.turns import Reply, Request, ToolCall, Usage
 from ceylon.testing.saying import Said
+from ceylon.testing.wishes import wish_of
 
 if TYPE_CHECKING:
     from ceylon.testing.model_server import Recorded
@@ -36,14 +37,9 @@ class Obedient:
         return Reply(text=said.text, calls=said.calls, usage=usage, finish="tool" if said.calls else "stop")
 
     def reply(self, request: "Recorded") -> Said:
-        """Answer a request in one of the dialects of the `ModelServer`, OpenAI's or Ollama's."""
-        body = request.json
-        functions = [each["function"] for each in body.get("tools", ())]
-        tools = [(function["name"], function["parameters"]) for function in functions]
-        wanted = body.get("tool_choice", "auto")
-        choice = wanted if isinstance(wanted, str) else wanted["function"]["name"]
-        schema = body.get("format") or body.get("response_format", {}).get("json_schema", {}).get("schema")
-        return self._obey(tools, choice, schema, is_told=body["messages"][-1]["role"] == "tool")
+        """Answer a request in any dialect of the `ModelServer`."""
+        wish = wish_of(request.json)
+        return self._obey(wish.tools, wish.choice, wish.schema, is_told=wish.is_told)
 
     def _obey(
         self, tools: Sequence[tuple[str, Any]], choice: str, schema: Mapping[str, Any] | None, *, is_told: bool

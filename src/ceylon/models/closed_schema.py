@@ -1,9 +1,9 @@
-"""JSON schemas as the services that hold a model to them want them: closed, and of a few words only."""
+"""JSON schemas as Anthropic holds a model to them: closed, and of a few words only."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
-__all__ = ["closed", "is_open", "strict"]
+__all__ = ["closed", "is_open"]
 
 _Schema: TypeAlias = Mapping[str, Any]
 
@@ -12,11 +12,10 @@ _FORMATS: Final = frozenset(
 )
 _UNDERSTOOD: Final = frozenset({*("$defs", "$ref", "type", "anyOf", "allOf", "enum", "const", "description", "title")})
 _OF_OBJECTS: Final = frozenset({"properties", "required", "additionalProperties"})
-_NOT_STRICT: Final = frozenset({*("default", "allOf", "oneOf", "not", "if", "patternProperties", "prefixItems")})
 
 
 def closed(schema: _Schema) -> dict[str, Any]:
-    """Return *schema* as Anthropic compiles it: no object open, and what is not understood told in the description.
+    """Return *schema* with no object open, and with what is not understood told in the description.
 
     The rules are those of Anthropic's own client, `anthropic.lib._parse._transform`.
     """
@@ -38,26 +37,6 @@ def closed(schema: _Schema) -> dict[str, Any]:
 def is_open(schema: _Schema) -> bool:
     """Return whether *schema* has an object with fields of any name, which `closed` would forbid."""
     return schema.get("additionalProperties", False) is not False or any(map(is_open, _inside(schema)))
-
-
-def strict(schema: _Schema) -> dict[str, Any] | None:
-    """Return *schema* as OpenAI holds a model to it, every object closed; `None` if it cannot."""
-    return _shut(schema) if _is_strict(schema) else None
-
-
-def _is_strict(schema: _Schema) -> bool:
-    if not _NOT_STRICT.isdisjoint(schema) or schema.get("additionalProperties", False) is not False:
-        return False
-    if "$ref" in schema and not {"$ref", "$defs"}.issuperset(schema):
-        return False
-    if set(schema.get("required", ())) != set(schema.get("properties", ())):
-        return False
-    return all(map(_is_strict, _inside(schema)))
-
-
-def _shut(schema: _Schema) -> dict[str, Any]:
-    result = _each_inside(schema, _shut)
-    return result | {"additionalProperties": False} if result.get("type") == "object" else result
 
 
 def _inside(schema: _Schema) -> list[_Schema]:
