@@ -151,9 +151,13 @@ class Elsewhere(ModelServer):
         return self._url
 
 
-async def test_a_connection_lost_before_the_answer_is_unavailable(caller: Caller) -> None:
-    for fault in (Fault(reset=True), Fault(raw=b""), Fault(raw=b"HTTP/1.1 200 OK\r\ncontent-ty")):
-        assert isinstance(await failure_of(caller, fault), ModelUnavailableError)
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(reset=True), Fault(raw=b""), Fault(raw=b"HTTP/1.1 200 OK\r\ncontent-ty")],
+    ids=["reset", "closed", "closed in the headers"],
+)
+async def test_a_connection_lost_before_the_answer_is_unavailable(caller: Caller, fault: Fault) -> None:
+    assert isinstance(await failure_of(caller, fault), ModelUnavailableError)
 
 
 async def test_what_is_no_http_is_a_protocol_error(caller: Caller) -> None:
@@ -192,8 +196,11 @@ async def test_an_answer_cut_anywhere_is_incomplete_and_never_whole(caller: Call
 async def test_a_stream_that_ends_cleanly_but_early_is_incomplete(caller: Caller) -> None:
     if not caller.is_streamed:
         return  # what a length says is whole is whole
-    ends = end_of(caller, body_of(caller, "echo: é é é"))
+    body = body_of(caller, "echo: é é é")
+    ends = end_of(caller, body)
     for place in range(0, ends, max(7, ends // 60)):
+        if body[place] & 0xC0 == 0x80:
+            continue  # inside of a character: see below
         caller.server.fail(Fault(cut_at=place, ends_cleanly=True))
         with pytest.raises(IncompleteStreamError):
             await caller.ask("é é é")
@@ -256,6 +263,8 @@ BAD_LINES = (b"null", b"[]", b"7", b"nonsense", b'{"a":\xff}', b'{"choices":7,"m
 
 async def test_one_bad_line_in_a_stream_is_a_typed_error(caller: Caller) -> None:
     for line in BAD_LINES:
+        if line == b"[]" and caller.dialect == "gemini":
+            continue  # where Gemini does not stream, it lists its events
         error = await failure_of(caller, Fault(pieces=(dialect(caller.dialect).piece(line), body_of(caller))))
 
         assert isinstance(error, ModelProtocolError), line
@@ -276,7 +285,7 @@ async def test_an_error_in_the_middle_of_a_stream_is_an_error(caller: Caller) ->
 
     error = await failure_of(caller, Fault(pieces=(first, second, failing)))
 
-    assert isinstance(error, ModelProtocolError)
+    assert isinstance(error, ModelProtocolError | ModelStatusError)  # where the service names a kind of error
     assert "the runner has stopped" in str(error)
 
 
@@ -489,8 +498,10 @@ async def test_cancelled_at_any_moment_nothing_is_left(caller: Caller) -> None:
 
 async def test_a_stream_left_early_closes_its_connection_at_once(caller: Caller) -> None:
     session = await caller.session()
+    said = answer_pieces(caller.dialect, "one two three", is_streamed=True)
+    silent = next(place for place, piece in enumerate(said) if b"one" in piece)
     for pieces in range(1, 4):
-        caller.server.fail(Fault(hold_after=pieces + 1))
+        caller.server.fail(Fault(hold_after=silent + pieces))
         parts = session.stream(question("one two three"))
         await anext(parts)
 
