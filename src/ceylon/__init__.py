@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
     from ceylon.errors import ArgumentError as ArgumentError
+    from ceylon.errors import BudgetError as BudgetError
     from ceylon.errors import CodecError as CodecError
     from ceylon.errors import DefinitionError as DefinitionError
     from ceylon.errors import DeliveryError as DeliveryError
@@ -62,12 +63,15 @@ if TYPE_CHECKING:
     from ceylon.errors import InjectedFaultError as InjectedFaultError
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
+    from ceylon.errors import MaxTurnsError as MaxTurnsError
     from ceylon.errors import MemoryFullError as MemoryFullError
     from ceylon.errors import ModelAuthError as ModelAuthError
     from ceylon.errors import ModelConfigError as ModelConfigError
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
     from ceylon.errors import ModelProtocolError as ModelProtocolError
+    from ceylon.errors import ModelRefusalError as ModelRefusalError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
+    from ceylon.errors import OutputError as OutputError
     from ceylon.errors import StoreError as StoreError
     from ceylon.errors import StoreTimeoutError as StoreTimeoutError
     from ceylon.errors import StoreUnavailableError as StoreUnavailableError
@@ -75,7 +79,19 @@ if TYPE_CHECKING:
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError
     from ceylon.errors import UnknownMessageError as UnknownMessageError
     from ceylon.messages import Message
+    from ceylon.models.turns import AgentPart as AgentPart
+    from ceylon.models.turns import Attachment as Attachment
+    from ceylon.models.turns import HandoffPart as HandoffPart
+    from ceylon.models.turns import Part as Part
     from ceylon.models.turns import Reply, TextPart, Usage
+    from ceylon.models.turns import ReplyPart as ReplyPart
+    from ceylon.models.turns import ThinkingPart as ThinkingPart
+    from ceylon.models.turns import ToolCall as ToolCall
+    from ceylon.models.turns import ToolCallPart as ToolCallPart
+    from ceylon.models.turns import ToolResult as ToolResult
+    from ceylon.models.turns import ToolResultPart as ToolResultPart
+    from ceylon.models.turns import Turn as Turn
+    from ceylon.models.turns import UsagePart as UsagePart
 
 __version__ = "0.1.0"
 
@@ -140,7 +156,11 @@ _HOMES: Final = {
     "ceylon.core.streams": ("BlockingStream", "Stream"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
-    "ceylon.models.turns": ("Reply", "TextPart", "Usage"),
+    "ceylon.models.turns": (
+        *("Reply", "Usage", "Turn", "ToolCall", "ToolResult", "Attachment"),
+        *("Part", "TextPart", "ThinkingPart", "ToolCallPart", "ToolResultPart", "UsagePart", "HandoffPart"),
+        *("AgentPart", "ReplyPart"),
+    ),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 _PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "settings")

@@ -20,7 +20,19 @@ else:  # the default is the type checkers' business; at run time 3.11 and 3.12 k
 
     R = TypeVar("R")
 
-__all__ = ["ASK", "STREAM", "TELL", "ActionCall", "Envelope", "Kind", "Message", "Outcome", "attempt", "type_name"]
+__all__ = [
+    "ASK",
+    "STREAM",
+    "TELL",
+    "ActionCall",
+    "Envelope",
+    "Kind",
+    "Message",
+    "Outcome",
+    "attempt",
+    "siblings",
+    "type_name",
+]
 
 Kind: TypeAlias = Literal["tell", "ask", "stream"]
 TELL: Final[Kind] = "tell"
@@ -118,6 +130,13 @@ def attempt(function: Callable[[], Any]) -> Outcome:
         return Outcome(function())
     except BaseException as error:  # noqa: BLE001 – SystemExit and the like too: a thread of ours must outlive them
         return Outcome(error=error)
+
+
+def siblings(cls: type) -> dict[str, type]:
+    """Return the messages defined beside *cls*, by name: those local to the same function, for names in annotations."""
+    scope = cls.__qualname__.rpartition(".")[0]
+    known = [each for each in _tags.values() if each.__module__ == cls.__module__]
+    return {each.__name__: each for each in known if each.__qualname__.rpartition(".")[0] == scope}
 
 
 def type_name(message: object) -> str:

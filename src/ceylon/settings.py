@@ -60,6 +60,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model_max_event: int = 1024 * 1024  # one event of a stream
     model_max_events: int = 100_000  # of one stream
     model_error_body: int = 2 * 1024  # of a server's words kept in an error
+    # actions that models call
+    model_turns: int = 25  # requests in one answer; a model that loops is stopped
+    model_calls: int = 64  # in one of its answers; nobody needs more, and a broken model may write thousands
+    action_timeout: float = 120.0  # for one that runs in the turn, or asks another agent
+    action_result: int = 64 * 1024  # characters of a result that the model gets to see; its window is finite
+    action_error: int = 2 * 1024  # likewise of an error's words
+    output_retries: int = 2  # times that a model is told what is wrong with an answer of a wrong type
     # conversations
     conversations: int = 10_000  # least recently used go first
     conversation_turns: int = 200

@@ -261,9 +261,9 @@ async def test_a_long_conversation_loses_its_oldest_turns_in_pairs(anyio_backend
 def test_histories_are_bounded_by_default() -> None:
     histories = Histories()
     for number in range(DEFAULTS.conversations + 10):
-        histories.add(str(number), "hi", "hello")
+        histories.add(str(number), exchange("hi", "hello"))
     for _ in range(DEFAULTS.conversation_turns):
-        histories.add("long", "hi", "hello")
+        histories.add("long", exchange("hi", "hello"))
 
     assert len(histories) == DEFAULTS.conversations == 10_000
     assert len(histories.turns("long")) == DEFAULTS.conversation_turns == 200

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import (
@@ -25,7 +26,7 @@ from ceylon import (
 )
 from ceylon.core.ports import OnFailure
 from ceylon.models.scripted import Step
-from ceylon.models.turns import ReplyPart, TextPart
+from ceylon.models.turns import ReplyPart, TextPart, Turn, UsagePart
 from ceylon.testing.model_server import ModelServer
 from support.leftovers import eventually
 from support.llm import CountingModel, impatient, llm, llm_of, plays
@@ -48,7 +49,9 @@ def test_a_script_gets_the_same_by_the_blocking_verb(server: ModelServer) -> Non
 async def test_complete_returns_the_whole_reply(anyio_backend: str) -> None:
     reply = Reply(text="four", usage=Usage(input=3, output=1), finish="length", model="tiny")
 
-    assert await plays(reply).complete("2+2?") == reply
+    whole = await plays(reply).complete("2+2?")
+
+    assert whole == msgspec.structs.replace(reply, turns=(Turn("assistant", "four"),))
 
 
 async def test_a_query_is_a_coroutine_that_starts_when_it_is_awaited(server: ModelServer, anyio_backend: str) -> None:
@@ -116,9 +119,10 @@ async def test_a_message_without_json_says_what_to_override(server: ModelServer,
 async def test_a_stream_in_a_mesh_gives_typed_parts_and_the_reply_last(anyio_backend: str) -> None:
     async with Mesh() as mesh:
         tutor = mesh.add(plays(["one ", "two"]))
-        *texts, last = [part async for part in tutor.stream("count")]
+        *texts, usage, last = [part async for part in tutor.stream("count")]
 
     assert texts == [TextPart("one "), TextPart("two")]
+    assert isinstance(usage, UsagePart)
     assert isinstance(last, ReplyPart)
     assert last.reply.text == "one two"
 

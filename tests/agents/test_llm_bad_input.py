@@ -152,7 +152,7 @@ WRONG_CALLS: list[tuple[str, Verb, str]] = [
     ("no text", lambda agent: agent.send_message_async(5), "a query is text, not int"),  # type: ignore[arg-type]
     ("whole", lambda agent: agent.complete(""), "the query is empty"),
     ("timeout", lambda agent: agent.send_message_async("hi", timeout=0), "timeout=0 cannot be"),
-    ("odd timeout", lambda agent: agent.complete("hi", timeout="5"), "timeout='5' cannot be"),  # type: ignore[arg-type]
+    ("odd timeout", lambda agent: agent.complete("hi", timeout="5"), "timeout='5' cannot be"),  # type: ignore[call-overload]
     ("stream", lambda agent: agent.stream(""), "the query is empty"),
     ("parts", lambda agent: agent.parts(None), "a query is text, not NoneType"),  # type: ignore[arg-type]
     ("stream timeout", lambda agent: agent.stream("hi", timeout=-1), "timeout=-1 cannot be"),

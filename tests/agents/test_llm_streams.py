@@ -1,12 +1,13 @@
 """Streams of an `LlmAgent`: text as it comes, typed parts, the whole reply; and what leaving early does."""
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import IncompleteStreamError, LlmAgent, Mesh, ModelError, Reply, TextPart, Usage
 from ceylon.errors import ModelProtocolError
 from ceylon.models.scripted import Step
-from ceylon.models.turns import ReplyPart, ThinkingPart
+from ceylon.models.turns import ReplyPart, ThinkingPart, Turn, UsagePart
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
 from support.llm import llm, plays
@@ -31,14 +32,15 @@ async def test_its_result_is_the_whole_reply_also_of_what_was_taken_before(anyio
     story = plays(reply).stream("a story")
     await anext(story)
 
-    assert await story.result() == reply
+    assert await story.result() == msgspec.structs.replace(reply, turns=(Turn("assistant", "once upon"),))
 
 
 async def test_parts_are_typed_and_thinking_is_no_text(anyio_backend: str) -> None:
     agent = plays([ThinkingPart("hm"), TextPart("four")], [ThinkingPart("hm"), TextPart("four")])
-    *parts, last = [part async for part in agent.parts("2+2?")]
+    *parts, usage, last = [part async for part in agent.parts("2+2?")]
 
     assert parts == [ThinkingPart("hm"), TextPart("four")]
+    assert usage == UsagePart(Usage(), None, "scripted::model")
     assert isinstance(last, ReplyPart)
     assert [delta async for delta in agent.stream("2+2?")] == ["four"]
 

@@ -18,9 +18,10 @@ from ceylon.agents.docstrings import Docstring, read_docstring
 from ceylon.agents.schema import Arguments, Parameter, describe_arguments, members
 from ceylon.agents.signature import Signature, read_signature, title
 from ceylon.core.hints import caller_locals, class_names, resolve_hints
+from ceylon.core.names import check_address
 from ceylon.errors import DefinitionError
 
-__all__ = ["Action", "action", "action_of", "actions_of"]
+__all__ = ["Action", "action", "action_of", "actions_of", "as_action"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +45,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     signature: Signature
     scope: Mapping[str, Any] = {}
     owner: type | None = None
+    effect: bool = False
+    approve: str = ""
 
     def __repr__(self) -> str:
         return f"<Action {self.name!r} {title(self.function)}>"
@@ -108,9 +111,17 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
 @overload
 def action(function: F, /) -> F: ...
 @overload
-def action(*, name: str | None = None, description: str | None = None) -> Callable[[F], F]: ...
 def action(
-    function: F | None = None, /, *, name: str | None = None, description: str | None = None
+    *, name: str | None = None, description: str | None = None, effect: bool = False, approve: str | None = None
+) -> Callable[[F], F]: ...
+def action(
+    function: F | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    effect: bool = False,
+    approve: str | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a method or function, sync or async, as an action.
 
@@ -118,13 +129,17 @@ def action(
         function: What to mark, where `@action` stands bare.
         name: What callers say; by default the function's own name.
         description: What models and people read; by default the docstring without the part about parameters.
+        effect: It changes the world (sends, pays, deletes): a model's call with one id runs it once at most, and
+            nothing cuts it off half-way.
+        approve: The agent that is asked first, each time, with the exact arguments; see `Approval`.
 
     Raises:
         DefinitionError: it could never be called by name: positional-only or variable parameters, a generator.
     """
 
     def mark(marked: F) -> F:
-        _mark(marked, name, description)
+        approver = check_address(approve) if approve is not None else ""
+        _mark(marked, name=name, stated_description=description, effect=effect, approve=approver)
         return marked
 
     return mark if function is None else mark(function)
@@ -163,7 +178,26 @@ def actions_of(cls: type) -> dict[str, Action]:
     return _by_name(found.values())
 
 
-def _mark(function: Callable[..., Any], name: str | None, description: str | None) -> None:
+def as_action(function: Callable[..., Any]) -> Action:
+    """Return *function* as an action: what `@action` says of it, or what its signature and docstring say.
+
+    A bound method is an action of its object.
+
+    Raises:
+        DefinitionError: it is no function, or could never be called by name.
+    """
+    plain = getattr(function, "__func__", function)
+    if not inspect.isfunction(plain):
+        sentence = f"{function!r} is no function that a model could call; wrap it in a `def` with a docstring"
+        raise DefinitionError(sentence)
+    marked = action_of(plain)
+    is_bound = plain is not function
+    if marked is None:
+        return _read(plain, name=plain.__name__, is_method=is_bound, docstring=plain.__doc__)
+    return marked if marked.is_method is is_bound else msgspec.structs.replace(marked, is_method=is_bound)
+
+
+def _mark(function: Callable[..., Any], *, name: str | None, **facts: Any) -> None:
     if not inspect.isfunction(function):
         sentence = f"@action is for functions and methods, not for {function!r}; put it below other decorators"
         raise DefinitionError(sentence)
@@ -171,9 +205,9 @@ def _mark(function: Callable[..., Any], name: str | None, description: str | Non
         function,
         name=function.__name__ if name is None else name,
         is_method=_is_in_class(function),
-        stated_description=description,
         docstring=function.__doc__,
         scope=caller_locals(function),
+        **facts,
     )
 
 
@@ -197,6 +231,8 @@ def _owned(marked: Action, function: Callable[..., Any], owner: type) -> Action:
         docstring=function.__doc__ or marked.docstring,
         scope=marked.scope,
         owner=owner,
+        effect=marked.effect,
+        approve=marked.approve,
     )
 
 

@@ -1,24 +1,29 @@
 """How an `LlmAgent` handles what it is sent: a turn with the model, whole or in parts, and the histories it keeps."""
 
-from collections.abc import AsyncGenerator, Hashable
-from contextlib import aclosing
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anyio
 import msgspec
 
+from ceylon.agents.callees import Emit
+from ceylon.agents.calling import CallCounts
 from ceylon.agents.conversation import Histories
+from ceylon.agents.emitting import channel_of, sender
 from ceylon.agents.fluent import ModelledAgent
-from ceylon.agents.llm_settings import check_concurrency, is_concurrency
+from ceylon.agents.llm_settings import LlmSettings, check_concurrency, is_concurrency
+from ceylon.agents.outputs import output_of, reply_type
 from ceylon.agents.prompts import Forget, Prompt, Recall
 from ceylon.agents.seat import Seat
+from ceylon.agents.toolbox import Toolbox, callees_of
+from ceylon.agents.turn import Plan, TurnRun
 from ceylon.core.context import Context
 from ceylon.core.handlers import on
 from ceylon.core.names import split_key
-from ceylon.core.streams import StreamCall
+from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ArgumentError, CodecError, ModelTimeoutError
-from ceylon.messages import STREAM, Envelope
-from ceylon.models.turns import Part, Reply, ReplyPart, Turn
+from ceylon.messages import Envelope
+from ceylon.models.turns import Reply, ReplyPart, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -37,6 +42,12 @@ class AnsweringAgent(ModelledAgent):
 
     def _begin(self) -> None:
         self._histories = Histories()
+        self._counts = CallCounts()
+
+    @property
+    def calls(self) -> CallCounts:
+        """What became of the calls that the model wanted, as a snapshot."""
+        return msgspec.structs.replace(self._counts)
 
     def __del__(self) -> None:
         """Leave the default mesh with the last reference; called while garbage is collected."""
@@ -57,20 +68,20 @@ class AnsweringAgent(ModelledAgent):
             raise CodecError(sentence) from error
 
     async def on_message(self, message: Any, context: Context) -> Any:
-        """Answer *message* with the model: text whole, or typed parts to whoever takes a stream."""
+        """Answer *message* with the model: in parts to whoever takes a stream, else the text, or a value of the type.
+
+        The type is the agent's `output`, else what the message's class says that it is answered with.
+        """
         query = check_query(message if isinstance(message, str) else self.prompt(message))
-        if context.envelope.kind == STREAM:
-            return self._take_turn_in_parts(query, context)
-        return (await self._take_turn(query, context)).text
+        reply = await self._answer(Prompt(query, self._setup.settings.output or reply_type(message)), context)
+        return reply if isinstance(reply, ReplyPart) else (reply.text if reply.output is None else reply.output)
 
     # The verbs' own messages have handlers of their own, so that a subclass may have an `on_message` which uses them.
 
     @on
     async def _answer_prompt(self, prompt: Prompt, context: Context) -> Any:
         """Answer what a verb asks; the reply is whole."""
-        if context.envelope.kind == STREAM:
-            return self._take_turn_in_parts(prompt.text, context)
-        return await self._take_turn(prompt.text, context)
+        return await self._answer(prompt, context)
 
     @on
     async def _recall_turns(self, recall: Recall, context: Context) -> tuple[Turn, ...]:  # noqa: ARG002 – names itself
@@ -84,35 +95,45 @@ class AnsweringAgent(ModelledAgent):
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
-    async def _take_turn(self, query: str, context: Context) -> Reply:
-        """Take one turn in one go; its time runs from here."""
-        model, settings, key = await self._setup.load(), self._setup.settings, _key_of(context)
+    async def _answer(self, prompt: Prompt, context: Context) -> Any:
+        """Take one turn; a stream gets its parts as they come, and the last of them is returned."""
+        key = _key_of(context)
+        channel = channel_of(context)
+        if channel is None:
+            return self._keep(key, prompt, await self._take_turn(prompt, key, context, None), context)
+        reply = await self._take_turn(prompt, key, context, sender(channel, context))
+        if key:
+            if not await _consumer_wants_more(channel, context):
+                return None
+            self._keep(key, prompt, reply, context)
+        return ReplyPart(reply)
+
+    async def _take_turn(self, prompt: Prompt, key: str, context: Context, emit: Emit | None) -> Reply[Any]:
+        """Take one turn; its time runs from here."""
+        model, settings = await self._setup.load(), self._setup.settings
         with anyio.move_on_after(settings.timeout):
             session = await self._seat_in(context).session(model)
-            reply = await session.complete(settings.request((*self._turns(key), Turn("user", query))))
-            self._keep(key, query, reply, context)
-            return reply
+            run = TurnRun(self._plan(prompt, settings, context), session, context, self._counts, emit)
+            question = Turn("user", prompt.text, attachments=prompt.attachments)
+            return await run.run(self._histories.turns(key) if key else (), question)
         raise ModelTimeoutError(model.name, settings.timeout)
 
-    async def _take_turn_in_parts(self, query: str, context: Context) -> AsyncGenerator[Part, None]:
-        """Take one turn part by part; the session keeps the time."""
-        model, settings, key = await self._setup.load(), self._setup.settings, _key_of(context)
-        session = await self._seat_in(context).session(model)
-        request = settings.request((*self._turns(key), Turn("user", query)))
-        async with aclosing(session.stream(request)) as parts:
-            async for part in parts:
-                if isinstance(part, ReplyPart) and key:
-                    if not await _consumer_wants_more(context):
-                        return
-                    self._keep(key, query, part.reply, context)
-                yield part
+    def _plan(self, prompt: Prompt, settings: LlmSettings, context: Context) -> Plan:
+        """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
+        toolbox = Toolbox(callees_of(self, settings.tools, context.interior))
+        wanted = settings.output if prompt.output is None else prompt.output
+        output = None if wanted is None else output_of(wanted)
+        choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
+        request = settings.request(
+            toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
+        )
+        return Plan(request, toolbox, output, settings.max_turns, self._setup.model().name)
 
-    def _turns(self, key: str) -> tuple[Turn, ...]:
-        return self._histories.turns(key) if key else ()
-
-    def _keep(self, key: str, query: str, reply: Reply, context: Context) -> None:
+    def _keep(self, key: str, prompt: Prompt, reply: Reply[Any], context: Context) -> Reply[Any]:
         if key:
-            self._histories.add(key, query, reply.text, context.interior.settings)
+            question = Turn("user", prompt.text, attachments=prompt.attachments)
+            self._histories.add(key, (question, *reply.turns), context.interior.settings)
+        return reply
 
     def _seat_in(self, context: Context) -> Seat:
         """Return the seat in the mesh that handles the message; the agent may have moved on from there."""
@@ -198,14 +219,11 @@ def _key_of(context: Context) -> str:
     return split_key(context.recipient)[1]
 
 
-async def _consumer_wants_more(context: Context) -> bool:
+async def _consumer_wants_more(channel: Channel, context: Context) -> bool:
     """Wait until the consumer has taken all the text and asks for more; say no if it has left before.
 
     Not for ever: one that has stopped halfway without leaving must not keep its conversation closed.
     """
-    call = context.interior.router.calls.get(context.envelope.id)
-    if not isinstance(call, StreamCall):
-        return False
     with anyio.move_on_after(context.interior.settings.stream_idle_timeout):
-        return await call.channel.wait_for_pull()
+        return await channel.wait_for_pull()
     return True

@@ -1,20 +1,22 @@
 """Conversations: histories kept under a key, and the handles to talk under one."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ceylon.agents.llm_streams import BlockingLlmStream, LlmStream, as_text
 from ceylon.agents.prompts import Forget, Recall
 from ceylon.errors import ArgumentError
-from ceylon.models.turns import Reply, Turn
+from ceylon.models.turns import Attachment, Reply, Turn
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from ceylon.agents.road import Road
 
 __all__ = ["BlockingConversation", "Conversation", "Histories", "check_key"]
+
+T = TypeVar("T")
 
 
 class Histories:
@@ -33,11 +35,14 @@ class Histories:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def add(self, key: str, question: str, answer: str, settings: Settings = DEFAULTS) -> None:
-        """Add one exchange; what is over the limits of *settings* goes, question and answer together."""
-        turns = (*self.turns(key), Turn("user", question), Turn("assistant", answer))
-        surplus = max(0, len(turns) - settings.conversation_turns)
-        self._kept[key] = turns[surplus + surplus % 2 :]
+    def add(self, key: str, turns: "tuple[Turn, ...]", settings: Settings = DEFAULTS) -> None:
+        """Add one exchange; what is over the limits of *settings* goes, each question with all that followed it."""
+        kept = (*self.turns(key), *turns)
+        newest = len(kept) - len(turns)  # stays whole, however long it is: no provider takes a call without its result
+        first = max(0, len(kept) - settings.conversation_turns)
+        while first < newest and kept[first].role != "user":
+            first += 1
+        self._kept[key] = kept[min(first, newest) :]
         self._kept.move_to_end(key)
         while len(self._kept) > settings.conversations:
             self._kept.popitem(last=False)
@@ -81,9 +86,44 @@ class Conversation:
         """
         return (await self.complete(text, timeout=timeout)).text
 
-    async def complete(self, text: str, *, timeout: float | None = None) -> Reply:
-        """Say *text* and return the whole reply, with its usage."""
-        return await self._road.query(text, key=check_key(self.key), timeout=timeout)
+    @overload
+    async def complete(
+        self,
+        text: str,
+        *,
+        output: type[T],
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[T]: ...
+    @overload
+    async def complete(
+        self,
+        text: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]: ...
+    async def complete(
+        self,
+        text: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]:
+        """Say *text* and return the whole reply, with its usage; the options are those of `LlmAgent.complete`."""
+        return await self._road.query(
+            text,
+            key=check_key(self.key),
+            timeout=timeout,
+            output=output,
+            tool_choice=tool_choice,
+            attachments=attachments,
+        )
 
     def stream(self, text: str, *, timeout: float | None = None) -> LlmStream[str]:
         """Say *text* and take the answer as it comes; the history has it when the stream has ended."""
@@ -115,9 +155,42 @@ class BlockingConversation:
         answer: str = self._block("send", lambda: self._awaited.send(text, timeout=timeout))
         return answer
 
-    def complete(self, text: str, *, timeout: float | None = None) -> Reply:
-        """Say *text* and return the whole reply."""
-        reply: Reply = self._block("complete", lambda: self._awaited.complete(text, timeout=timeout))
+    @overload
+    def complete(
+        self,
+        text: str,
+        *,
+        output: type[T],
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[T]: ...
+    @overload
+    def complete(
+        self,
+        text: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]: ...
+    def complete(
+        self,
+        text: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: "Iterable[Attachment]" = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]:
+        """Say *text* and return the whole reply; see `Conversation.complete`."""
+        reply: Reply[Any] = self._block(
+            "complete",
+            lambda: self._awaited.complete(
+                text, output=output, tool_choice=tool_choice, attachments=attachments, timeout=timeout
+            ),
+        )
         return reply
 
     def stream(self, text: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:

@@ -34,6 +34,11 @@ class ModelledAgent(Agent):
         timeout: float = DEFAULTS.model_timeout,
         api_key: str | None = None,
         base_url: str | None = None,
+        tools: Iterable[Any] = (),
+        tool_choice: str = "auto",
+        output: Any = None,
+        max_turns: int = DEFAULTS.model_turns,
+        description: str = "",
     ) -> None:
         super().__init__(name)
         if concurrency is not None:
@@ -50,7 +55,12 @@ class ModelledAgent(Agent):
             timeout=timeout,
             api_key=api_key,
             base_url=base_url,
+            tools=tools,
+            tool_choice=tool_choice,
+            output=output,
+            max_turns=max_turns,
         )
+        self.description = description
         self._setup = Setup(settings)
         self._begin()
 
@@ -106,6 +116,22 @@ class ModelledAgent(Agent):
     def with_base_url(self, base_url: str | None) -> Self:
         """Use the server at *base_url*."""
         return self._with(base_url=base_url)
+
+    def with_tools(self, *tools: Any) -> Self:
+        """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""
+        return self._with(tools=tools)
+
+    def with_tool_choice(self, tool_choice: str) -> Self:
+        """Let the first request of each turn call as it likes, not at all, some tool, or the one of this name."""
+        return self._with(tool_choice=tool_choice)
+
+    def with_output(self, output: Any) -> Self:
+        """Let answers be values of the type *output*; `None` for text."""
+        return self._with(output=output)
+
+    def with_max_turns(self, max_turns: int) -> Self:
+        """Let one answer take *max_turns* requests at most."""
+        return self._with(max_turns=max_turns)
 
     def _with(self, **changes: Any) -> Self:
         self._setup.change(**changes)

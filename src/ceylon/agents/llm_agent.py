@@ -1,7 +1,7 @@
 """The agent that speaks with a language model: `send_message_async` posts to the mesh, from wherever it is awaited."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ceylon.agents.answering import AnsweringAgent
 from ceylon.agents.batch import Answers, Batch
@@ -10,12 +10,14 @@ from ceylon.agents.llm_blocking import BlockingLlm
 from ceylon.agents.llm_streams import LlmStream, as_it_is, as_text
 from ceylon.agents.progress import Progress
 from ceylon.agents.road import Road
-from ceylon.models.turns import Part, Reply
+from ceylon.models.turns import Attachment, Part, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["LlmAgent"]
+
+T = TypeVar("T")
 
 
 class LlmAgent(AnsweringAgent):
@@ -38,6 +40,11 @@ class LlmAgent(AnsweringAgent):
         timeout: Seconds for one turn, from its start (600).
         api_key: The key; by default the provider's environment variable.
         base_url: The server's address; by default the provider's.
+        tools: What the model may call besides the agent's own actions: functions, refs, other agents.
+        tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.
+        output: The type of the answers, where they are not text.
+        max_turns: Requests in one answer, with calls in between (25).
+        description: What other models are told of the agent, where it is one of their tools.
     """
 
     async def send_message_async(self, query: str, *, timeout: float | None = None) -> str:
@@ -62,19 +69,71 @@ class LlmAgent(AnsweringAgent):
         """
         return self.blocking.send_message(query, timeout=timeout)
 
-    async def complete(self, query: str, *, timeout: float | None = None) -> Reply:
-        """Ask the model *query* and return the whole reply: text, usage, finish reason."""
-        return await self.__ceylon_road__.query(query, timeout=timeout)
+    @overload
+    async def complete(
+        self,
+        query: str,
+        *,
+        output: type[T],
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[T]: ...
+    @overload
+    async def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]: ...
+    async def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]:
+        """Ask the model *query* and return the whole reply: text, output, usage, finish reason, turns.
+
+        Args:
+            query: The question; not empty.
+            output: The type of the answer: Structs, dataclasses, collections, unions; `None` for what the agent says.
+            tool_choice: As the agent's own option, for this query.
+            attachments: Pictures and files that go with the question, where the model takes them.
+            timeout: Seconds from now on.
+
+        Raises:
+            OutputError: the model gave no value of the type.
+            MaxTurnsError: it calls without end.
+            ModelError: it did not answer.
+        """
+        return await self.__ceylon_road__.query(
+            query, timeout=timeout, output=output, tool_choice=tool_choice, attachments=attachments
+        )
 
     def stream(self, query: str, *, timeout: float | None = None) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
         road = self.__ceylon_road__
         return LlmStream(lambda: road.stream(query, timeout=timeout), as_text)
 
-    def parts(self, query: str, *, timeout: float | None = None) -> LlmStream[Part]:
-        """Ask the model *query* and take typed parts: text, thinking, and the whole reply last."""
+    def parts(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> LlmStream[Part]:
+        """Ask the model *query* and take typed parts: text, thinking, calls, results, and the whole reply last."""
         road = self.__ceylon_road__
-        return LlmStream(lambda: road.stream(query, timeout=timeout), as_it_is)
+        wishes = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        return LlmStream(lambda: road.stream(query, timeout=timeout, **wishes), as_it_is)
 
     def conversation(self, key: str) -> Conversation:
         """Return the conversation kept under *key*; at the address ``name/key`` in a mesh."""

@@ -1,12 +1,12 @@
 """An `LlmAgent` for scripts and threads: every verb runs on the mesh's loop, and the caller waits."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ceylon.agents.batch import BlockingAnswers
 from ceylon.agents.conversation import BlockingConversation
 from ceylon.agents.llm_streams import BlockingLlmStream, as_it_is, as_text
-from ceylon.models.turns import Part, Reply
+from ceylon.models.turns import Attachment, Part, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ceylon.agents.progress import Progress
 
 __all__ = ["BlockingLlm"]
+
+T = TypeVar("T")
 
 
 class BlockingLlm:
@@ -34,10 +36,44 @@ class BlockingLlm:
         )
         return answer
 
-    def complete(self, query: str, *, timeout: float | None = None) -> Reply:
+    @overload
+    def complete(
+        self,
+        query: str,
+        *,
+        output: type[T],
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[T]: ...
+    @overload
+    def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]: ...
+    def complete(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> Reply[Any]:
         """Ask the model *query* and wait for the whole reply; see `LlmAgent.complete`."""
         agent, instead = self._agent, "`await agent.complete(...)`"
-        reply: Reply = agent.__ceylon_road__.block("complete", lambda: agent.complete(query, timeout=timeout), instead)
+
+        def ask() -> Awaitable[Reply[Any]]:
+            return agent.complete(
+                query, output=output, tool_choice=tool_choice, attachments=attachments, timeout=timeout
+            )
+
+        reply: Reply[Any] = agent.__ceylon_road__.block("complete", ask, instead)
         return reply
 
     def stream(self, query: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:
@@ -45,10 +81,19 @@ class BlockingLlm:
         road = self._agent.__ceylon_road__
         return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout), as_text)
 
-    def parts(self, query: str, *, timeout: float | None = None) -> BlockingLlmStream[Part]:
+    def parts(
+        self,
+        query: str,
+        *,
+        output: Any = None,
+        tool_choice: str | None = None,
+        attachments: Iterable[Attachment] = (),
+        timeout: float | None = None,
+    ) -> BlockingLlmStream[Part]:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
         road = self._agent.__ceylon_road__
-        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout), as_it_is)
+        wishes = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, **wishes), as_it_is)
 
     def conversation(self, key: str) -> BlockingConversation:
         """Return the conversation kept under *key*."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
+from ceylon.agents.outputs import output_of
+from ceylon.agents.toolbox import check_tools
 from ceylon.errors import ArgumentError
 from ceylon.models.secret import Secret
-from ceylon.models.turns import Request, Turn
+from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -36,11 +38,17 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Any = DEFAULTS.model_timeout
     api_key: Any = None
     base_url: Any = None
+    tools: Any = ()
+    tool_choice: Any = "auto"
+    output: Any = None
+    max_turns: Any = DEFAULTS.model_turns
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
+        if "tools" in changes:
+            changes["tools"] = _as_tools(changes["tools"])
         if isinstance(changes.get("options"), Mapping):
             changes["options"] = dict(changes["options"])
         if isinstance(changes.get("api_key"), str):
@@ -57,6 +65,9 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ArgumentError(message)
         check_concurrency(self.concurrency)
         check_timeout(self.timeout)
+        check_tools(self.tools)
+        if self.output is not None:
+            output_of(self.output)
 
     def resolve(self) -> "Model":
         """Return the model that these settings name.
@@ -73,12 +84,13 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         mine = (self.model, self.api_key, self.base_url, self.options)
         return mine == (other.model, other.api_key, other.base_url, other.options)
 
-    def request(self, turns: tuple[Turn, ...]) -> Request:
-        """Return the request that continues *turns*, after the system prompt."""
-        if self.system_prompt:
-            turns = (Turn("system", self.system_prompt), *turns)
+    def request(self, tools: tuple[Tool, ...], tool_choice: str, output: OutputSchema | None) -> Request:
+        """Return the request that begins with the system prompt; the turns are still to come."""
         return Request(
-            turns=turns,
+            turns=(Turn("system", self.system_prompt),) if self.system_prompt else (),
+            tools=tools,
+            tool_choice=tool_choice,
+            output=output,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             seed=self.seed,
@@ -90,7 +102,15 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return what tells apart two settings that may answer differently; no key is in it."""
         model = self.model if isinstance(self.model, str) else self.model.name
         facts = (model, self.system_prompt, self.temperature, self.max_tokens, self.seed, self.stop, self.base_url)
-        return msgspec.json.encode((*facts, sorted(self.options.items())), enc_hook=repr)
+        schema = None if self.output is None else output_of(self.output).schema
+        return msgspec.json.encode((*facts, *([schema] if schema else ()), sorted(self.options.items())), enc_hook=repr)
+
+
+def _as_tools(value: Any) -> Any:
+    """Return *value* as a tuple; one tool is one, and what has no items stays as it is."""
+    if isinstance(value, str) or callable(value):
+        return (value,)
+    return tuple(value) if has_items(value) else (value,)
 
 
 def is_concurrency(value: object) -> bool:
@@ -166,6 +186,8 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("seed", _is_whole, "a whole number"),
     ("stop", _are_texts, "texts that are not empty"),
     ("options", _are_options, "a mapping of the provider's own names to values"),
+    ("tool_choice", lambda value: _is_text(value) and bool(value), "'auto', 'none', 'required' or the name of a tool"),
+    ("max_turns", lambda value: _is_whole(value) and value > 0, "a whole number from 1"),
     ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

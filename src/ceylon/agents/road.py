@@ -4,18 +4,19 @@ Whoever has a road holds the agent, so that it does not leave the default mesh i
 """
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ceylon.agents.answering import AnsweringAgent, check_query
 from ceylon.agents.guest import join, join_blocking
 from ceylon.agents.llm_settings import check_timeout
+from ceylon.agents.outputs import output_of
 from ceylon.agents.prompts import Prompt
 from ceylon.core import tasks, verbs
 from ceylon.core.streams import BlockingStream, Stream
-from ceylon.errors import HandlerError, MeshClosedError
+from ceylon.errors import ArgumentError, HandlerError, MeshClosedError
 from ceylon.messages import Message
-from ceylon.models.turns import Reply
+from ceylon.models.turns import Attachment, Reply
 
 if TYPE_CHECKING:
     from ceylon.agents.batch import Batch
@@ -37,11 +38,14 @@ class Road:
 
     # -- for tasks of any loop -----------------------------------------------------------------------------------------
 
-    async def query(self, text: str, *, key: str = "", timeout: float | None = None) -> Reply:
-        """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock."""
-        prompt = Prompt(check_query(text))
+    async def query(self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any) -> Reply[Any]:
+        """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock.
+
+        *wishes* are further fields of a `Prompt`.
+        """
+        prompt = prompt_of(text, wishes)
         await self.agent.__ceylon_llm_setup__.load()
-        reply: Reply = await self.put(prompt, key=key, timeout=timeout)
+        reply: Reply[Any] = await self.put(prompt, key=key, timeout=timeout)
         return reply
 
     async def put(self, message: Message[Any], *, key: str = "", timeout: float | None = None) -> Any:
@@ -57,9 +61,9 @@ class Road:
             root = error.root
         raise root from root.__cause__
 
-    async def stream(self, text: str, *, key: str = "", timeout: float | None = None) -> Stream:
+    async def stream(self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any) -> Stream:
         """Open the stream of the parts that answer *text*."""
-        prompt = self._checked(text, timeout)
+        prompt = self._checked(text, timeout, wishes)
         await self.agent.__ceylon_llm_setup__.load()
         return _stream(Stream, await self._find_home(), prompt, key, timeout)
 
@@ -83,9 +87,11 @@ class Road:
         operation = functools.partial(tasks.run, interior, function, verbs.source_in(interior))
         return interior.gateway.block(verb, operation, instead).get()
 
-    def blocking_stream(self, text: str, *, key: str = "", timeout: float | None = None) -> BlockingStream:
+    def blocking_stream(
+        self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any
+    ) -> BlockingStream:
         """Open the stream of the parts that answer *text*."""
-        prompt = self._checked(text, timeout)
+        prompt = self._checked(text, timeout, wishes)
         self.agent.__ceylon_llm_setup__.model()
         return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout)
 
@@ -102,10 +108,10 @@ class Road:
 
     # -- for both ------------------------------------------------------------------------------------------------------
 
-    def _checked(self, text: str, timeout: float | None) -> Prompt:
+    def _checked(self, text: str, timeout: float | None, wishes: Mapping[str, Any]) -> Prompt:
         if timeout is not None:
             check_timeout(timeout)
-        return Prompt(check_query(text))
+        return prompt_of(text, wishes)
 
     def _seat(self) -> "Seat":
         seat = self.agent.__ceylon_seat__
@@ -119,6 +125,24 @@ class Road:
         run = functools.partial(batch.run, interior, self._seat(), self.query)
         source = verbs.source_in(interior)
         return kind(interior.gateway, lambda sink: tasks.run_stream(interior, sink, run, source), _NO_LIMIT, _NO_LIMIT)
+
+
+def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
+    """Return the message that asks *text*; what can be known to be wrong is found here, before it is sent.
+
+    Raises:
+        ArgumentError: the text is empty, or an attachment is none.
+        DefinitionError: the output has no JSON schema.
+    """
+    attachments: tuple[object, ...] = tuple(wishes.get("attachments", ()))
+    prompt = Prompt(check_query(text), **{**wishes, "attachments": attachments})
+    if prompt.output is not None:
+        output_of(prompt.output)
+    for each in attachments:
+        if not isinstance(each, Attachment):
+            message = f"attachments={each!r} cannot be; it takes Attachment(media_type, content)"
+            raise ArgumentError(message)
+    return prompt
 
 
 def _stream(kind: type[S], home: "tuple[Interior, str]", message: Prompt, key: str, timeout: float | None) -> S:

@@ -12,7 +12,7 @@ import msgspec
 
 from ceylon.errors import DefinitionError
 
-__all__ = ["Arguments", "Parameter", "describe_arguments", "members"]
+__all__ = ["Arguments", "Parameter", "complete_schema", "describe_arguments", "members"]
 
 # What msgspec raises for a type that it cannot handle, or whose own annotations do not resolve.
 _UNFIT: Final = (TypeError, ValueError, NameError, AttributeError, RecursionError)
@@ -128,7 +128,7 @@ def _schema(struct: type[msgspec.Struct], parameters: Sequence[Parameter]) -> di
     }
     if definitions:
         schema["$defs"] = definitions
-    _add_types(schema)
+    complete_schema(schema)
     return schema
 
 
@@ -150,7 +150,7 @@ def _default(value: Any) -> dict[str, Any]:
     return {} if plain is None and value is not None else {"default": plain}
 
 
-def _add_types(schema: dict[str, Any]) -> None:
+def complete_schema(schema: dict[str, Any]) -> None:
     """Say the type of every enumeration: msgspec leaves it out, OpenAI's strict mode demands it."""
     values: Sequence[Any] = schema.get("enum", ())
     kinds: set[type[Any]] = {type(value) for value in values}
@@ -158,7 +158,7 @@ def _add_types(schema: dict[str, Any]) -> None:
         names = sorted(_JSON_TYPES[kind] for kind in kinds)
         schema.setdefault("type", names[0] if len(names) == 1 else names)
     for inner in _inner_schemas(schema):
-        _add_types(inner)
+        complete_schema(inner)
 
 
 def _inner_schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ import msgspec
 
 from ceylon.core import verbs
 from ceylon.core.current import current
-from ceylon.core.names import check_address
+from ceylon.core.names import check_address, split_key
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.errors import NotAnAddressError
 from ceylon.messages import ActionCall, Message
@@ -19,6 +19,7 @@ from ceylon.messages import ActionCall, Message
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
+    from ceylon.core.ports import AgentLike
 
 __all__ = ["AsyncVerbs", "BlockingRef", "BlockingVerbs", "Options", "Ref", "address_of"]
 
@@ -180,6 +181,17 @@ class _Handle:
         self._mesh = interior
         self._options = options
         self.address = check_address(address)
+
+    @property
+    def __ceylon_target__(self) -> "AgentLike | None":
+        """The agent behind the address, where it lives in this process; for code of this package."""
+        cell = self._mesh.cells().get(split_key(self.address)[0])
+        return None if cell is None else cell.agent.__ceylon_itself__
+
+    @property
+    def __ceylon_awaited__(self) -> "Ref":
+        """The same handle with awaited verbs; for code of this package."""
+        return Ref(self._mesh, self.address, self._options)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Handle) and other.address == self.address and other._mesh is self._mesh

@@ -19,8 +19,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tools: Whether it takes tools and answers with calls. If not, a schema stands for them.
         tool_choice: Whether it can be made to call.
-        output: How it keeps an answer to a schema: ``"schema"`` by itself, ``"tool"`` as the arguments of a tool that it
-            is made to call, ``"prompt"`` by being told.
+        output: How it keeps an answer to a schema: ``"schema"`` by itself, ``"tool"`` as the arguments of a tool that
+            it is made to call, ``"prompt"`` by being told.
         output_with_tools: Whether it takes tools and a schema in one request.
     """
 

@@ -1,0 +1,159 @@
+"""What a model may call: an agent's own actions, plain functions, other agents' actions, other agents themselves."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from ceylon.agents.action import Action, as_action
+from ceylon.agents.prompts import Prompt
+from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from ceylon.core.context import Context
+    from ceylon.core.ref import Ref
+
+__all__ = ["AgentAction", "AgentCallee", "Callee", "Emit", "LlmCallee", "OwnAction", "Scene", "Tally"]
+
+Emit: TypeAlias = Callable[[Part], Awaitable[None]]
+"""Sends a part to whoever takes the answer as a stream."""
+
+
+def _ask(query: Annotated[str, msgspec.Meta(description="What to ask, with all that it needs to know.")]) -> None:
+    """Stand for the question that an agent may be asked."""
+    del query
+
+
+_QUESTION: Final = as_action(_ask)
+
+
+class Tally:
+    """What a turn has cost so far: the agent's own requests, and those of agents that were asked in its course."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.cost: float | None = 0.0
+        self.requests = 0
+
+    def add(self, reply: Reply[Any]) -> None:
+        """Add what *reply* took; one request of an unknown price makes the sum unknown."""
+        self.usage += reply.usage
+        self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
+        self.requests += reply.requests
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """Where a call happens: in which handler, for whom, and what it costs besides its result."""
+
+    context: "Context"
+    emit: "Emit | None"
+    tally: Tally
+
+
+class Callee(Protocol):
+    """Something a model may call."""
+
+    @property
+    def tool(self) -> Tool:
+        """What the model is told of it."""
+        ...
+
+    @property
+    def effect(self) -> bool:
+        """Whether it changes the world; see `action`."""
+        ...
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """Do what *call* wants and return the result.
+
+        Raises:
+            ActionArgumentsError: the arguments do not fit; nothing was done.
+        """
+        ...
+
+
+class OwnAction:
+    """An action that runs inside the turn: the agent's own, or a function it was given."""
+
+    def __init__(self, action: Action, owner: object = None) -> None:
+        self._action = action
+        self._owner = owner
+        self.effect = action.effect
+        self.tool = Tool(action.name, action.description, action.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`; a plain function runs in a thread of the mesh's."""
+        action, context = self._action, scene.context
+        bound = action.bind(call.arguments)
+        function = functools.partial(action.function, self._owner) if action.is_method else action.function
+        if action.is_async:
+            return await function(**_with_context(action, bound, context))
+        threads = context.interior.threads
+        given = _with_context(action, bound, threads.context_for(context) if action.takes_context else None)
+        return await threads.run(lambda: function(**given))
+
+
+class AgentAction:
+    """An action of another agent; the mesh carries the call, so deadline, budget and trace go with it."""
+
+    def __init__(self, ref: "Ref", action: Action, name: str) -> None:
+        self._ref = ref
+        self._action = action
+        self.effect = action.effect
+        self.tool = Tool(name, action.description, action.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`."""
+        del scene  # the handler that runs here is found by the ref itself
+        self._action.bind(call.arguments)  # what does not fit need not travel
+        return await self._ref.call(self._action.name, **call.arguments)
+
+
+class AgentCallee:
+    """Another agent, asked with text; whatever it answers is the result."""
+
+    effect = False
+
+    def __init__(self, ref: "Ref", name: str, description: str) -> None:
+        self._ref = ref
+        self.tool = Tool(name, description, _QUESTION.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`."""
+        del scene
+        return await self._ref.ask(_QUESTION.bind(call.arguments)["query"])
+
+
+class LlmCallee:
+    """Another agent with a model; its parts are shown as they come, and its usage counts with that of the asker."""
+
+    effect = False
+
+    def __init__(self, ref: "Ref", name: str, description: str) -> None:
+        self._ref = ref
+        self.tool = Tool(name, description, _QUESTION.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`."""
+        prompt = Prompt(_QUESTION.bind(call.arguments)["query"])
+        if scene.emit is None:
+            reply: Reply[Any] = await self._ref.ask(prompt)
+        else:
+            reply = await self._stream(prompt, call, scene.emit)
+        scene.tally.add(reply)
+        return reply.text
+
+    async def _stream(self, prompt: Prompt, call: ToolCall, emit: Emit) -> Reply[Any]:
+        """Take the answer part by part, and hand each one on as this agent's."""
+        address = self._ref.address
+        async with self._ref.stream(prompt) as parts:
+            async for part in parts:
+                if isinstance(part, ReplyPart):
+                    return part.reply
+                await emit(AgentPart(address, call.id, part))
+        return Reply(text="")
+
+
+def _with_context(action: Action, bound: dict[str, Any], context: Any) -> dict[str, Any]:
+    return {**bound, "context": context} if action.takes_context else bound

@@ -1,0 +1,38 @@
+"""Send an answer's parts as they come, from a handler that is not a generator."""
+
+from typing import TYPE_CHECKING, cast
+
+from ceylon.core.limits import limit_of
+from ceylon.messages import STREAM
+
+if TYPE_CHECKING:
+    from ceylon.agents.callees import Emit
+    from ceylon.core.context import Context
+    from ceylon.core.streams import Channel, StreamCall
+    from ceylon.models.turns import Part
+
+__all__ = ["channel_of", "sender"]
+
+
+def channel_of(context: "Context") -> "Channel | None":
+    """Return where parts go, if the message that *context* is about asks for a stream."""
+    if context.envelope.kind != STREAM:
+        return None
+    call = context.interior.router.calls.get(context.envelope.id)
+    return None if call is None else cast("StreamCall", call).channel
+
+
+def sender(channel: "Channel", context: "Context") -> "Emit":
+    """Return what sends a part; while the consumer takes its time, the handler's clock stands still."""
+    limit = limit_of(context)
+
+    async def emit(part: "Part") -> None:
+        if channel.offer(part):
+            return
+        if limit is not None:
+            limit.rest()
+        await channel.put(part)
+        if limit is not None:
+            limit.begin()
+
+    return emit

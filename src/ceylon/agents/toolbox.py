@@ -1,0 +1,145 @@
+"""All that one model may call in one turn, by name."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ceylon.agents.action import Action, as_action
+from ceylon.agents.agent import Agent
+from ceylon.agents.callees import AgentAction, AgentCallee, Callee, LlmCallee, OwnAction
+from ceylon.core.ref import BlockingRef, Ref
+from ceylon.errors import ArgumentError, DefinitionError, UnknownAgentError
+from ceylon.models.turns import Tool
+
+if TYPE_CHECKING:
+    from ceylon.core.interior import Interior
+
+__all__ = ["Toolbox", "callees_of", "check_tools"]
+
+_WORDS: Final = ("auto", "none", "required")  # what `tool_choice` says besides a name
+_NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Toolbox(Mapping[str, Callee]):
+    """What may be called, by the name the model uses."""
+
+    def __init__(self, callees: Iterable[Callee]) -> None:
+        self._callees: dict[str, Callee] = {}
+        for callee in callees:
+            self._add(callee)
+        self.tools: tuple[Tool, ...] = tuple(callee.tool for callee in self._callees.values())
+
+    def __getitem__(self, name: str) -> Callee:
+        return self._callees[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._callees)
+
+    def __len__(self) -> int:
+        return len(self._callees)
+
+    def check_choice(self, choice: str) -> str:
+        """Return *choice* if it can be made.
+
+        Raises:
+            ArgumentError: it names nothing that may be called, or forces a call where there is nothing to call.
+        """
+        if choice in {"auto", "none"} or choice in self._callees or (choice == "required" and self._callees):
+            return choice
+        message = f"tool_choice={choice!r} cannot be; it is 'auto', 'none', 'required' or the name of a tool"
+        if not self._callees:
+            message = f"tool_choice={choice!r} cannot be, because the agent has no tools"
+        raise ArgumentError(message)
+
+    def unknown(self, name: str) -> str:
+        """Return what to tell a model that calls a *name* which is none."""
+        close = difflib.get_close_matches(name, self._callees, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(self._callees) or 'none'}"
+        return f"there is no tool {name[:100]!r}; {hint}"
+
+    def _add(self, callee: Callee) -> None:
+        name = callee.tool.name
+        if name in _WORDS:
+            sentence = f"no tool may be called {name!r}, which `tool_choice` means otherwise; give it another name"
+            raise DefinitionError(sentence)
+        if name in self._callees:
+            sentence = f"two tools are called {name!r}; give one another name: @action(name=...)"
+            raise DefinitionError(sentence)
+        self._callees[name] = callee
+
+
+def check_tools(tools: Iterable[Any]) -> None:
+    """Look at what an agent is given as tools, as far as one can without a mesh.
+
+    Raises:
+        ArgumentError: one is neither a function nor an agent.
+        DefinitionError: a function could never be called by name.
+    """
+    for entry in tools:
+        if isinstance(entry, (Action, Agent, Ref, BlockingRef, str)):
+            continue
+        if not callable(entry) or isinstance(entry, type):
+            message = f"tools={entry!r} cannot be; it takes functions, refs and agents"
+            raise ArgumentError(message)
+        _ = as_action(entry).schema
+
+
+def callees_of(agent: Agent, tools: Iterable[Any], interior: "Interior") -> Iterator[Callee]:
+    """Yield what *agent* lets its model call: its own actions first, then *tools* in their order.
+
+    Raises:
+        UnknownAgentError: an agent among them is in no mesh.
+    """
+    for action in agent.actions.values():
+        yield OwnAction(action, agent)
+    taken = set(agent.actions)
+    for entry in tools:
+        if isinstance(entry, Action):
+            yield OwnAction(entry)
+        elif isinstance(entry, (Agent, Ref, BlockingRef, str)):
+            yield from _of_agent(_ref_of(entry, interior), taken)
+        else:
+            yield _of_function(entry)
+
+
+def _of_function(function: Callable[..., Any]) -> Callee:
+    return OwnAction(as_action(function), getattr(function, "__self__", None))
+
+
+def _ref_of(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> Ref:
+    if isinstance(entry, str):
+        return Ref(interior, entry)
+    return entry.ref if isinstance(entry, Agent) else entry.__ceylon_awaited__
+
+
+def _of_agent(ref: Ref, taken: set[str]) -> Iterator[Callee]:
+    """Yield the actions of the agent behind *ref*; one that has none, or that has a model, is asked itself."""
+    target = ref.__ceylon_target__
+    if target is None:
+        raise UnknownAgentError(ref.address, ())
+    name = _NOT_IN_A_NAME.sub("_", ref.address)[:64]
+    if _has_model(target):
+        yield LlmCallee(ref, name, describe_agent(target))
+        return
+    actions: Mapping[str, Action] = getattr(target, "actions", {})
+    if not actions:
+        yield AgentCallee(ref, name, describe_agent(target))
+    for action in actions.values():
+        called = action.name if action.name not in taken else f"{name}_{action.name}"[:64]
+        taken.add(called)
+        yield AgentAction(ref, action, called)
+
+
+def _has_model(agent: object) -> bool:
+    return hasattr(agent, "__ceylon_llm_setup__")
+
+
+def describe_agent(agent: Any) -> str:
+    """Return what a model is told of *agent*: its description, else the first paragraph of its class's docstring."""
+    said = getattr(agent, "description", None)
+    if said:
+        return str(said)
+    docstring = type(agent).__doc__ or ""
+    own = docstring if "__doc__" in vars(type(agent)) and type(agent).__module__.partition(".")[0] != "ceylon" else ""
+    return own.strip().partition("\n\n")[0] or f"Ask the agent {agent.name!r}."
