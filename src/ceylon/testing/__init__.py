@@ -15,6 +15,7 @@ from ceylon.testing.checkers import (
     nothing_leaked,
     one_at_a_time,
 )
+from ceylon.testing.embedding import HashingEmbedder
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
@@ -27,6 +28,7 @@ __all__ = [
     "BlockingProbe",
     "Event",
     "Faults",
+    "HashingEmbedder",
     "History",
     "LawWatch",
     "Leftovers",
