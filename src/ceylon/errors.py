@@ -446,7 +446,12 @@ class StoreUnavailableError(StoreError):
 
 
 class ModelError(CeylonError):
-    """A language model did not answer as it should."""
+    """A language model did not answer as it should.
+
+    `acted`: actions had been called before, in the turn that this error ended; so asking again may do things twice.
+    """
+
+    acted: bool = False
 
 
 class ModelConfigError(ModelError, ValueError):

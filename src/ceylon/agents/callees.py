@@ -8,6 +8,7 @@ import msgspec
 
 from ceylon.agents.action import Action, as_action
 from ceylon.agents.prompts import Prompt
+from ceylon.errors import IncompleteStreamError
 from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -140,19 +141,20 @@ class LlmCallee:
         if scene.emit is None:
             reply: Reply[Any] = await self._ref.ask(prompt)
         else:
-            reply = await self._stream(prompt, call, scene.emit)
+            reply = await self._stream(prompt, call, scene)
         scene.tally.add(reply)
         return reply.text
 
-    async def _stream(self, prompt: Prompt, call: ToolCall, emit: Emit) -> Reply[Any]:
-        """Take the answer part by part, and hand each one on as this agent's."""
-        address = self._ref.address
-        async with self._ref.stream(prompt) as parts:
+    async def _stream(self, prompt: Prompt, call: ToolCall, scene: Scene) -> Reply[Any]:
+        """Take the answer part by part, and hand each one on as that agent's."""
+        address, patience = self._ref.address, scene.context.interior.settings.model_first_part_timeout
+        async with self._ref.stream(prompt, idle_timeout=patience) as parts:
             async for part in parts:
                 if isinstance(part, ReplyPart):
                     return part.reply
-                await emit(AgentPart(address, call.id, part))
-        return Reply(text="")
+                if scene.emit is not None:
+                    await scene.emit(AgentPart(address, call.id, part))
+        raise IncompleteStreamError(address, "")
 
 
 def _with_context(action: Action, bound: dict[str, Any], context: Any) -> dict[str, Any]:

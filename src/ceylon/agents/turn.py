@@ -10,7 +10,7 @@ from ceylon.agents.callees import Emit, Scene, Tally
 from ceylon.agents.calling import CallCounts, Caller, with_ids
 from ceylon.agents.outputs import Output, WrongOutputError
 from ceylon.agents.toolbox import Toolbox
-from ceylon.errors import IncompleteStreamError, MaxTurnsError, OutputError
+from ceylon.errors import IncompleteStreamError, MaxTurnsError, ModelError, OutputError
 from ceylon.models.turns import Reply, ReplyPart, Request, Turn, UsagePart
 
 if TYPE_CHECKING:
@@ -49,7 +49,16 @@ class TurnRun:
             MaxTurnsError: it wants calls without end.
             OutputError: it has answered, and never with a value of the type.
         """
-        turns, added, wrong, reply = [*history, question], list[Turn](), 0, Reply[Any](text="")
+        added: list[Turn] = []
+        try:
+            return await self._run([*history, question], added)
+        except ModelError as error:
+            error.acted = bool(added)
+            raise
+
+    async def _run(self, turns: list[Turn], added: list[Turn]) -> Reply[Any]:
+        """Go on with *turns* to the answer; *added* has what has been called on the way."""
+        wrong, reply = 0, Reply[Any](text="")
         for number in range(self._plan.max_turns):
             reply = await self._ask(self._request(turns, is_first=not number))
             self._tally.add(reply)
