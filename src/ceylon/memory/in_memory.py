@@ -1,5 +1,6 @@
 """A memory in this process: as fast as a dictionary, and gone with the process."""
 
+import functools
 import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -54,9 +55,10 @@ class InMemory(Memory):
         shelf = self._shelf(self._rules.namespace(namespace))
         words = wanted_words(query.text, self._rules.settings.memory_words)
         entries, vectors, found = shelf.meeting(query.where), dict(shelf.vectors), shelf.words.search(words)
+        answer = functools.partial(rank, query, entries, vectors, found)
         if query.vector is None or len(vectors) * len(query.vector) < _FEW_NUMBERS:
-            return rank(query, entries, vectors, lambda _: found)
-        return await anyio.to_thread.run_sync(rank, query, entries, vectors, lambda _: found)
+            return answer()
+        return await anyio.to_thread.run_sync(answer)
 
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""

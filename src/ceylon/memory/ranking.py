@@ -1,7 +1,7 @@
 """The order of an answer: by words, by meaning, or by both."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ceylon.memory.entries import Entry, Query, Recalled
@@ -23,7 +23,7 @@ def rank(
     query: Query,
     newest_first: Sequence[Entry],
     vectors: Mapping[str, bytes],
-    search: Callable[[Sequence[Entry]], Mapping[str, float]],
+    found: Mapping[str, float],
 ) -> tuple[Recalled, ...]:
     """Return the best of entries that meet the query's conditions.
 
@@ -31,13 +31,12 @@ def rank(
         query: What is looked for.
         newest_first: The entries.
         vectors: Their vectors by id, where they have one, as `pack` makes them.
-        search: Returns a score by id for those that have the words; others' scores do no harm.
+        found: A score by id for those that have the words; others' scores do no harm.
     """
     if not has_words(query) and query.vector is None:
         return tuple(Recalled(entry, 0.0) for entry in newest_first[: query.limit])
     rankings: list[list[str]] = []
     if has_words(query):
-        found = search(newest_first)
         rankings.append(by_score({entry.id: found[entry.id] for entry in newest_first if entry.id in found}))
     if query.vector is not None:
         ids = [entry.id for entry in newest_first if entry.id in vectors]

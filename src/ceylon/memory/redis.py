@@ -3,9 +3,10 @@
 A plain server has no search, so a search fetches a namespace and ranks it here; what a namespace may hold is bounded.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import msgspec
 
@@ -14,13 +15,10 @@ from ceylon.memory.entries import Entry, Note, Query, Recalled, Where
 from ceylon.memory.filters import meets
 from ceylon.memory.port import Memory
 from ceylon.memory.ranking import rank
-from ceylon.memory.redis_server import RedisServer
+from ceylon.memory.redis_server import Client, RedisServer
 from ceylon.memory.rules import Prepared, Rules
 from ceylon.memory.words import WordIndex, wanted_words
 from ceylon.settings import DEFAULTS, Settings
-
-if TYPE_CHECKING:
-    import redis
 
 __all__ = ["RedisMemory"]
 
@@ -75,16 +73,13 @@ class RedisMemory(Memory):
         query, shelf = self._rules.query(query), self._shelf(namespace)
         words = wanted_words(query.text, self._rules.settings.memory_words)
 
-        def search(entries: Sequence[Entry]) -> dict[str, float]:
-            index = WordIndex()
-            for entry in entries:
-                index.add(entry.id, entry.text)
-            return index.search(words)
-
-        def answer(client: "redis.Redis") -> tuple[Recalled, ...]:
+        def answer(client: Client) -> tuple[Recalled, ...]:
             kept = shelf.meeting(client, query.where)
             vectors = {each.entry.id: each.vector for each in kept if each.vector is not None}
-            return rank(query, [each.entry for each in kept], vectors, search)
+            index = WordIndex()
+            for each in kept:
+                index.add(each.entry.id, each.entry.text)
+            return rank(query, [each.entry for each in kept], vectors, index.search(words))
 
         return await self._server.run(answer)
 
@@ -121,11 +116,11 @@ class _Shelf:
         self._key, self._namespace, self._rules = key, namespace, rules
         self._expiring, self._counter = f"{key}:expires", f"{key}:number"
 
-    def put(self, client: "redis.Redis", made: Sequence[Prepared]) -> None:
+    def put(self, client: Client, made: Sequence[Prepared]) -> None:
         """Write all of it, or none; tried again when somebody else writes meanwhile."""
-        client.transaction(lambda pipe: self._put(pipe, made), self._key, self._expiring)
+        client.transaction(functools.partial(self._put, made), self._key, self._expiring)
 
-    def drop(self, client: "redis.Redis", ids: Sequence[str]) -> int:
+    def drop(self, client: Client, ids: Sequence[str]) -> int:
         """Drop what is there of *ids*."""
         self._expire(client)
         with client.pipeline() as pipe:
@@ -133,10 +128,10 @@ class _Shelf:
             pipe.zrem(self._expiring, *ids)
             return int(pipe.execute()[0])
 
-    def meeting(self, client: "redis.Redis", conditions: Sequence[Where]) -> list[_Kept]:
+    def meeting(self, client: Client, conditions: Sequence[Where]) -> list[_Kept]:
         """Return what has not expired and meets *conditions*, newest first."""
         self._expire(client)
-        values: Any = client.hvals(self._key)
+        values = client.hvals(self._key)
         try:
             kept = [_decode(value) for value in values]
         except msgspec.MsgspecError as error:
@@ -146,19 +141,19 @@ class _Shelf:
         met = [each for each in live if meets(each.entry.metadata, conditions)]
         return sorted(met, key=lambda each: -each.number)
 
-    def _expire(self, client: "redis.Redis") -> None:
-        gone: Any = client.zrangebyscore(self._expiring, "-inf", self._rules.now())
+    def _expire(self, client: Client) -> None:
+        gone = client.zrangebyscore(self._expiring, "-inf", self._rules.now())
         if gone:
             client.transaction(self._drop_expired, self._key, self._expiring)
 
-    def _drop_expired(self, pipe: Any) -> None:
+    def _drop_expired(self, pipe: Client) -> None:
         gone = pipe.zrangebyscore(self._expiring, "-inf", self._rules.now())
         pipe.multi()
         if gone:
             pipe.hdel(self._key, *gone)
             pipe.zrem(self._expiring, *gone)
 
-    def _put(self, pipe: Any, made: Sequence[Prepared]) -> None:
+    def _put(self, made: Sequence[Prepared], pipe: Client) -> None:
         gone = set(pipe.zrangebyscore(self._expiring, "-inf", self._rules.now()))
         ids = [entry.id.encode() for entry, _ in made]
         known = {name for name, value in zip(ids, pipe.hmget(self._key, ids), strict=True) if value is not None}

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -11,10 +11,10 @@ import anyio.to_thread
 from ceylon.errors import StoreUnavailableError
 from ceylon.memory.own_thread import OwnThread
 
-if TYPE_CHECKING:
-    import redis
+__all__ = ["Client", "RedisServer"]
 
-__all__ = ["RedisServer"]
+Client: TypeAlias = Any
+"""redis-py's client, or a pipeline of it; its own types leave open what most verbs return."""
 
 _Result = TypeVar("_Result")
 
@@ -28,7 +28,7 @@ class RedisServer:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._thread: OwnThread[redis.Redis] = OwnThread("ceylon redis", self._opener(), _close)
+        self._thread: OwnThread[Client] = OwnThread("ceylon redis", self._opener(), _close)
 
     @property
     def address(self) -> str:
@@ -36,7 +36,7 @@ class RedisServer:
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
-    async def run(self, function: "Callable[[redis.Redis], _Result]") -> _Result:
+    async def run(self, function: Callable[[Client], _Result]) -> _Result:
         """Return what *function* does with the client.
 
         Raises:
@@ -48,16 +48,16 @@ class RedisServer:
         """Close the connection; it is opened again when it is used again."""
         await anyio.to_thread.run_sync(self._thread.stop)
 
-    def _opener(self) -> "Callable[[], redis.Redis]":
+    def _opener(self) -> Callable[[], Client]:
         url, address = self._url, self.address
 
-        def open_client() -> "redis.Redis":
+        def open_client() -> Client:
             if find_spec("redis") is None:
                 sentence = "redis-py is not installed"
                 raise StoreUnavailableError(address, sentence, _INSTALL)
             __import__("redis")
             try:
-                client: redis.Redis = sys.modules["redis"].Redis.from_url(
+                client: Client = sys.modules["redis"].Redis.from_url(
                     url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
                 )
             except ValueError as error:
@@ -66,7 +66,7 @@ class RedisServer:
 
         return open_client
 
-    def _speak(self, client: "redis.Redis", function: "Callable[[redis.Redis], _Result]") -> _Result:
+    def _speak(self, client: Client, function: Callable[[Client], _Result]) -> _Result:
         kind: type[Exception] = sys.modules["redis"].RedisError
         try:
             return function(client)
@@ -74,5 +74,5 @@ class RedisServer:
             raise StoreUnavailableError(self.address, str(error), _ADVICE) from error
 
 
-def _close(client: Any) -> None:
+def _close(client: Client) -> None:
     client.close()

@@ -95,11 +95,11 @@ class Rules:
         if entries > self.settings.memory_entries:
             raise MemoryFullError(namespace, self.settings.memory_entries)
 
-    def vector(self, vector: object) -> None:
+    def vector(self, vector: Any) -> None:
         """Raise `ArgumentError` for a vector that points nowhere."""
         if vector is None:
             return
-        numbers: tuple[Any, ...] = vector if isinstance(vector, tuple) else ()
+        numbers = vector if _is_a(tuple, vector) else ()
         fits = 1 <= len(numbers) <= self.settings.memory_vector
         if not fits or not all(_is_finite(number) for number in numbers) or not any(numbers):
             sentence = f"a vector is a tuple of 1 to {self.settings.memory_vector} finite numbers, not all of them 0"
@@ -126,8 +126,8 @@ class Rules:
             expires=None if note.ttl is None else now + note.ttl,
         )
 
-    def _metadata(self, metadata: object) -> None:
-        if not isinstance(metadata, dict) or len(metadata) > self.settings.memory_metadata:
+    def _metadata(self, metadata: Any) -> None:
+        if not _is_a(dict, metadata) or len(metadata) > self.settings.memory_metadata:
             sentence = f"metadata is a dict of at most {self.settings.memory_metadata} keys"
             raise ArgumentError(sentence)
         for key, value in metadata.items():
@@ -142,8 +142,8 @@ class Rules:
         if where.operator not in OPERATORS:
             sentence = f"there is no operator {_shown(where.operator)}; there are {', '.join(OPERATORS)}"
             raise ArgumentError(sentence)
-        values = where.value if where.operator == "in" else (where.value,)
-        if not isinstance(values, tuple) or not 1 <= len(values) <= self.settings.memory_metadata:
+        values: Any = where.value if where.operator == "in" else (where.value,)
+        if not _is_a(tuple, values) or not 1 <= len(values) <= self.settings.memory_metadata:
             sentence = f"'in' takes a tuple of 1 to {self.settings.memory_metadata} values"
             raise ArgumentError(sentence)
         for value in values:
@@ -177,6 +177,11 @@ class Rules:
                 sentence = f"{what} holds half a character (a lone surrogate) at {error.start}"
                 raise ArgumentError(sentence) from None
         return text
+
+
+def _is_a(kind: type, value: object) -> bool:
+    """Say whether *value* is of *kind*, whatever the annotations promise."""
+    return isinstance(value, kind)
 
 
 def _is_finite(value: Any) -> bool:

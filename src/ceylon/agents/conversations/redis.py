@@ -1,16 +1,13 @@
 """Conversations on a Redis server: many processes and machines share them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ceylon.agents.conversations.port import ConversationStore, check_stored_key, decode_turn, encode_turn
 from ceylon.agents.conversations.window import last_turns
-from ceylon.memory.redis_server import RedisServer
+from ceylon.memory.redis_server import Client, RedisServer
 from ceylon.models.turns import Turn
 from ceylon.settings import DEFAULTS, Settings
-
-if TYPE_CHECKING:
-    import redis
 
 __all__ = ["RedisConversations"]
 
@@ -39,7 +36,7 @@ class RedisConversations(ConversationStore):
         """See `ConversationStore`."""
         place = self._place(key)
 
-        def load(client: "redis.Redis") -> Any:
+        def load(client: Client) -> Any:
             with client.pipeline() as pipe:
                 pipe.incr(self._counter)
                 pipe.lrange(place, 0, -1)
@@ -66,7 +63,7 @@ class RedisConversations(ConversationStore):
         """See `ConversationStore`."""
         place = self._place(key)
 
-        def drop(client: "redis.Redis") -> None:
+        def drop(client: Client) -> None:
             with client.pipeline() as pipe:
                 pipe.delete(place)
                 pipe.zrem(self._used, key)
@@ -76,7 +73,7 @@ class RedisConversations(ConversationStore):
 
     async def keys(self) -> tuple[str, ...]:
         """See `ConversationStore`."""
-        found: Any = await self._server.run(lambda client: client.zrevrange(self._used, 0, -1))
+        found = await self._server.run(lambda client: client.zrevrange(self._used, 0, -1))
         return tuple(key.decode() for key in found)
 
     async def aclose(self) -> None:
@@ -90,7 +87,7 @@ class RedisConversations(ConversationStore):
         place = self._place(key)
         added = [encode_turn(turn) for turn in turns]
 
-        def change(pipe: Any) -> None:
+        def change(pipe: Client) -> None:
             kept = [] if is_new else pipe.lrange(place, 0, -1)
             whole = [*kept, *added]
             is_long = len(whole) > self._settings.conversation_turns
@@ -104,10 +101,10 @@ class RedisConversations(ConversationStore):
             pipe.rpush(place, *(whole if is_new or is_long else added))
             pipe.zadd(self._used, {key: number})
 
-        def work(client: "redis.Redis") -> None:
+        def work(client: Client) -> None:
             client.transaction(change, place)
-            surplus: Any = client.zcard(self._used)
-            gone: Any = client.zpopmin(self._used, max(0, surplus - self._settings.conversations))
+            surplus = client.zcard(self._used)
+            gone = client.zpopmin(self._used, max(0, surplus - self._settings.conversations))
             if gone:
                 client.delete(*(self._place(key.decode()) for key, _ in gone))
 
