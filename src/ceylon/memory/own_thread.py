@@ -1,6 +1,5 @@
 """One thread that owns what may not wait on a loop: a SQLite connection, a client that blocks."""
 
-import contextlib
 import os
 import queue
 import threading
@@ -77,14 +76,18 @@ class _Job:
         self.error: BaseException | None = None
         self.is_abandoned = False
 
-    def tell(self) -> None:
-        """Wake who waits, unless the loop has ended."""
-        with contextlib.suppress(RuntimeError):
-            self.driver.call_threadsafe(self._wake)
+    def tell(self, end: Callable[["_Job"], None]) -> None:
+        """Wake who waits and call *end* on their loop, so that it sees a thread at work until then."""
 
-    def _wake(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+        def wake() -> None:
+            end(self)
+            if not self.done.done():
+                self.done.set_result(None)
+
+        try:
+            self.driver.call_threadsafe(wake)
+        except RuntimeError:  # the loop has ended, and whoever waited with it
+            end(self)
 
 
 class _Thread(threading.Thread):
@@ -94,16 +97,16 @@ class _Thread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._opener, self._closer = opener, closer
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._given = self._taken = 0
+        self._open: set[_Job] = set()
 
     @property
     def is_at_work(self) -> bool:
         """Whether it has something to do; a simulation's clock stands still meanwhile."""
-        return self._given != self._taken
+        return bool(self._open)
 
     def put(self, job: _Job) -> None:
         """Do *job* behind the others."""
-        self._given += 1
+        self._open.add(job)
         self._jobs.put(job)
 
     def end(self) -> None:
@@ -117,8 +120,8 @@ class _Thread(threading.Thread):
             while (job := self._jobs.get()) is not None:
                 if not job.is_abandoned:
                     self._do(job, things)
+                job.tell(self._open.discard)
                 del job  # and with it what was asked and answered
-                self._taken += 1
         finally:
             for thing in things:
                 self._closer(thing)
@@ -130,7 +133,6 @@ class _Thread(threading.Thread):
             job.result = job.function(things[0])
         except BaseException as error:  # noqa: BLE001 – it is raised where the job was asked for
             job.error = error
-        job.tell()
 
 
 def _end(thread: _Thread) -> None:

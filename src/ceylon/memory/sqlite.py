@@ -14,7 +14,9 @@ from ceylon.memory.port import Memory
 from ceylon.memory.ranking import by_meaning, fused, has_words
 from ceylon.memory.rules import Prepared, Rules
 from ceylon.memory.sqlite_file import SqliteFile
+from ceylon.memory.sqlite_vectors import NEAREST, has_extension, load_extension
 from ceylon.memory.sqlite_words import SCHEMA, conditions, match, owner_of
+from ceylon.memory.vectors import pack
 from ceylon.memory.words import wanted_words
 from ceylon.settings import DEFAULTS, Settings
 
@@ -43,7 +45,7 @@ class SqliteMemory(Memory):
         self, path: str | Path, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time.time
     ) -> None:
         self._rules = Rules(settings, now)
-        self._file = SqliteFile(path, "memory 1", SCHEMA, settings)
+        self._file = SqliteFile(path, "memory 1", SCHEMA, settings, load_extension)
 
     def __repr__(self) -> str:
         return f"<SqliteMemory {self._file.path!r}>"
@@ -121,8 +123,7 @@ class _Search:
         if has_words(query):
             rankings.append(self._by_words(connection))
         if query.vector is not None:
-            numbers, vectors = self._vectors(connection)
-            rankings.append(by_meaning(query, numbers, vectors))
+            rankings.append(self._by_meaning(connection, pack(query.vector)))
         best = list(fused(*rankings).items())[: query.limit]
         statement = f"SELECT {_COLUMNS} FROM entries WHERE number = ?"  # noqa: S608 – names
         return tuple(
@@ -151,12 +152,15 @@ class _Search:
         parameters = (match(self._namespace, self._words), *self._parameters, _RANKED)
         return [number for (number,) in connection.execute(statement, parameters)]
 
-    def _vectors(self, connection: sqlite3.Connection) -> tuple[list[int], list[bytes]]:
+    def _by_meaning(self, connection: sqlite3.Connection, vector: bytes) -> list[int]:
+        if has_extension(connection):
+            parameters = (vector, *self._parameters, len(vector), self._query.similarity, _RANKED)
+            return [number for (number,) in connection.execute(NEAREST.format(self._where), parameters)]
         statement = (
             f"SELECT number, vector FROM entries WHERE {self._where} AND vector IS NOT NULL ORDER BY number DESC"  # noqa: S608 – as above
         )
         rows = connection.execute(statement, self._parameters).fetchall()
-        return [number for number, _ in rows], [vector for _, vector in rows]
+        return by_meaning(self._query, [number for number, _ in rows], [vector for _, vector in rows])
 
 
 def _drop(connection: sqlite3.Connection, condition: str, parameters: tuple[Any, ...]) -> int:

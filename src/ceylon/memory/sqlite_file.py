@@ -30,12 +30,20 @@ class SqliteFile:
         kind: What the file is for, with the version of its tables, like ``"memory 1"``.
         schema: The statements that make the tables.
         settings: How long to wait for other processes, and for a search.
+        extend: What else is to be done with a connection that was opened.
     """
 
-    def __init__(self, path: str | Path, kind: str, schema: str, settings: Settings = DEFAULTS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        kind: str,
+        schema: str,
+        settings: Settings = DEFAULTS,
+        extend: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
         self.path = str(path)
         self._seconds = settings.memory_search_seconds
-        opener = _Opener(self.path, kind, schema, settings.memory_busy_seconds)
+        opener = _Opener(self.path, kind, schema, settings.memory_busy_seconds, extend)
         self._thread: OwnThread[sqlite3.Connection] = OwnThread("ceylon sqlite", opener, sqlite3.Connection.close)
 
     async def read(self, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -100,8 +108,16 @@ def _transact(connection: sqlite3.Connection, begin: str, function: Callable[[sq
 class _Opener:
     """Opens the connection, in the thread that will use it."""
 
-    def __init__(self, path: str, kind: str, schema: str, busy_seconds: float) -> None:
-        self._path, self._kind, self._schema, self._busy_seconds = path, kind, schema, busy_seconds
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        schema: str,
+        busy_seconds: float,
+        extend: Callable[[sqlite3.Connection], None] | None,
+    ) -> None:
+        self._path, self._kind, self._schema = path, kind, schema
+        self._busy_seconds, self._extend = busy_seconds, extend
 
     def __call__(self) -> sqlite3.Connection:
         try:
@@ -112,6 +128,8 @@ class _Opener:
             raise StoreUnavailableError(self._path, str(error), _ADVICE) from error
         try:
             self._prepare(connection)
+            if self._extend is not None:
+                self._extend(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StoreUnavailableError(self._path, str(error), _ADVICE) from error
