@@ -206,6 +206,18 @@ async def test_an_embedder_of_the_mesh_finds_by_meaning() -> None:
     assert len(notes_in(model.requests[2])) == 1
 
 
+async def test_two_embedders_of_one_name_are_two() -> None:
+    few, many = HashingEmbedder(8), HashingEmbedder(512)
+    async with Mesh() as mesh:
+        for name, embedder in (("one", few), ("two", many), ("three", many)):
+            agent = LlmAgent(name, ScriptedModel(["ok"]), memory=InMemory(), recall=Recall(embedder=embedder))
+            mesh.add(agent)
+            await agent.send_message_async(f"asked of {name}")
+
+    assert few.texts == ["asked of one"]
+    assert many.texts == ["asked of two", "asked of three"]
+
+
 async def test_a_memory_that_does_not_answer_is_an_error_and_no_answer_without_it(tmp_path: Path) -> None:
     async with SqliteMemory(tmp_path / "nowhere" / "memory.db") as memory, Mesh() as mesh:
         agent = LlmAgent("tutor", ScriptedModel(), memory=memory)
