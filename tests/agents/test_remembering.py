@@ -206,6 +206,19 @@ async def test_an_embedder_of_the_mesh_finds_by_meaning() -> None:
     assert len(notes_in(model.requests[2])) == 1
 
 
+@pytest.mark.model
+@pytest.mark.big
+@pytest.mark.timeout(300)
+def test_the_embedded_engine_finds_for_an_agent() -> None:
+    model = ScriptedModel([calls("remember", text="It is sunny in Paris today."), "ok", "sunny"])
+    agent = LlmAgent("tutor", model, memory=InMemory(), recall=Recall(embedder="local::smollm2", similarity=0.5))
+
+    agent.send_message("note it")
+    agent.send_message("Ist es sonnig?")
+
+    assert [each["text"] for each in notes_in(model.requests[2])] == ["It is sunny in Paris today."]
+
+
 async def test_two_embedders_of_one_name_are_two() -> None:
     few, many = HashingEmbedder(8), HashingEmbedder(512)
     async with Mesh() as mesh:

@@ -6,14 +6,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ceylon import LlmAgent, Mesh
+from ceylon.agents.conversations.redis import RedisConversations
 from ceylon.errors import StoreUnavailableError
 from ceylon.memory.entries import Entry, Note, Query, Recalled, Where
 from ceylon.memory.in_memory import InMemory
 from ceylon.memory.port import Memory
 from ceylon.memory.redis import RedisMemory
 from ceylon.memory.sqlite import SqliteMemory
+from ceylon.models.turns import Reply, ToolCall
+from ceylon.testing import ScriptedModel
 from ceylon.testing.contracts import memory_contract
-from support.memories import FEW, FEW_ENTRIES, Clock, redis_server
+from support.memories import FEW, FEW_ENTRIES, Clock, free_port, redis_server
 
 
 async def test_the_memory_in_this_process_keeps_the_contract() -> None:
@@ -60,6 +64,41 @@ class TestOnAServer:
         async with RedisMemory(redis_url, prefix="here") as here, RedisMemory(redis_url, prefix="there") as there:
             await here.remember("agent", Note(text="tea"))
             assert await there.count("agent") == 0
+
+
+@pytest.mark.big
+@pytest.mark.process
+async def test_a_server_that_comes_back_is_spoken_to_again() -> None:
+    port = free_port()
+    async with RedisMemory(f"redis://127.0.0.1:{port}/0") as memory:
+        with redis_server(port):
+            await memory.remember("agent", Note(text="tea"))
+        with pytest.raises(StoreUnavailableError, match="Start a server"):
+            await memory.count("agent")
+        with redis_server(port):
+            assert await memory.count("agent") == 0  # it keeps nothing, as it was started here
+            await memory.remember("agent", Note(text="more tea"))
+            assert await memory.count("agent") == 1
+
+
+@pytest.mark.big
+@pytest.mark.process
+async def test_an_agent_remembers_and_converses_on_a_server(redis_url: str, anyio_backend: str) -> None:
+    note = Reply(text="", calls=(ToolCall("1", "remember", {"text": "Ada likes Assam."}),), finish="tool")
+    model = ScriptedModel([note, "noted", "Assam"])
+    async with (
+        RedisMemory(redis_url, prefix=f"agents {anyio_backend}") as memory,
+        RedisConversations(redis_url, prefix=f"agents {anyio_backend}") as conversations,
+    ):
+        for question in ("note it", "What does Ada like?"):
+            async with Mesh() as mesh:
+                agent = LlmAgent("tutor", model, memory=memory, conversations=conversations)
+                mesh.add(agent)
+                await agent.conversation("ada").send(question)
+
+        assert "Ada likes Assam." in model.requests[2].turns[0].text
+        assert [turn.role for turn in model.requests[2].turns[1:]] == ["user", "assistant", "tool", "assistant", "user"]
+        assert await conversations.keys() == ("tutor/ada",)
 
 
 @pytest.mark.big

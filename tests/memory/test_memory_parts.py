@@ -1,6 +1,7 @@
 """The parts of memories: the thread of one's own, vectors with and without numpy, notebooks, files."""
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -186,6 +187,35 @@ anyio.run(main)
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 – this Python
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_has_a_thread_of_its_own(tmp_path: Path) -> None:
+    program = f"""
+import os, anyio
+from ceylon.memory.port import Note
+from ceylon.memory.sqlite import SqliteMemory
+
+memory = SqliteMemory({str(tmp_path / "memory.db")!r})
+
+async def add(text):
+    await memory.remember("agent", Note(text=text))
+    return await memory.count("agent")
+
+print(anyio.run(add, "one"), flush=True)
+child = os.fork()
+if child == 0:
+    print(anyio.run(add, "two"), flush=True)
+else:
+    assert os.waitpid(child, 0)[1] == 0
+    print(anyio.run(add, "three"), flush=True)
+"""
+    quiet = "ignore::DeprecationWarning"  # newer Pythons warn of every fork beside threads
+    command = [sys.executable, "-W", quiet, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 – this Python
+
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["1", "2", "3"], "")
 
 
 async def test_without_the_client_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from ceylon.settings import DEFAULTS
 
-__all__ = ["FEW", "FEW_ENTRIES", "Clock", "redis_server"]
+__all__ = ["FEW", "FEW_ENTRIES", "Clock", "free_port", "redis_server"]
 
 FEW: Final = 30
 FEW_ENTRIES: Final = msgspec.structs.replace(DEFAULTS, memory_entries=FEW)
@@ -34,11 +34,9 @@ class Clock:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
+def redis_server(port: int | None = None) -> Iterator[str]:
     """Run a Redis server on a loopback port, from the wheel or the system; return its URL."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port() if port is None else port
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--databases", "1"]
     process = subprocess.Popen([_program(), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 – a server
     try:
@@ -47,6 +45,13 @@ def redis_server() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(_START_SECONDS)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _program() -> str:

@@ -87,7 +87,7 @@ class Remembering:
         lines = _within(found, self._recall.characters)
         return "\n".join([_BEGINS, *lines]) if lines else ""
 
-    @action
+    @action(effect=True)
     async def remember(
         self,
         text: Annotated[str, msgspec.Meta(description="One fact, to be understood without this conversation.")],
@@ -106,7 +106,7 @@ class Remembering:
         found = await self._notebook.recall(self._query(query, limit))
         return [_told(each.entry) for each in found]
 
-    @action
+    @action(effect=True)
     async def forget(
         self,
         id: Annotated[str, msgspec.Meta(description="The id of a note, as `recall` shows it.")],  # noqa: A002 – so it is called
