@@ -16,6 +16,7 @@ from ceylon.testing.checkers import (
     nothing_leaked,
     one_at_a_time,
 )
+from ceylon.testing.embedding import HashingEmbedder
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
@@ -32,6 +33,7 @@ __all__ = [
     "CassetteError",
     "Event",
     "Faults",
+    "HashingEmbedder",
     "History",
     "LawWatch",
     "Leftovers",
