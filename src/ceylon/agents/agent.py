@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import msgspec
 
 from ceylon.agents.action import Action, actions_of
+from ceylon.agents.approvals import admitted
 from ceylon.core.handlers import Behaviour, Handler, Refusal
+from ceylon.core.invocation import call_as
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
-from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
+from ceylon.errors import (
+    ActionArgumentsError,
+    AgentInUseError,
+    ApprovalDeniedError,
+    ArgumentError,
+    DefinitionError,
+    MeshClosedError,
+)
 from ceylon.messages import ActionCall, Envelope
 
 if TYPE_CHECKING:
@@ -196,6 +205,9 @@ class Agent(metaclass=AgentMeta):
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
         return None
 
+    def __ceylon_expect__(self, envelope: Envelope) -> None:
+        """See `AgentLike`; a plain agent has no use for it."""
+
     def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`."""
         return type(self)(*self._made_with, **self._made_with_options)
@@ -263,7 +275,9 @@ def _shared_options(*values: Any) -> AgentOptions:
 
 
 def _action_handler(action: Action, *, inline: bool) -> Handler:
-    """Return the handler that runs *action* for an `ActionCall`."""
+    """Return the handler that runs *action* for an `ActionCall`; effects run to their end whoever leaves."""
+    if action.approve:
+        return _asking_handler(action, inline=inline)
     function = action.function
 
     def arguments(call: ActionCall, context: "Context | BlockingContext") -> dict[str, Any]:
@@ -286,5 +300,41 @@ def _action_handler(action: Action, *, inline: bool) -> Handler:
         threaded=not action.is_async and not inline,
         yields=False,
         takes_context=True,
+        shielded=action.effect,
         direct=action.is_async,
+    )
+
+
+def _asking_handler(action: Action, *, inline: bool) -> Handler:
+    """Return the same for an action that asks first: on the loop, so that no thread is held meanwhile."""
+    function = action.function
+
+    async def run(agent: Agent, call: ActionCall, context: "Context") -> Any:
+        try:
+            given = action.bind(await admitted(action, call.arguments, context))
+        except (ActionArgumentsError, ApprovalDeniedError) as error:
+            raise Refusal(error) from None
+        if action.is_async:
+            return await function(agent, **({**given, "context": context} if action.takes_context else given))
+        threads = context.interior.threads
+        blocking = threads.context_for(context)
+        ready = functools.partial(
+            function, agent, **({**given, "context": blocking} if action.takes_context else given)
+        )
+        if inline:
+            return call_as(blocking, ready)
+        try:
+            return await threads.run(lambda: call_as(blocking, ready))
+        finally:
+            context.has_replied = context.has_replied or blocking.has_replied
+
+    return Handler(
+        function=run,
+        name=action.name,
+        is_async=True,
+        threaded=False,
+        yields=False,
+        takes_context=True,
+        shielded=action.effect,
+        direct=True,
     )

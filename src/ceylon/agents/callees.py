@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeAlias
 import msgspec
 
 from ceylon.agents.action import Action, as_action
+from ceylon.agents.approvals import admitted
 from ceylon.agents.prompts import Prompt
+from ceylon.core.invocation import call_as
 from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -64,6 +66,20 @@ class Callee(Protocol):
         """Whether it changes the world; see `action`."""
         ...
 
+    @property
+    def shielded(self) -> bool:
+        """Whether nothing may cut it off here; what runs elsewhere sees to that itself."""
+        ...
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """Return *call* as it may run; somebody may have to be asked first.
+
+        Raises:
+            ActionArgumentsError: the arguments do not fit.
+            ApprovalDeniedError: whoever was asked said no.
+        """
+        ...
+
     async def run(self, call: ToolCall, scene: Scene) -> Any:
         """Do what *call* wants and return the result.
 
@@ -73,14 +89,30 @@ class Callee(Protocol):
         ...
 
 
+class _Free:
+    """Something that may be called without more ado."""
+
+    effect = shielded = False
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """See `Callee`."""
+        del scene
+        return call
+
+
 class OwnAction:
     """An action that runs inside the turn: the agent's own, or a function it was given."""
 
     def __init__(self, action: Action, owner: object = None) -> None:
         self._action = action
         self._owner = owner
-        self.effect = action.effect
+        self.effect = self.shielded = action.effect
         self.tool = Tool(action.name, action.description, action.schema)
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """See `Callee`."""
+        arguments = await admitted(self._action, call.arguments, scene.context, call.id)
+        return call if arguments is call.arguments else msgspec.structs.replace(call, arguments=dict(arguments))
 
     async def run(self, call: ToolCall, scene: Scene) -> Any:
         """See `Callee`; a plain function runs in a thread of the mesh's."""
@@ -90,11 +122,12 @@ class OwnAction:
         if action.is_async:
             return await function(**_with_context(action, bound, context))
         threads = context.interior.threads
-        given = _with_context(action, bound, threads.context_for(context) if action.takes_context else None)
-        return await threads.run(lambda: function(**given))
+        blocking = threads.context_for(context)
+        ready = functools.partial(function, **_with_context(action, bound, blocking))
+        return await threads.run(lambda: call_as(blocking, ready))
 
 
-class AgentAction:
+class AgentAction(_Free):
     """An action of another agent; the mesh carries the call, so deadline, budget and trace go with it."""
 
     def __init__(self, ref: "Ref", action: Action, name: str) -> None:
@@ -110,10 +143,8 @@ class AgentAction:
         return await self._ref.call(self._action.name, **call.arguments)
 
 
-class AgentCallee:
+class AgentCallee(_Free):
     """Another agent, asked with text; whatever it answers is the result."""
-
-    effect = False
 
     def __init__(self, ref: "Ref", name: str, description: str) -> None:
         self._ref = ref
@@ -125,10 +156,8 @@ class AgentCallee:
         return await self._ref.ask(_QUESTION.bind(call.arguments)["query"])
 
 
-class LlmCallee:
+class LlmCallee(_Free):
     """Another agent with a model; its parts are shown as they come, and its usage counts with that of the asker."""
-
-    effect = False
 
     def __init__(self, ref: "Ref", name: str, description: str) -> None:
         self._ref = ref
