@@ -73,6 +73,7 @@ GOALS: Final = (
     Goal("ask, 1,000 in flight, uvloop", "ask_in_flight", _FLOOR, at_least=0.9, loop="uvloop"),
     Goal("stream part, per hop", "stream_hop", at_most=3, by="figure", unit="µs"),
     Goal("stream part, per hop, uvloop", "stream_hop", at_most=3, by="figure", unit="µs", loop="uvloop"),
+    Goal("first part of an answer, per agent it comes through", "llm_hop", at_most=1, by="figure", unit="ms"),
     Goal(
         "idle agent, over its own attributes",
         "memory_100k",

@@ -424,7 +424,12 @@ class BudgetError(CeylonError):
 
 
 class ModelError(CeylonError):
-    """A language model did not answer as it should."""
+    """A language model did not answer as it should.
+
+    `acted`: actions had been called before, in the turn that this error ended; so asking again may do things twice.
+    """
+
+    acted: bool = False
 
 
 class ModelConfigError(ModelError, ValueError):

@@ -58,7 +58,7 @@ EXPECTED: Final[dict[str, Any]] = {
     "agent.ask": "echo: hi",
     "agent.complete": ["echo: hi", "stop"],
     "agent.conversation": "label",
-    "agent.parts": ["TextPart", "TextPart", "TextPart", "ReplyPart"],
+    "agent.parts": ["TextPart", "TextPart", "TextPart", "UsagePart", "ReplyPart"],
     "agent.send_message": "echo: hi",
     "agent.send_message_async": "echo: hi",
     "agent.send_messages": ECHOES,

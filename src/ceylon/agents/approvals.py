@@ -5,7 +5,6 @@ from the same bytes as what runs then, so nothing that happens to either in betw
 reply to one request, and good for nothing else.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +94,8 @@ def _as_data(action: "Action", arguments: Mapping[str, Any]) -> bytes:
 
 
 def _request(action: "Action", shown: bytes, context: "Context", call: str) -> ApprovalRequest:
+    import hashlib  # noqa: PLC0415 – brings OpenSSL in, and few actions ask
+
     address, run = context.address, context.message_id
     facts = msgspec.json.encode([address, action.name, run, call])
     digest = hashlib.sha256(facts + b"\n" + shown).hexdigest()

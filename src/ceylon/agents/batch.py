@@ -15,6 +15,7 @@ from ceylon.agents.progress import Display, Progress, display_for
 from ceylon.errors import (
     ArgumentError,
     IncompleteStreamError,
+    ModelError,
     ModelStatusError,
     ModelUnavailableError,
 )
@@ -208,6 +209,8 @@ class BlockingAnswers(BlockingPieces[Answer]):
 def _pause(error: Exception, attempt: int, interior: "Interior") -> float | None:
     """Return the seconds to wait before another try, or `None` if that would fail as well."""
     settings = interior.settings
+    if isinstance(error, ModelError) and error.acted:
+        return None
     if isinstance(error, ModelStatusError):
         if error.status not in _PASSING:
             return None

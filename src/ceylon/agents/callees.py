@@ -8,15 +8,27 @@ import msgspec
 
 from ceylon.agents.action import Action, as_action
 from ceylon.agents.approvals import admitted
-from ceylon.agents.prompts import Prompt
+from ceylon.agents.prompts import Prompt, Transfer
 from ceylon.core.invocation import call_as
+from ceylon.errors import ArgumentError, IncompleteStreamError, UnknownAgentError
 from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
 
 if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.ref import Ref
 
-__all__ = ["AgentAction", "AgentCallee", "Callee", "Emit", "LlmCallee", "OwnAction", "Scene", "Tally"]
+__all__ = [
+    "AgentAction",
+    "AgentCallee",
+    "Callee",
+    "Emit",
+    "HandoffCallee",
+    "LlmCallee",
+    "OwnAction",
+    "Scene",
+    "Tally",
+    "is_there",
+]
 
 Emit: TypeAlias = Callable[[Part], Awaitable[None]]
 """Sends a part to whoever takes the answer as a stream."""
@@ -30,6 +42,14 @@ def _ask(query: Annotated[str, msgspec.Meta(description="What to ask, with all t
 _QUESTION: Final = as_action(_ask)
 
 
+def _transfer(reason: Annotated[str, msgspec.Meta(description="Why, in a few words.")] = "") -> None:
+    """Stand for the reason of a handoff."""
+    del reason
+
+
+_REASON: Final = as_action(_transfer)
+
+
 class Tally:
     """What a turn has cost so far: the agent's own requests, and those of agents that were asked in its course."""
 
@@ -37,6 +57,7 @@ class Tally:
         self.usage = Usage()
         self.cost: float | None = 0.0
         self.requests = 0
+        self.transfer: Transfer | None = None  # the model wants another agent to go on
 
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""
@@ -46,11 +67,15 @@ class Tally:
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """Where a call happens: in which handler, for whom, and what it costs besides its result."""
+    """Where a call happens: in which handler, for whom, and what it costs besides its result.
+
+    `handoffs` says how often the conversation may still be handed on in this answer.
+    """
 
     context: "Context"
     emit: "Emit | None"
     tally: Tally
+    handoffs: int = 0
 
 
 class Callee(Protocol):
@@ -169,19 +194,47 @@ class LlmCallee(_Free):
         if scene.emit is None:
             reply: Reply[Any] = await self._ref.ask(prompt)
         else:
-            reply = await self._stream(prompt, call, scene.emit)
+            reply = await self._stream(prompt, call, scene)
         scene.tally.add(reply)
         return reply.text
 
-    async def _stream(self, prompt: Prompt, call: ToolCall, emit: Emit) -> Reply[Any]:
-        """Take the answer part by part, and hand each one on as this agent's."""
-        address = self._ref.address
-        async with self._ref.stream(prompt) as parts:
+    async def _stream(self, prompt: Prompt, call: ToolCall, scene: Scene) -> Reply[Any]:
+        """Take the answer part by part, and hand each one on as that agent's."""
+        address, patience = self._ref.address, scene.context.interior.settings.model_first_part_timeout
+        async with self._ref.stream(prompt, idle_timeout=patience) as parts:
             async for part in parts:
                 if isinstance(part, ReplyPart):
                     return part.reply
-                await emit(AgentPart(address, call.id, part))
-        return Reply(text="")
+                if scene.emit is not None:
+                    await scene.emit(AgentPart(address, call.id, part))
+        raise IncompleteStreamError(address, "")
+
+
+class HandoffCallee(_Free):
+    """Another agent with a model, which is to go on with the conversation when the calls of this answer are done."""
+
+    def __init__(self, ref: "Ref", name: str, description: str) -> None:
+        self._ref = ref
+        words = f"Hand the conversation over: {description}" if description else "Hand the conversation over."
+        self.tool = Tool(name, words, _REASON.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`; one that is gone, or one too many, is an error like any other."""
+        reason: str = _REASON.bind(call.arguments).get("reason", "")
+        address, tally = self._ref.address, scene.tally
+        if not is_there(address, scene.context):
+            raise UnknownAgentError(address, ())
+        if tally.transfer is not None or scene.handoffs <= 0:
+            message = "the conversation has been handed over" if tally.transfer else "no more handoffs; answer yourself"
+            raise ArgumentError(message)
+        tally.transfer = Transfer(address, reason, call.id)
+        return f"{address} goes on with the conversation."
+
+
+def is_there(address: str, context: "Context") -> bool:
+    """Say whether there is an agent at *address*, which takes mail."""
+    cell = context.interior.router.find(address)
+    return cell is not None and cell.state.takes_mail
 
 
 def _with_context(action: Action, bound: dict[str, Any], context: Any) -> dict[str, Any]:

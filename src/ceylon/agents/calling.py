@@ -1,7 +1,8 @@
 """Run what a model wants called: at the same time, in order, each answered, whatever happens.
 
 Nothing a model writes ends a turn: what cannot be done is told to it, and counted. What does end it is the budget, the
-mesh's stop, and its own cancellation.
+mesh's stop, its own cancellation, and the hop limit: models told of that would go on calling one another, each as often
+as it may.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -19,6 +20,7 @@ from ceylon.errors import (
     ApprovalDeniedError,
     BudgetError,
     HandlerError,
+    HopLimitError,
     MeshClosedError,
     StrayCancellationError,
     describe,
@@ -29,7 +31,7 @@ from ceylon.models.turns import Reply, ToolCall, ToolResult, ToolResultPart, Tur
 __all__ = ["CallCounts", "Caller", "Calls", "with_ids"]
 
 _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
-_ENDS_THE_TURN: Final = (BudgetError, MeshClosedError)
+_ENDS_THE_TURN: Final = (BudgetError, HopLimitError, MeshClosedError)
 
 
 class CallCounts(msgspec.Struct):

@@ -38,6 +38,7 @@ class ModelledAgent(Agent):
         tool_choice: str = "auto",
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
+        handoffs: Iterable[Any] = (),
         description: str = "",
     ) -> None:
         super().__init__(name)
@@ -59,6 +60,7 @@ class ModelledAgent(Agent):
             tool_choice=tool_choice,
             output=output,
             max_turns=max_turns,
+            handoffs=handoffs,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -120,6 +122,10 @@ class ModelledAgent(Agent):
     def with_tools(self, *tools: Any) -> Self:
         """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""
         return self._with(tools=tools)
+
+    def with_handoffs(self, *handoffs: Any) -> Self:
+        """Let the model hand a conversation over to one of these agents, which goes on with it."""
+        return self._with(handoffs=handoffs)
 
     def with_tool_choice(self, tool_choice: str) -> Self:
         """Let the first request of each turn call as it likes, not at all, some tool, or the one of this name."""

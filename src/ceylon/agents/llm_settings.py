@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 import msgspec
 
 from ceylon.agents.outputs import output_of
-from ceylon.agents.toolbox import check_tools
+from ceylon.agents.toolbox import check_handoffs, check_tools
 from ceylon.errors import ArgumentError
 from ceylon.models.secret import Secret
 from ceylon.models.turns import OutputSchema, Request, Tool, Turn
@@ -42,13 +42,14 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: Any = "auto"
     output: Any = None
     max_turns: Any = DEFAULTS.model_turns
+    handoffs: Any = ()  # agents that may go on with a conversation
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
-        if "tools" in changes:
-            changes["tools"] = _as_tools(changes["tools"])
+        for name in {"tools", "handoffs"} & changes.keys():
+            changes[name] = _as_tools(changes[name])
         if isinstance(changes.get("options"), Mapping):
             changes["options"] = dict(changes["options"])
         if isinstance(changes.get("api_key"), str):
@@ -66,6 +67,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_concurrency(self.concurrency)
         check_timeout(self.timeout)
         check_tools(self.tools)
+        check_handoffs(self.handoffs)
         if self.output is not None:
             output_of(self.output)
 

@@ -58,5 +58,4 @@ class TakeOver(Message[TakenOver], tag="$take_over"):
 
     turns: tuple[Turn, ...]
     output: Any = None
-    tool_choice: str | None = None
     handoffs: int = 0

@@ -4,7 +4,8 @@ Those wait in the agent's mailbox until the conversation is free. One that is to
 the turn that has read it; one that interrupts is heard of as it arrives, before any slot is free, and is the next.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ceylon.agents.callees import Emit
     from ceylon.core.context import Context
 
-__all__ = ["Turning"]
+__all__ = ["Turning", "Turnings"]
 
 _NOTHING_SAID = "(interrupted before an answer)"
 
@@ -29,9 +30,9 @@ class Turning:
     """One turn under way, of the conversation *key*; without a key nothing can reach it."""
 
     def __init__(self, key: str, context: "Context", emit: "Emit | None") -> None:
-        self.key = key
-        self._context, self._emit = context, emit
-        self._scope = anyio.CancelScope()
+        self.key, self.context = key, context
+        self.scope = anyio.CancelScope()  # of the code that an interruption breaks off
+        self._emit = emit
         self._told: list[str] = []
         self._absorbed: list[Envelope] = []
         self.is_interrupted = False
@@ -57,15 +58,13 @@ class Turning:
         """Break the turn off, as soon as it waits for anything."""
         if not self.is_interrupted:
             self.is_interrupted = True
-            self._scope.cancel()
+            self.scope.cancel()
 
-    def __enter__(self) -> "Turning":
-        self._scope.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> bool | None:
-        """See `anyio.CancelScope`; what is behind the block runs where the turn was broken off."""
-        return self._scope.__exit__(*error)
+    def begin_again(self) -> None:
+        """Have another block of code that an interruption breaks off; one that came before it breaks it off too."""
+        self.scope = anyio.CancelScope()
+        if self.is_interrupted:
+            self.scope.cancel()
 
     def cut(self, turns: Iterable[Turn]) -> tuple[Turn, ...]:
         """Return *turns*, of which each call is paired, ended so that any provider takes them: by what had been said."""
@@ -78,11 +77,11 @@ class Turning:
 
     def error(self) -> InterruptedTurnError:
         """Return what whoever waits for the turn is told."""
-        return InterruptedTurnError(self._context.recipient, self.text)
+        return InterruptedTurnError(self.context.recipient, self.text)
 
     def let_next(self) -> None:
         """Put those that interrupt before everything else in the mailbox, in their order."""
-        mail = self._context.cell.mail
+        mail = self.context.cell.mail
         for envelope in reversed([each for each in self._waiting() if each.message.when == "interrupt"]):
             mail.remove(envelope)  # type: ignore[union-attr]
             mail.appendleft(envelope)  # type: ignore[union-attr]
@@ -97,7 +96,7 @@ class Turning:
 
     def settle(self, outcome: "Reply[Any] | CeylonError") -> None:
         """Answer those that were absorbed, all at once; what the turn took is whoever's who began it."""
-        cell, dispatcher = self._context.cell, self._context.interior.dispatcher
+        cell, dispatcher = self.context.cell, self.context.interior.dispatcher
         for envelope in self._absorbed:
             if isinstance(outcome, Reply):
                 value = msgspec.structs.replace(outcome, usage=Usage(), cost=0.0, requests=0, turns=())
@@ -108,9 +107,37 @@ class Turning:
 
     def _waiting(self) -> "Iterator[Envelope]":
         """Yield the messages of this conversation that are in the mailbox."""
-        for envelope in tuple(self._context.cell.mail):
+        for envelope in tuple(self.context.cell.mail):
             if isinstance(envelope.message, Prompt) and self.key and split_key(envelope.recipient)[1] == self.key:
                 yield envelope
+
+
+class Turnings:
+    """The turns under way of one agent, by conversation."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Turning] = {}
+
+    @contextlib.contextmanager
+    def holding(self, turning: Turning) -> Generator[None]:
+        """Let *turning* be found in the block; not one inside another of the same conversation, which is that one's."""
+        key = turning.key
+        is_found = bool(key) and key not in self._by_key
+        if is_found:
+            self._by_key[key] = turning
+        try:
+            yield
+        finally:
+            if is_found:
+                del self._by_key[key]
+
+    def hear(self, envelope: Envelope) -> None:
+        """Break off the turn that *envelope* is to interrupt, unless it comes out of that turn itself."""
+        message = envelope.message
+        if isinstance(message, Prompt) and message.when == "interrupt":
+            turning = self._by_key.get(split_key(envelope.recipient)[1])
+            if turning is not None and turning.context.address not in envelope.chain:
+                turning.interrupt()
 
 
 def _is_absorbable(envelope: Envelope) -> bool:

@@ -163,7 +163,7 @@ class Reply(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         turns: What the answer adds to the conversation, the question not included: calls, results, the answer itself.
         requests: How many requests it took.
         native: See `Native`.
-        agent: The address of the agent that answered; it need not be the one that was asked. Empty: a model did.
+        agent: The address of the agent that the conversation was handed to; empty for the one that was asked.
     """
 
     text: str

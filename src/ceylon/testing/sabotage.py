@@ -10,6 +10,9 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from ceylon.agents.action import as_action
+from ceylon.agents.callees import Callee, OwnAction
+from ceylon.agents.toolbox import Toolbox
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.router import Router
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Future, Task
     from ceylon.messages import Envelope, Outcome
 
-__all__ = ["drop_a_message", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
+__all__ = ["drop_a_message", "grant_everything", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
 
 
 @contextlib.contextmanager
@@ -115,6 +118,19 @@ def leak_a_task() -> Generator[None]:
                 driver = dispatcher._driver  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – as above
                 if not driver.has_ended() and not end.done():
                     driver.call_threadsafe(lambda end=end: end.set_result(None))  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def grant_everything(*functions: Callable[..., Any]) -> Generator[None]:
+    """Let every model call *functions* too, whatever its agent was given."""
+    granted = {function.__name__: OwnAction(as_action(function)) for function in functions}
+    find = Toolbox.__getitem__
+
+    def broken(self: Toolbox, name: str) -> Callee:
+        return granted[name.strip()] if name.strip() in granted else find(self, name)
+
+    with _replaced(Toolbox, "__getitem__", broken):
+        yield
 
 
 def _nth(number: int) -> Callable[[], bool]:

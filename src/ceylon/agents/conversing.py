@@ -1,0 +1,149 @@
+"""How an `LlmAgent` takes a turn: by itself or handed over, whole or in parts, and what its histories keep of it."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from ceylon.agents.calling import CallCounts
+from ceylon.agents.conversation import Histories
+from ceylon.agents.emitting import channel_of, sender
+from ceylon.agents.fluent import ModelledAgent
+from ceylon.agents.outputs import output_of
+from ceylon.agents.prompts import Prompt, TakenOver, TakeOver
+from ceylon.agents.relay import Holders, Relay
+from ceylon.agents.seat import Seat
+from ceylon.agents.steering import Turning, Turnings
+from ceylon.agents.toolbox import Toolbox, callees_of
+from ceylon.agents.turn import Plan, TurnRun
+from ceylon.core.context import Context
+from ceylon.core.handlers import Refusal
+from ceylon.core.names import split_key
+from ceylon.core.streams import Channel
+from ceylon.errors import AgentStoppedError, ModelTimeoutError
+from ceylon.models.turns import Reply, ReplyPart, Turn
+
+__all__ = ["ConversingAgent", "key_of"]
+
+T = TypeVar("T")
+
+
+class ConversingAgent(ModelledAgent):
+    """An agent that holds conversations with its model."""
+
+    _seat: Seat | None = None
+
+    def _begin(self) -> None:
+        self._histories = Histories()
+        self._holders = Holders()
+        self._turnings = Turnings()
+        self._counts = CallCounts()
+
+    @property
+    def calls(self) -> CallCounts:
+        """What became of the calls that the model wanted, as a snapshot."""
+        return msgspec.structs.replace(self._counts)
+
+    async def _answer(self, prompt: Prompt, context: Context) -> Any:
+        """Take one turn; a stream gets its parts as they come, and the last of them is returned.
+
+        A conversation keeps what a stream's consumer has taken to the end, and what was said before an interruption.
+        """
+        key, channel = key_of(context), channel_of(context)
+        turning = Turning(key, context, None if channel is None else sender(channel, context))
+        relay = Relay(context, prompt.output, turning, self._holders.get(key))
+        question = Turn("user", prompt.text, attachments=prompt.attachments)
+        with self._turnings.holding(turning):
+            reply = await self._converse(question, prompt, relay, turning)
+            if key:
+                if channel is not None and not await _consumer_wants_more(channel, turning):
+                    return None
+                self._keep(turning, relay, question, *reply.turns)
+            turning.settle(reply)
+        return reply if channel is None else ReplyPart(reply)
+
+    async def _converse(self, question: Turn, prompt: Prompt, relay: Relay, turning: Turning) -> Reply[Any]:
+        """Return the answer to *question* in its conversation, by whichever agents have that.
+
+        Raises:
+            InterruptedTurnError: another message has broken it off; what was said is kept.
+        """
+        run: TurnRun | None = None
+
+        async def run_here(turns: Sequence[Turn], handoffs: int) -> TakenOver:
+            nonlocal run
+            run = await self._begin_turn(prompt, handoffs, turning)
+            taken = await run.run(turns)
+            run = None
+            return taken
+
+        with turning.scope:
+            before = self._histories.turns(turning.key) if turning.key else ()
+            return await self._in_time(relay.run((*before, question), run_here), turning.context)
+        error = turning.error()
+        begun = run.broken_off() if run is not None else ()
+        self._keep(turning, relay, question, *turning.cut((*relay.added, *begun)))
+        turning.settle(error)
+        turning.let_next()
+        raise Refusal(error)  # it is no failure of the agent's
+
+    async def _go_on(self, take_over: TakeOver, context: Context) -> TakenOver:
+        """Take one leg of a conversation that another agent keeps."""
+        channel = channel_of(context)
+        turning = Turning("", context, None if channel is None else sender(channel, context))
+        run = await self._begin_turn(Prompt("", output=take_over.output), take_over.handoffs, turning)
+        return await self._in_time(run.run(take_over.turns), context)
+
+    async def _in_time(self, running: Awaitable[T], context: Context) -> T:
+        """Await a turn; its time runs from here, but not while a person is asked."""
+        timeout = self._setup.settings.timeout
+        with context.interior.pauses.clock(context, timeout):
+            return await running
+        raise ModelTimeoutError(self._setup.model().name, timeout)
+
+    async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning) -> TurnRun:
+        session = await self._seat_in(turning.context).session(await self._setup.load())
+        return TurnRun(self._plan(prompt, handoffs, turning.context), session, turning, self._counts)
+
+    def _plan(self, prompt: Prompt, handoffs: int, context: Context) -> Plan:
+        """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
+        settings = self._setup.settings
+        toolbox = Toolbox(callees_of(self, settings.tools, context.interior, settings.handoffs))
+        wanted = settings.output if prompt.output is None else prompt.output
+        output = None if wanted is None else output_of(wanted)
+        choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
+        request = settings.request(
+            toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
+        )
+        return Plan(request, toolbox, output, settings.max_turns, self._setup.model().name, handoffs)
+
+    def _keep(self, turning: Turning, relay: Relay, *turns: Turn) -> None:
+        settings = turning.context.interior.settings
+        if turning.key:
+            self._histories.add(turning.key, turns, settings)
+            self._holders.put(turning.key, relay.holder, settings.conversations)
+
+    def _seat_in(self, context: Context) -> Seat:
+        """Return the seat in the mesh that handles the message; the agent may have moved on from there."""
+        seat = self._seat
+        if seat is None or seat.interior is not context.interior:
+            raise AgentStoppedError(context.address)
+        return seat
+
+
+def key_of(context: Context) -> str:
+    """Return the key of the conversation that a message belongs to; empty for none."""
+    return split_key(context.recipient)[1]
+
+
+async def _consumer_wants_more(channel: Channel, turning: Turning) -> bool:
+    """Wait until the consumer has taken all the text and asks for more; say no if it has left before.
+
+    Not for ever: one that has stopped halfway without leaving must not keep its conversation closed, nor keep one
+    waiting who interrupts.
+    """
+    turning.begin_again()
+    with turning.scope, anyio.move_on_after(turning.context.interior.settings.stream_idle_timeout):
+        return await channel.wait_for_pull()
+    return True
