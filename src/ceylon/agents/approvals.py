@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ceylon.agents.action import Action
     from ceylon.core.context import Context
 
-__all__ = ["ApprovalRequest", "Approved", "Denied", "admitted"]
+__all__ = ["ApprovalRequest", "Approved", "Denied", "Question", "admitted"]
 
 _NO_DATA = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
@@ -71,55 +71,67 @@ async def admitted(
     """
     if not action.approve:
         return arguments
-    shown = _as_data(action, arguments)
-    request = _request(action, shown, context, call)
+    question = Question(action, arguments, context, call)
     with context.interior.pauses.pause(context):
-        answer = await _ask(action, request, context)
-    if not isinstance(answer, Approved):
-        raise _denied(action, context, _reason(action.approve, answer))
-    if answer.digest not in {"", request.digest}:
-        raise _denied(action, context, f"the answer of {action.approve!r} is for another request")
-    approved: dict[str, Any] = msgspec.json.decode(shown)
-    return approved
+        answer = await question.ask()
+    question.check(answer)
+    return question.approved()
+
+
+class Question:
+    """One request for an approval, from asking to running."""
+
+    def __init__(self, action: "Action", arguments: Mapping[str, Any], context: "Context", call: str) -> None:
+        self.given = arguments
+        self._action, self._context = action, context
+        self._shown = _as_data(action, arguments)  # the bytes that are shown, and run
+        self.request = self._request(call)
+
+    async def ask(self) -> Any:
+        """Return the approver's answer; where there is none, a denial that says why."""
+        approver, seconds = self._action.approve, self._context.interior.settings.approval_timeout
+        try:
+            return await verbs.ask(self._context.interior, self._context, approver, self.request, seconds)
+        except (BudgetError, MeshClosedError):
+            raise
+        except AskTimeoutError:
+            return Denied(f"it did not answer within {seconds:g} s")
+        except CeylonError as error:
+            return Denied(f"it could not be asked: {describe(error)}")
+
+    def check(self, answer: object) -> None:
+        """Raise `ApprovalDeniedError` unless *answer* is a yes to this very request."""
+        if isinstance(answer, Approved) and answer.digest in {"", self.request.digest}:
+            return
+        if isinstance(answer, Approved):
+            reason = "its answer is for another request"
+        elif isinstance(answer, Denied):
+            reason = answer.reason
+        else:
+            reason = f"it answered with a {type(answer).__name__}, which is no Approved"
+        action = self._action
+        reason = f"denied by {action.approve!r}" + (f": {reason}" if reason else "")
+        raise ApprovalDeniedError(self._context.address, action.name, action.approve, reason)
+
+    def approved(self) -> Mapping[str, Any]:
+        """Return the arguments to run with: what was shown, and nobody else has."""
+        approved: dict[str, Any] = msgspec.json.decode(self._shown)
+        return approved
+
+    def _request(self, call: str) -> ApprovalRequest:
+        import hashlib  # noqa: PLC0415 – brings OpenSSL in, and few actions ask
+
+        address, run, action = self._context.address, self._context.message_id, self._action.name
+        facts = msgspec.json.encode([address, action, run, call])
+        digest = hashlib.sha256(facts + b"\n" + self._shown).hexdigest()
+        return ApprovalRequest(address, action, msgspec.json.decode(self._shown), run, call, digest)
 
 
 def _as_data(action: "Action", arguments: Mapping[str, Any]) -> bytes:
-    """Return *arguments* as the bytes that are shown, and run."""
+    """Return *arguments*, checked, as bytes."""
     bound = action.bind(arguments)
     try:
         return msgspec.json.encode(bound, order="sorted")
     except _NO_DATA as error:
         reason = f"they cannot be shown to {action.approve!r} as data: {error}"
         raise ActionArgumentsError(action.name, reason) from error
-
-
-def _request(action: "Action", shown: bytes, context: "Context", call: str) -> ApprovalRequest:
-    import hashlib  # noqa: PLC0415 – brings OpenSSL in, and few actions ask
-
-    address, run = context.address, context.message_id
-    facts = msgspec.json.encode([address, action.name, run, call])
-    digest = hashlib.sha256(facts + b"\n" + shown).hexdigest()
-    return ApprovalRequest(address, action.name, msgspec.json.decode(shown), run, call, digest)
-
-
-async def _ask(action: "Action", request: ApprovalRequest, context: "Context") -> Any:
-    """Return the approver's answer; without one, the reason, as a denial."""
-    seconds = context.interior.settings.approval_timeout
-    try:
-        return await verbs.ask(context.interior, context, action.approve, request, seconds)
-    except (BudgetError, MeshClosedError):
-        raise
-    except AskTimeoutError:
-        return Denied(f"{action.approve!r} did not answer within {seconds:g} s")
-    except CeylonError as error:
-        return Denied(f"{action.approve!r} could not be asked: {describe(error)}")
-
-
-def _reason(approver: str, answer: object) -> str:
-    if not isinstance(answer, Denied):
-        return f"{approver!r} answered with a {type(answer).__name__}, which is no Approved"
-    return f"denied by {approver!r}" + (f": {answer.reason}" if answer.reason else "")
-
-
-def _denied(action: "Action", context: "Context", reason: str) -> ApprovalDeniedError:
-    return ApprovalDeniedError(context.address, action.name, action.approve, reason)

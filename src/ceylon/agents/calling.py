@@ -149,6 +149,7 @@ class Caller:
             raise _NotCalledError(words, "repeated")
         self._effects[key] = (call.arguments, "not called again: it was not allowed, or not begun")
         admitted = await self._admit(callee, call)
+        await anyio.lowlevel.checkpoint_if_cancelled()  # nothing may have been waited for since a stop
         self._effects[key] = (call.arguments, "not called again: it was begun, and how it ended is not known")
         with anyio.CancelScope(shield=callee.shielded):
             result = await self._run(callee, admitted)

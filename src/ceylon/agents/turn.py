@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import anyio.lowlevel
 import msgspec
 
 from ceylon.agents.callees import Scene, Tally
@@ -88,6 +89,7 @@ class TurnRun:
         self._calls = calls = Calls(reply, taken)
         self._turning.written_down()
         await self._caller.answer(calls)
+        await anyio.lowlevel.checkpoint_if_cancelled()  # trio leaves a group of tasks without looking
         joined = self._turning.absorb() if self._tally.transfer is None else ()
         new = (*calls.turns(), *joined)
         self._added += new
