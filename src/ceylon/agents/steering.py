@@ -5,6 +5,7 @@ the turn that has read it; one that interrupts is heard of as it arrives, before
 """
 
 import contextlib
+import itertools
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +90,14 @@ class Turning:
     # -- absorbing -----------------------------------------------------------------------------------------------------
 
     def absorb(self) -> tuple[Turn, ...]:
-        """Return what arrived to join this turn, as further entries of the conversation."""
+        """Return what arrived to join this turn, as one more entry of the conversation, or none."""
         found = [each for each in self._waiting() if _is_absorbable(each) and each not in self._absorbed]
         self._absorbed += found
-        return tuple(Turn("user", each.message.text, attachments=each.message.attachments) for each in found)
+        if not found:
+            return ()
+        prompts: list[Prompt] = [each.message for each in found]
+        attachments = tuple(itertools.chain.from_iterable(each.attachments for each in prompts))
+        return (Turn("user", "\n\n".join(each.text for each in prompts), attachments=attachments),)
 
     def settle(self, outcome: "Reply[Any] | CeylonError") -> None:
         """Answer those that were absorbed, all at once; what the turn took is whoever's who began it."""

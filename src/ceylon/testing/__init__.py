@@ -15,6 +15,7 @@ from ceylon.testing.checkers import (
     nothing_leaked,
     one_at_a_time,
 )
+from ceylon.testing.conversations import check_history
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
@@ -39,6 +40,7 @@ __all__ = [
     "What",
     "asks_resolved",
     "check",
+    "check_history",
     "conservation",
     "effects_once",
     "fifo",
