@@ -224,8 +224,8 @@ class HandoffCallee(_Free):
         address, tally = self._ref.address, scene.tally
         if not is_there(address, scene.context):
             raise UnknownAgentError(address, ())
-        if tally.transfer is not None or scene.handoffs <= 0:
-            message = "the conversation has been handed over" if tally.transfer else "no more handoffs; answer yourself"
+        if scene.handoffs <= 0:
+            message = "no more handoffs in this answer; answer yourself"
             raise ArgumentError(message)
         tally.transfer = Transfer(address, reason, call.id)
         return f"{address} goes on with the conversation."

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from ceylon.agents.callees import Callee, Scene
+from ceylon.agents.callees import Callee, HandoffCallee, Scene
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.log import logger
 from ceylon.errors import (
@@ -94,7 +94,7 @@ class Caller:
         call = calls.reply.calls[index]
         kind = "called"
         try:
-            callee = self._callee(call, index, is_cut=calls.reply.finish == "length")
+            callee = self._callee(calls.reply, index)
             if callee.effect:
                 result = await self._run_once(callee, call, calls.said[index])
             else:
@@ -121,12 +121,13 @@ class Caller:
         except ApprovalDeniedError as error:
             raise _NotCalledError(self._as_words(error), "denied") from error
 
-    def _callee(self, call: ToolCall, index: int, *, is_cut: bool) -> Callee:
-        """Return what *call* calls, if it may be called at all."""
+    def _callee(self, reply: Reply[Any], index: int) -> Callee:
+        """Return what the call at *index* calls, if it may be called at all."""
+        call = reply.calls[index]
         if index >= self._settings.model_calls:
             words = f"not called: no more than {self._settings.model_calls} calls in one answer"
             raise _NotCalledError(words, "surplus")
-        if is_cut:
+        if reply.finish == "length":
             words = "not called: your answer was cut off by its length limit; answer more briefly"
             raise _NotCalledError(words, "invalid")
         callee = self._toolbox.get(call.name)
@@ -135,7 +136,13 @@ class Caller:
         if call.invalid:
             words = f"not called: the arguments are no JSON object: {call.invalid[:200]}"
             raise _NotCalledError(words, "invalid")
+        if isinstance(callee, HandoffCallee) and any(map(self._hands_over, reply.calls[:index])):
+            words = "not called: a conversation goes to one agent; the first call decides"
+            raise _NotCalledError(words, "surplus")
         return callee
+
+    def _hands_over(self, call: ToolCall) -> bool:
+        return isinstance(self._toolbox.get(call.name), HandoffCallee)
 
     async def _run_once(self, callee: Callee, call: ToolCall, said: ToolCall) -> ToolResult:
         """Run an effect, unless the same call has been made before; nothing cuts it off half-way.

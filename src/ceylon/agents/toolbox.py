@@ -119,7 +119,7 @@ def callees_of(
         else:
             yield _of_function(entry)
     for entry in handoffs:
-        yield _of_handoff(_ref_of(entry, interior))
+        yield _of_handoff(Ref(interior, entry.name) if isinstance(entry, Agent) else _ref_of(entry, interior))
 
 
 def _of_handoff(ref: Ref) -> Callee:
