@@ -1,9 +1,10 @@
 """The contracts of the ports: the adapters there are keep them, and each broken promise is named."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 import msgspec
@@ -14,22 +15,24 @@ from ceylon.core.backend import AsyncioDriver
 from ceylon.core.ports import AgentOptions
 from ceylon.messages import Envelope
 from ceylon.models.http import HttpClient
-from ceylon.models.port import Model
+from ceylon.models.port import Abilities, Model
 from ceylon.models.resolve import resolve
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, Usage
+from ceylon.models.turns import Finish, OutputSchema, Part, Reply, ReplyPart, Request, TextPart, ToolCallPart, Usage
 from ceylon.testing import Probe, ScriptedModel
 from ceylon.testing.contracts import agent_contract, driver_contract, model_contract
 from ceylon.testing.model_server import Fault, ModelServer
+from ceylon.testing.obedient import Obedient
 from support.core_agents import Echo, Held
 
 MANY: Final = 40
 WORDS: Final = "a few words in a row"
+OBEDIENT: Final = Obedient(WORDS)
 
 # -- models ------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_scripted_model_keeps_the_contract() -> None:
-    model = ScriptedModel([WORDS] * MANY)
+    model = ScriptedModel([OBEDIENT.answer] * MANY)
     slow = ScriptedModel([ModelTimeoutError("scripted::model", 1.0)] * 2)
 
     await model_contract(model, failing=[slow, ScriptedModel()])
@@ -49,8 +52,50 @@ def model_at(server: ModelServer, dialect: str, name: str = "test-model", key: s
 
 @pytest.mark.parametrize("dialect", ["openai", "ollama"])
 async def test_the_adapters_keep_the_contract_with_a_server_that_works(client: HttpClient, dialect: str) -> None:
-    with ModelServer(reply=lambda _: WORDS) as server, ModelServer(key="sk-other") as closed:
+    with ModelServer(OBEDIENT) as server, ModelServer(key="sk-other") as closed:
         await model_contract(model_at(server, dialect), client, failing=[model_at(closed, dialect, key="sk-wrong")])
+
+
+@pytest.mark.parametrize("dialect", ["openai", "ollama"])
+async def test_the_adapters_keep_the_contract_as_agents_use_them(client: HttpClient, dialect: str) -> None:
+    with ModelServer(OBEDIENT) as server:
+        await model_contract(model_at(server, dialect), client, is_adapted=True)
+
+
+async def test_a_model_of_ollama_that_knows_no_tools_keeps_the_contract(client: HttpClient) -> None:
+    with ModelServer(OBEDIENT, capabilities=["completion"]) as server:
+        await model_contract(model_at(server, "ollama"), client)
+        await model_contract(model_at(server, "ollama"), client, is_adapted=True)
+
+
+def asked_in_words(request: Request) -> Reply:
+    """Obey a schema that is only told, with words and a fence round the object."""
+    _, found, schema = request.turns[0].text.partition("JSON schema: ")
+    if not found or request.tools:
+        return OBEDIENT.answer(request)
+    wanted = msgspec.structs.replace(request, output=OutputSchema("wanted", msgspec.json.decode(schema)))
+    reply = OBEDIENT.answer(wanted)
+    return msgspec.structs.replace(reply, text=f"Here you are:\n```json\n{reply.text}\n```\nAnything else?")
+
+
+@pytest.mark.parametrize(
+    "abilities",
+    [
+        Abilities(),
+        Abilities(tools=False),
+        Abilities(tools=False, output="prompt"),
+        Abilities(tool_choice=False),
+        Abilities(tool_choice=False, output="prompt"),
+        Abilities(output="tool"),
+        Abilities(output="prompt"),
+        Abilities(output_with_tools=False),
+    ],
+    ids=str,
+)
+async def test_an_adapted_session_keeps_the_contract_whatever_its_server_can_do(abilities: Abilities) -> None:
+    model = ScriptedModel([asked_in_words] * MANY, abilities=abilities)
+
+    await model_contract(model, is_adapted=True)
 
 
 @pytest.mark.parametrize("dialect", ["openai", "ollama"])
@@ -58,7 +103,7 @@ async def test_the_adapters_keep_the_contract_with_a_server_that_works(client: H
 async def test_the_adapters_fail_as_models_do_when_their_server_does(
     client: HttpClient, dialect: str, fault: Fault
 ) -> None:
-    with ModelServer(reply=lambda _: WORDS) as server, ModelServer() as broken:
+    with ModelServer(OBEDIENT) as server, ModelServer() as broken:
         broken.fail(*[fault] * MANY)
         await model_contract(model_at(server, dialect), client, failing=[model_at(broken, dialect)])
 
@@ -67,24 +112,28 @@ class Broken:
     """A model that keeps the contract, but for what a subclass does."""
 
     name = "broken::model"
+    abilities = Abilities()
 
     def check(self) -> None: ...
 
     async def open(self, client: object) -> "Broken":
         return type(self)()
 
-    def reply(self) -> Reply:
-        return Reply(text=WORDS, usage=Usage(output=5))
+    def reply(self, request: Request) -> Reply:
+        return OBEDIENT.answer(request)
 
     async def complete(self, request: Request) -> Reply:
         await anyio.lowlevel.checkpoint()
-        return self.reply()
+        return self.reply(request)
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        for word in ("a", " few", " words", " in a row"):
+        reply = self.reply(request)
+        for word in re.findall(r" ?[^ ]+", reply.text):
             await anyio.lowlevel.checkpoint()
             yield TextPart(word)
-        yield ReplyPart(self.reply())
+        for call in reply.calls:
+            yield ToolCallPart(call)
+        yield ReplyPart(reply)
 
     async def aclose(self) -> None: ...
 
@@ -104,8 +153,8 @@ class WithoutAnEnd(Broken):
 
 class WithTwoEnds(Broken):
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        yield ReplyPart(self.reply())
-        yield ReplyPart(self.reply())
+        yield ReplyPart(self.reply(request))
+        yield ReplyPart(self.reply(request))
 
 
 class OtherInAStream(Broken):
@@ -125,7 +174,7 @@ class Forgetful(Broken):
 
 
 class Negative(Broken):
-    def reply(self) -> Reply:
+    def reply(self, request: Request) -> Reply:
         return Reply(text=WORDS, usage=Usage(output=-1))
 
 
@@ -146,7 +195,7 @@ class OneAtATime(Broken):
         try:
             await anyio.sleep(0.001)
             assert self.busy == 1, "busy"
-            return self.reply()
+            return self.reply(request)
         finally:
             self.busy -= 1
 
@@ -157,7 +206,7 @@ class Translating(Broken):
             await anyio.lowlevel.checkpoint()
         except BaseException as error:
             raise ModelError("gone") from error
-        return self.reply()
+        return self.reply(request)
 
 
 class Clinging(Broken):
@@ -167,7 +216,7 @@ class Clinging(Broken):
             yield TextPart(" in a row")
         except GeneratorExit:
             raise ModelError("left") from None
-        yield ReplyPart(self.reply())
+        yield ReplyPart(self.reply(request))
 
 
 class Wordless(Broken):
@@ -178,16 +227,100 @@ class Wordless(Broken):
 class Invented(Broken):
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         yield "a few words"  # type: ignore[misc]
-        yield ReplyPart(self.reply())
+        yield ReplyPart(self.reply(request))
+
+
+class Speechless(Broken):
+    """Answers in words, whatever it is to call."""
+
+    def reply(self, request: Request) -> Reply:
+        return Reply(text=WORDS)
+
+
+class Altered(Broken):
+    """Calls, but not quite as it should."""
+
+    changes: ClassVar[dict[str, Any]] = {}
+    ending: Finish = "tool"
+
+    def reply(self, request: Request) -> Reply:
+        reply = super().reply(request)
+        calls = tuple(msgspec.structs.replace(call, **self.changes) for call in reply.calls)
+        return msgspec.structs.replace(reply, calls=calls, finish=self.ending if calls else "stop")
+
+
+class Misnaming(Altered):
+    changes: ClassVar[dict[str, Any]] = {"name": "stocks"}
+
+
+class Misarguing(Altered):
+    changes: ClassVar[dict[str, Any]] = {"arguments": {"sku": 7}}
+
+
+class Mumbling(Altered):
+    changes: ClassVar[dict[str, Any]] = {"invalid": "{sku", "arguments": {}}
+
+
+class Anonymous(Altered):
+    changes: ClassVar[dict[str, Any]] = {"id": ""}
+
+
+class Ending(Altered):
+    ending: Finish = "stop"
+
+
+class Insistent(Broken):
+    """Calls again when it has the results, under the same id."""
+
+    def reply(self, request: Request) -> Reply:
+        return super().reply(msgspec.structs.replace(request, turns=request.turns[:1]))
+
+
+class Hiding(Broken):
+    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        async with aclosing(super().stream(request)) as parts:
+            async for part in parts:
+                if not isinstance(part, ToolCallPart):
+                    yield part
+
+
+class Thrifty(Broken):
+    async def complete(self, request: Request) -> Reply:
+        return msgspec.structs.replace(await super().complete(request), usage=Usage(output=1))
+
+
+class Prosaic(Broken):
+    def reply(self, request: Request) -> Reply:
+        return super().reply(msgspec.structs.replace(request, output=None))
+
+
+class Forgetting(Broken):
+    """Keeps to a schema only where there are no tools."""
+
+    def reply(self, request: Request) -> Reply:
+        is_both = request.tools and request.output
+        return Reply(text=WORDS, usage=Usage(output=1)) if is_both else super().reply(request)
 
 
 @pytest.mark.parametrize(
     ("model", "promise"),
     [
+        (Speechless, "it calls what it must: it does not call; it says 'a few"),
+        (Misnaming, "it calls what it must: it calls 'stocks', which it was not given"),
+        (Misarguing, "it calls what it must: the arguments is not of the schema: Expected `str`, got `int`"),
+        (Mumbling, "it calls what it must: its arguments are no JSON object: '{sku'"),
+        (Anonymous, "it calls what it must: the ids of its calls are ['']"),
+        (Ending, "it calls what it must: it calls, and ends by 'stop'"),
+        (Insistent, "it takes results: calls of two answers have the same ids: ['call_a']"),
+        (Hiding, "a stream has the calls of its reply: the parts' calls are ()"),
+        (Thrifty, "streamed or not the answer is the same: whole it takes"),
+        (Thrifty, "a stream has the calls of its reply: whole the calls take"),
+        (Prosaic, "its output keeps to the schema: the answer is not of the schema"),
+        (Forgetting, "it answers by a schema although it has tools: the answer is not of the schema"),
         (Nameless, "it has a canonical name: its name is 'model'"),
         (WithoutAnEnd, "a stream ends with the whole answer: a stream has 0 ReplyParts"),
         (WithTwoEnds, "a stream ends with the whole answer: a stream has 2 ReplyParts"),
-        (OtherInAStream, "streamed or not the text is the same: whole it is 'a few"),
+        (OtherInAStream, "streamed or not the answer is the same: whole it is 'a few"),
         (Forgetful, "a stream ends with the whole answer: the parts' text is 'a few in a row'"),
         (Negative, "it answers as a whole: its usage is negative"),
         (ClosedOnce, "a session may be closed twice: RuntimeError: closed already"),

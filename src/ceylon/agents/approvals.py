@@ -17,6 +17,7 @@ from ceylon.errors import (
     AskTimeoutError,
     BudgetError,
     CeylonError,
+    HopLimitError,
     MeshClosedError,
     describe,
 )
@@ -92,7 +93,7 @@ class Question:
         approver, seconds = self._action.approve, self._context.interior.settings.approval_timeout
         try:
             return await verbs.ask(self._context.interior, self._context, approver, self.request, seconds)
-        except (BudgetError, MeshClosedError):
+        except (BudgetError, HopLimitError, MeshClosedError):
             raise
         except AskTimeoutError:
             return Denied(f"it did not answer within {seconds:g} s")

@@ -5,13 +5,14 @@ mesh's stop, its own cancellation, and the hop limit: models told of that would 
 as it may.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
+from ceylon.agents.called import CallCounts, Calls
 from ceylon.agents.callees import Callee, HandoffCallee, Scene
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.log import logger
@@ -26,30 +27,12 @@ from ceylon.errors import (
     describe,
 )
 from ceylon.models.secret import redact
-from ceylon.models.turns import Reply, ToolCall, ToolResult, ToolResultPart, Turn
+from ceylon.models.turns import Reply, ToolCall, ToolResult, ToolResultPart
 
-__all__ = ["CallCounts", "Caller", "Calls", "with_ids"]
+__all__ = ["Caller"]
 
 _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 _ENDS_THE_TURN: Final = (BudgetError, HopLimitError, MeshClosedError)
-
-
-class CallCounts(msgspec.Struct):
-    """What became of the calls of an agent's model, since the agent was made.
-
-    `called` counts those that ran to a result. `unknown`, `invalid` (arguments) and `surplus` ones were never run,
-    `failed` raised, `late` took too long, `repeated` ones had the id of an effect that had been run, `denied` ones had
-    to be approved and were not.
-    """
-
-    called: int = 0
-    unknown: int = 0
-    invalid: int = 0
-    surplus: int = 0
-    failed: int = 0
-    late: int = 0
-    repeated: int = 0
-    denied: int = 0
 
 
 class _NotCalledError(Exception):
@@ -58,23 +41,6 @@ class _NotCalledError(Exception):
     def __init__(self, words: str, kind: str) -> None:
         super().__init__(words)
         self.kind = kind
-
-
-class Calls:
-    """The calls of one reply, and what has come of them so far."""
-
-    def __init__(self, reply: Reply[Any], taken: Collection[str]) -> None:
-        self.said = reply.calls
-        calls = with_ids(reply.calls, taken)
-        # What the provider wants back unchanged may name the old ids.
-        self.reply = reply if calls == reply.calls else msgspec.structs.replace(reply, calls=calls, native=None)
-        self.results: list[ToolResult | None] = [None] * len(calls)
-
-    def turns(self) -> tuple[Turn, Turn]:
-        """Return them as entries of the conversation: each call is paired, one that was broken off with the word."""
-        paired = zip(self.reply.calls, self.results, strict=True)
-        results = tuple(result or ToolResult(call.id, call.name, "interrupted", is_error=True) for call, result in paired)
-        return self.reply.turn(), Turn("tool", results=results)
 
 
 class Caller:
@@ -86,25 +52,22 @@ class Caller:
         # Effects that were wanted, by id and name: their arguments, and what to say to one who wants the same again.
         self._effects: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
 
-    async def answer(self, calls: "Calls") -> None:
+    async def answer(self, calls: Calls) -> None:
         """Run *calls* and put down a result for each, in their order, as soon as it is there."""
         await _run_all(lambda index: self._answer_one(calls, index), len(calls.reply.calls))
 
-    async def _answer_one(self, calls: "Calls", index: int) -> None:
+    async def _answer_one(self, calls: Calls, index: int) -> None:
         call = calls.reply.calls[index]
-        kind = "called"
         try:
             callee = self._callee(calls.reply, index)
             if callee.effect:
                 result = await self._run_once(callee, call, calls.said[index])
             else:
                 result = await self._run(callee, await self._admit(callee, call))
+            kind = "failed" if result.is_error else "called"
         except _NotCalledError as error:
-            kind = error.kind
-            result = ToolResult(call.id, call.name, str(error), is_error=True)
+            kind, result = error.kind, ToolResult(call.id, call.name, str(error), is_error=True)
         calls.results[index] = result
-        if result.is_error and kind == "called":
-            kind = "failed"
         setattr(self._counts, kind, getattr(self._counts, kind) + 1)
         if kind != "called":
             context = self._scene.context
@@ -229,19 +192,3 @@ async def _but_for_strays(name: str, running: Awaitable[Any]) -> Any:
     except anyio.get_cancelled_exc_class():
         await anyio.lowlevel.checkpoint_if_cancelled()  # goes on with one that somebody did ask for
     raise StrayCancellationError(name)
-
-
-def with_ids(calls: Sequence[ToolCall], taken: Collection[str] = ()) -> tuple[ToolCall, ...]:
-    """Return *calls* with ids that differ, from those *taken* too: a result has to find its call.
-
-    They are counted, so that a replay makes the same ones.
-    """
-    seen = set(taken)
-    unique: list[ToolCall] = []
-    for call in calls:
-        name, number = call.id, 0
-        while not name or name in seen:
-            name, number = f"{call.id or 'call'}_{number}", number + 1
-        seen.add(name)
-        unique.append(call if name == call.id else msgspec.structs.replace(call, id=name))
-    return tuple(unique)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from ceylon.agents.calling import CallCounts
+from ceylon.agents.called import CallCounts
 from ceylon.agents.conversation import Histories
 from ceylon.agents.emitting import channel_of, sender
 from ceylon.agents.fluent import ModelledAgent

@@ -133,7 +133,7 @@ class LlmAgent(AnsweringAgent):
     ) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, calls, results, and the whole reply last."""
         road = self.__ceylon_road__
-        wishes = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
         return LlmStream(lambda: road.stream(query, timeout=timeout, **wishes), as_it_is)
 
     def conversation(self, key: str) -> Conversation:

@@ -13,7 +13,7 @@ import msgspec
 from ceylon.agents.callees import Tally, is_there
 from ceylon.agents.prompts import TakenOver, TakeOver, Transfer
 from ceylon.core.ref import Ref
-from ceylon.errors import AgentStoppedError, DeliveryError, IncompleteStreamError, describe
+from ceylon.errors import AgentStoppedError, DeliveryError, HopLimitError, IncompleteStreamError, describe
 from ceylon.models.turns import HandoffPart, Reply, ToolResult, Turn
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Relay:
             try:
                 taken = await (self._run_there(turns) if self.holder else run_here(turns, self._left))
             except (DeliveryError, AgentStoppedError) as error:
-                if not self.holder:
+                if not self.holder or isinstance(error, HopLimitError):
                     raise
                 self._take_back(before, error)
                 continue

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from ceylon.models.adapting import adapt
 from ceylon.models.http import HttpClient
 from ceylon.settings import Settings
 
@@ -23,8 +24,8 @@ class Sessions:
         self._parted: deque[Session] = deque()
 
     async def open(self, model: "Model") -> "Session":
-        """Return a new session with *model*."""
-        return await model.open(self._client)
+        """Return a new session with *model*, which takes tools and output schemas whatever its server can do."""
+        return adapt(await model.open(self._client))
 
     async def part(self, session: "Session") -> None:
         """Take *session* back; it is closed a little later, or at the end."""

@@ -8,7 +8,8 @@ import anyio.lowlevel
 import msgspec
 
 from ceylon.agents.callees import Scene, Tally
-from ceylon.agents.calling import CallCounts, Caller, Calls
+from ceylon.agents.called import CallCounts, Calls
+from ceylon.agents.calling import Caller
 from ceylon.agents.outputs import Output, WrongOutputError
 from ceylon.agents.prompts import TakenOver
 from ceylon.agents.steering import Turning

@@ -1,25 +1,44 @@
 """What a model has said so far."""
 
-from ceylon.models.turns import Finish, Reply, TextPart, ThinkingPart, Usage
+from collections.abc import Iterable
+from typing import Final
+
+from ceylon.models.call_pieces import CallPieces
+from ceylon.models.turns import Finish, Native, Reply, TextPart, ThinkingPart, ToolCall, ToolCallPart, Turn, Usage
 
 __all__ = ["Draft"]
 
+_WHOLE: Final = {None, "stop", "tool"}
+
 
 class Draft:
-    """Collects the pieces of one answer until it is a `Reply`; `finish` stays `None` until the server ends it."""
+    """Collects the pieces of one answer until it is a `Reply`; `finish` stays `None` until the server ends it.
 
-    def __init__(self) -> None:
+    *turns* are those of the request: a call whose id is missing gets one that none of theirs has.
+    """
+
+    def __init__(self, turns: Iterable[Turn] = ()) -> None:
         self._text: list[str] = []
         self._thinking: list[str] = []
+        self._turns = turns
+        self._pieces: CallPieces | None = None
         self.usage = Usage()
         self.finish: Finish | None = None
         self.model = ""
         self.tokens_per_second: float | None = None
+        self.native: Native | None = None
 
     @property
     def text(self) -> str:
         """The answer so far."""
         return "".join(self._text)
+
+    @property
+    def pieces(self) -> CallPieces:
+        """The calls so far, which may not be whole yet."""
+        if self._pieces is None:
+            self._pieces = CallPieces(self._turns)
+        return self._pieces
 
     def add(self, text: str, thinking: str) -> list[TextPart | ThinkingPart]:
         """Take in both, either may be empty, and return them as parts."""
@@ -32,13 +51,30 @@ class Draft:
             parts.append(TextPart(text))
         return parts
 
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls of the complete answer.
+
+        An answer that a limit or a filter stopped has none: nobody knows what its last arguments would have been.
+        """
+        if self._pieces is None or self.finish not in _WHOLE:
+            return ()
+        return self._pieces.calls()
+
+    def call_parts(self) -> list[ToolCallPart]:
+        """Return the calls of the complete answer, as parts."""
+        return [ToolCallPart(call) for call in self.calls()]
+
     def reply(self) -> Reply:
-        """Return the whole answer."""
+        """Return the whole answer; whether it ends by calls is said by the calls, whatever word the server has."""
+        calls = self.calls()
+        finish = "stop" if self.finish in _WHOLE else self.finish
         return Reply(
             text=self.text,
             thinking="".join(self._thinking),
+            calls=calls,
             usage=self.usage,
-            finish=self.finish or "stop",
+            finish="tool" if calls else finish or "stop",
             model=self.model,
             tokens_per_second=self.tokens_per_second,
+            native=self.native,
         )

@@ -1,55 +1,35 @@
 """Ollama's own API: `/api/chat`, newline-delimited JSON, an answer ends with ``"done": true``."""
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ceylon.errors import IncompleteStreamError, ModelError, ModelNotFoundError, ModelProtocolError, ModelStatusError
+from ceylon.models.adapting import by_schema
 from ceylon.models.bodies import check_options, encode, read
 from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint, check_url
+from ceylon.models.ollama_chat import FIELDS, OPTIONS, chat_body, chunks, take
 from ceylon.models.ollama_host import DEFAULT_HOST, host_url
 from ceylon.models.port import Abilities
-from ceylon.models.secret import Secret, redact
-from ceylon.models.turns import Finish, Part, Reply, ReplyPart, Request, Usage
+from ceylon.models.schema_steps import in_words
+from ceylon.models.secret import Secret
+from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
 
 __all__ = ["InstalledModel", "OllamaModel", "OllamaSession", "installed_models", "ollama_endpoint"]
 
-_OPTIONS: Final = frozenset(
-    {
-        *("num_ctx", "num_predict", "num_keep", "num_gpu", "num_thread", "num_batch", "main_gpu", "use_mmap"),
-        *("temperature", "top_k", "top_p", "min_p", "typical_p", "seed", "stop", "draft_num_predict"),
-        *("repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty"),
-    }
-)
-_FIELDS: Final = frozenset({"keep_alive", "think", "format", "truncate", "shift"})  # beside the options, not in them
-_FINISHES: Final[Mapping[str, Finish]] = {"length": "length"}
 _CLOUD: Final = "ollama.com"  # the only server that gets the key of the environment
-_NANOSECONDS: Final = 1e9
+_REMOTE: Final = (":cloud", "-cloud")  # models that only seem to be here; a `format` does not bind them
 _TAGS_SECONDS: Final = 5.0
+_ALL: Final = ("completion", "tools", "thinking")
 _NOT_FOUND: Final = 404
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    thinking: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    model: str | None = None
-    message: _Message | None = None
-    done: bool = False
-    done_reason: str | None = None
-    error: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
 
 
 class _Details(msgspec.Struct):
@@ -64,12 +44,18 @@ class InstalledModel(msgspec.Struct, frozen=True):
     capabilities: list[str] | None = None
 
 
+class _Shown(msgspec.Struct):
+    """The answer of `/api/show`, as far as it is asked for."""
+
+    capabilities: list[str] | None = None
+
+
 class _Tags(msgspec.Struct):
     models: list[InstalledModel] | None = None
 
 
-_chunks: Final = msgspec.json.Decoder(_Chunk, strict=False)
 _tags: Final = msgspec.json.Decoder(_Tags, strict=False)
+_shown: Final = msgspec.json.Decoder(_Shown, strict=False)
 
 
 class OllamaModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +78,7 @@ class OllamaModel(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """Raise `ModelConfigError` for a wrong address or an unknown option."""
         ollama_endpoint(self)
-        check_options(self.name, self.options, _OPTIONS | _FIELDS)
+        check_options(self.name, self.options, OPTIONS | FIELDS)
 
     async def open(self, client: "HttpClient") -> "OllamaSession":
         """Return a session; nothing is sent before the first request."""
@@ -105,35 +91,47 @@ class OllamaSession:
 
     def __init__(self, model: OllamaModel, endpoint: Endpoint, client: "HttpClient") -> None:
         self._model, self._endpoint, self._client = model, endpoint, client
+        self._by_schema = by_schema(self)
+        self._known: Collection[str] | None = None
 
     @property
     def abilities(self) -> Abilities:
         """See `Session`."""
-        return Abilities(tool_choice=False, output_with_tools=False)
+        is_remote = self._model.model.endswith(_REMOTE) or _is_cloud(self._endpoint.base_url)
+        return Abilities(tool_choice=False, output_with_tools=False, output="prompt" if is_remote else "schema")
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""
+        if await self._needs_steps(request):
+            return await self._by_schema.complete(request)
+        request = await self._as_it_can(request)
         body, timeout = self._body(request, stream=False), self._timeout(request)
         try:
             answer = await self._client.post_json(self._endpoint, "/api/chat", body, timeout=timeout)
         except ModelStatusError as error:
             raise await self._explain(error) from error
-        draft = Draft()
-        chunk = read(_chunks, answer, self._endpoint)
+        draft = Draft(request.turns)
+        chunk = read(chunks, answer, self._endpoint)
         if chunk.message is None and chunk.error is None and not chunk.done:
             sentence = f"{self._endpoint.model}: the answer holds no message"
             raise ModelProtocolError(sentence)
-        self._take(draft, chunk)
+        take(draft, self._endpoint, chunk)
         return draft.reply()
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes."""
+        if await self._needs_steps(request):
+            async with aclosing(self._by_schema.stream(request)) as parts:
+                async for part in parts:
+                    yield part
+            return
+        request = await self._as_it_can(request)
         body, timeout = self._body(request, stream=True), self._timeout(request)
-        draft = Draft()
+        draft = Draft(request.turns)
         try:
             async with self._client.stream_lines(self._endpoint, "/api/chat", body, timeout=timeout) as lines:
                 async for line in lines:
-                    for part in self._take(draft, read(_chunks, line, self._endpoint)):
+                    for part in take(draft, self._endpoint, read(chunks, line, self._endpoint)):
                         yield part
                     if draft.finish is not None:
                         await lines.drain()
@@ -143,6 +141,8 @@ class OllamaSession:
             raise await self._explain(error) from error
         if draft.finish is None:
             raise IncompleteStreamError(self._endpoint.model, draft.text) from cut
+        for call in draft.call_parts():
+            yield call
         yield ReplyPart(draft.reply())
 
     async def aclose(self) -> None:
@@ -153,36 +153,38 @@ class OllamaSession:
 
     def _body(self, request: Request, *, stream: bool) -> bytes:
         given = {**self._model.options, **request.options}
-        check_options(self._endpoint.model, given, _OPTIONS | _FIELDS)
-        options = {name: value for name, value in given.items() if name in _OPTIONS}
-        named = {"temperature": request.temperature, "num_predict": request.max_tokens, "seed": request.seed}
-        options |= {name: value for name, value in named.items() if value is not None}
-        if request.stop:
-            options["stop"] = list(request.stop)
-        body: dict[str, Any] = {
-            "model": self._model.model,
-            "messages": [{"role": turn.role, "content": turn.text} for turn in request.turns],
-            "stream": stream,
-        }
-        body |= {name: value for name, value in given.items() if name in _FIELDS}
-        if options:
-            body["options"] = options
+        check_options(self._endpoint.model, given, OPTIONS | FIELDS)
+        body = {"model": self._model.model, **chat_body(self._endpoint.model, request, given), "stream": stream}
         return encode(self._endpoint.model, body)
 
-    def _take(self, draft: Draft, chunk: _Chunk) -> list[Any]:
-        """Add *chunk* to the draft and return its parts."""
-        if chunk.error is not None:
-            words = redact(chunk.error, self._endpoint.key)
-            sentence = f"{self._endpoint.model}: the server failed while it answered: {words}"
-            raise ModelProtocolError(sentence)
-        message = chunk.message or _Message()
-        draft.model = chunk.model or draft.model
-        if chunk.done:
-            draft.finish = _FINISHES.get(chunk.done_reason or "", "stop")
-            draft.usage = Usage(input=chunk.prompt_eval_count or 0, output=chunk.eval_count or 0)
-            if chunk.eval_count and chunk.eval_duration:
-                draft.tokens_per_second = chunk.eval_count / chunk.eval_duration * _NANOSECONDS
-        return draft.add(message.content or "", message.thinking or "")
+    async def _needs_steps(self, request: Request) -> bool:
+        """Return whether *request* has tools, and the model takes none."""
+        if not request.tools or request.tool_choice == "none":
+            return False
+        return "tools" not in await self._capabilities()
+
+    async def _as_it_can(self, request: Request) -> Request:
+        """Return *request* without what Ollama would refuse: calls, or a wish to think, of a model without either."""
+        changes: dict[str, Any] = {}
+        if any(turn.calls or turn.results for turn in request.turns) and "tools" not in await self._capabilities():
+            changes["turns"] = in_words(request.turns)
+        wish = {**self._model.options, **request.options}.get("think")
+        if wish and "thinking" not in await self._capabilities():
+            changes["options"] = {**request.options, "think": False}
+        return msgspec.structs.replace(request, **changes) if changes else request
+
+    async def _capabilities(self) -> Collection[str]:
+        """Return what the model can do, asked once; of a server that does not say, everything is thought."""
+        if self._known is None:
+            body = encode(self._endpoint.model, {"model": self._model.model})
+            try:
+                answer = await self._client.post_json(self._endpoint, "/api/show", body, timeout=_TAGS_SECONDS)
+                self._known = read(_shown, answer, self._endpoint).capabilities or _ALL
+            except (ModelStatusError, ModelProtocolError):
+                self._known = _ALL  # no such question there; or what is wrong comes out with the real one
+            except ModelError:
+                return _ALL
+        return self._known
 
     async def _explain(self, error: ModelStatusError) -> ModelError:
         """Return *error*, or for an unknown model one that lists the known ones."""
@@ -208,7 +210,7 @@ def ollama_endpoint(model: OllamaModel) -> Endpoint:
     base_url = host_url(model.base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST)
     check_url(base_url, source=source)
     key, variable = model.api_key, "api_key"
-    if key is None and (urlsplit(base_url).hostname or "").endswith(_CLOUD):
+    if key is None and _is_cloud(base_url):
         key, variable = Secret.of(os.environ.get("OLLAMA_API_KEY")), "OLLAMA_API_KEY"
     if key is not None:
         key.check(variable)
@@ -217,6 +219,10 @@ def ollama_endpoint(model: OllamaModel) -> Endpoint:
         "or use the embedded model 'local::smollm2', which needs no server."
     )
     return Endpoint(model=model.name, base_url=base_url, advice=advice, key=key)
+
+
+def _is_cloud(base_url: str) -> bool:
+    return f".{urlsplit(base_url).hostname}".endswith(f".{_CLOUD}")
 
 
 async def installed_models(

@@ -19,8 +19,11 @@ from ceylon.models.bodies import check_options, encode, read
 from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint, check_url
 from ceylon.models.lines import DONE
-from ceylon.models.openai_wire import OFFICIAL_OPTIONS, OTHER_OPTIONS, Completion, Failure, ModelList, take
+from ceylon.models.openai_options import OFFICIAL_OPTIONS, OTHER_OPTIONS
+from ceylon.models.openai_request import messages, settings
+from ceylon.models.openai_wire import Completion, Failure, ModelList, take
 from ceylon.models.port import Abilities
+from ceylon.models.quirks import OPENAI, Quirks, Service
 from ceylon.models.secret import Secret, redact
 from ceylon.models.statuses import status_error
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
@@ -39,24 +42,6 @@ _UNKNOWN_MODEL: Final = ("model_not_found", "model not exist", "not a valid mode
 
 _completions: Final = msgspec.json.Decoder(Completion, strict=False)
 _lists: Final = msgspec.json.Decoder(ModelList, strict=False)
-
-
-class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that speaks chat completions: where it usually is, and the variable its key is kept in."""
-
-    provider: str
-    base_url: str
-    key_variable: str
-    needs_key: bool = True
-    url_variable: str = ""
-
-
-OPENAI: Final = Service(
-    provider="openai",
-    base_url="https://api.openai.com/v1",
-    key_variable="OPENAI_API_KEY",
-    url_variable="OPENAI_BASE_URL",
-)
 
 
 class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +65,8 @@ class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """Raise `ModelConfigError` for a wrong address, a missing key or an unknown option."""
         endpoint = self.endpoint()
-        if endpoint.key is None and self.service.needs_key and endpoint.base_url == self.service.base_url:
+        is_home = self.service.base_url in {"", endpoint.base_url}
+        if endpoint.key is None and self.service.needs_key and is_home:
             variable = self.service.key_variable
             sentence = (
                 f"{self.name} needs a key: set {variable} in the environment, or pass `api_key=`; "
@@ -97,6 +83,11 @@ class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
         check_options(self.name, options, known, "; what is not listed goes into `extra_body={...}`")
 
     @property
+    def quirks(self) -> Quirks:
+        """What the server does its own way; who only borrows OpenAI's name by a `base_url` has the usual ones."""
+        return Quirks() if self.service is OPENAI and not self.is_official else self.service.quirks
+
+    @property
     def is_official(self) -> bool:
         """Whether the server is OpenAI's own, which is stricter than those that speak its language."""
         return urlsplit(self.endpoint().base_url).hostname == urlsplit(OPENAI.base_url).hostname
@@ -105,6 +96,9 @@ class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
         """Return where the model is served, and with which key."""
         url_variable, key_variable = self.service.url_variable, self.service.key_variable
         from_environment = os.environ.get(url_variable) if url_variable else None
+        if not (self.base_url or from_environment or self.service.base_url):
+            sentence = f"{self.name} has no address: pass `base_url=`, or set {url_variable}"
+            raise ModelConfigError(sentence)
         base_url = (self.base_url or from_environment or self.service.base_url).strip().rstrip("/")
         check_url(base_url, source="base_url" if self.base_url else url_variable or "base_url")
         key = self.api_key or Secret.of(os.environ.get(key_variable))
@@ -126,12 +120,18 @@ class OpenAISession:
 
     def __init__(self, model: OpenAIModel, endpoint: Endpoint, client: "HttpClient") -> None:
         self._model, self._endpoint, self._client = model, endpoint, client
-        self._limit_name = "max_completion_tokens" if model.is_official else "max_tokens"
+        self._quirks = model.quirks
 
     @property
     def abilities(self) -> Abilities:
         """See `Session`."""
-        return Abilities()
+        quirks = self._quirks
+        return Abilities(
+            tools=quirks.tools,
+            tool_choice=quirks.tool_choice,
+            output=quirks.output,
+            output_with_tools=quirks.output_with_tools,
+        )
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""
@@ -140,7 +140,7 @@ class OpenAISession:
             answer = await self._client.post_json(self._endpoint, _PATH, body, timeout=timeout)
         except ModelStatusError as error:
             raise await self._explain(error) from error
-        draft = Draft()
+        draft = Draft(request.turns)
         completion = self._read(answer)
         if not completion.choices:
             sentence = f"{self._endpoint.model}: the answer holds no choice"
@@ -151,7 +151,7 @@ class OpenAISession:
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes; it is complete with ``[DONE]``, or at least a finish reason."""
         body, timeout = self._body(request, stream=True), self._timeout(request)
-        draft = Draft()
+        draft = Draft(request.turns)
         has_choice = is_done = False
         try:
             async with self._client.stream_events(self._endpoint, _PATH, body, timeout=timeout) as events:
@@ -169,6 +169,8 @@ class OpenAISession:
             raise await self._explain(error) from error
         if draft.finish is None and not (is_done and has_choice):
             raise IncompleteStreamError(self._endpoint.model, draft.text) from cut
+        for call in draft.call_parts():
+            yield call
         yield ReplyPart(draft.reply())
 
     async def aclose(self) -> None:
@@ -181,16 +183,12 @@ class OpenAISession:
         options = {**self._model.options, **request.options}
         self._model.check_options(options)
         extra = options.pop("extra_body", {})
-        body: dict[str, Any] = {
-            "model": self._model.model,
-            "messages": [{"role": turn.role, "content": turn.text} for turn in request.turns],
-        }
-        named = {"temperature": request.temperature, self._limit_name: request.max_tokens, "seed": request.seed}
-        body |= options | {name: value for name, value in named.items() if value is not None}
-        if request.stop:
-            body["stop"] = list(request.stop)
+        body: dict[str, Any] = {"model": self._model.model, "messages": messages(request, self._quirks)}
+        body |= options | settings(self._endpoint.model, request, self._quirks)
         if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body["stream"] = True
+            if self._quirks.stream_usage:
+                body["stream_options"] = {"include_usage": True}
         return encode(self._endpoint.model, {**body, **extra})
 
     def _read(self, data: bytes) -> Completion:

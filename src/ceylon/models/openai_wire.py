@@ -1,7 +1,8 @@
 """The shapes of OpenAI's chat completions, as its many imitators really send them, and how to read them.
 
 Tolerated, each because some server does it: ``null`` where an object belongs, usage on every chunk or on one without
-choices, a reasoning text under either name, content as a list of parts, an error inside a 200, an empty finish reason.
+choices, calls without an id or an index, a reasoning text under either name, content as a list of parts, an error
+inside a 200, an empty finish reason.
 """
 
 from collections.abc import Mapping
@@ -12,24 +13,7 @@ import msgspec
 from ceylon.models.draft import Draft
 from ceylon.models.turns import Finish, TextPart, ThinkingPart, Usage
 
-__all__ = ["OFFICIAL_OPTIONS", "OTHER_OPTIONS", "Completion", "Failure", "ModelList", "take"]
-
-OFFICIAL_OPTIONS: Final = frozenset(
-    {
-        *("top_p", "presence_penalty", "frequency_penalty", "logit_bias", "prediction", "modalities"),
-        *("reasoning_effort", "verbosity", "response_format", "service_tier", "metadata", "store"),
-        *("user", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "extra_body"),
-    }
-)
-OTHER_OPTIONS: Final = frozenset(
-    {
-        *("top_k", "min_p", "typical_p", "repeat_penalty", "repetition_penalty", "repeat_last_n", "min_tokens"),
-        *("guided_json", "guided_choice", "guided_regex", "chat_template_kwargs", "ignore_eos"),  # vLLM
-        *("grammar", "json_schema", "cache_prompt"),  # llama.cpp
-        *("provider", "reasoning", "transforms", "models", "route"),  # OpenRouter
-        *("reasoning_format", "thinking", "safe_prompt", "random_seed"),  # Groq, DeepSeek, Mistral
-    }
-)
+__all__ = ["Completion", "Failure", "ModelList", "take"]
 
 _FINISHES: Final[Mapping[str, Finish]] = {
     "length": "length",
@@ -51,7 +35,19 @@ class _Piece(msgspec.Struct):
     text: str | None = None
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: Any = None  # JSON text by the book, the object itself by some
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
 class _Delta(msgspec.Struct):
+    tool_calls: list[_Call] | None = None
     content: str | list[_Piece] | None = None
     refusal: str | None = None
     reasoning: str | None = None
@@ -125,6 +121,10 @@ def take(draft: Draft, completion: Completion) -> list[TextPart | ThinkingPart]:
         if choice.index:
             continue  # only one answer was asked for
         delta = choice.delta or choice.message or _Delta()
+        for position, call in enumerate(delta.tool_calls or ()):
+            function = call.function or _Function()
+            index = position if call.index is None and choice.delta is None else call.index
+            draft.pieces.add(index, call.id or "", function.name or "", function.arguments)
         parts += draft.add(
             _text(delta.content) or delta.refusal or "", delta.reasoning or delta.reasoning_content or ""
         )

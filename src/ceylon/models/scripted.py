@@ -7,12 +7,14 @@ import inspect
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeGuard
+
+import msgspec
 
 from ceylon.errors import ModelError
 from ceylon.models.draft import Draft
 from ceylon.models.port import Abilities
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart
+from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, ToolCall, ToolCallPart
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
@@ -28,9 +30,18 @@ Gate: TypeAlias = _Event | Callable[[], Awaitable[Any]]
 """What an answer waits for before it is given: an event, or a function to await."""
 
 Answer: TypeAlias = (
-    str | Reply | Exception | Sequence[str] | Sequence[Part] | Sequence[str | Part] | Callable[[Request], Any]
+    str
+    | ToolCall
+    | Reply[Any]
+    | Exception
+    | Sequence[str]
+    | Sequence[ToolCall]
+    | Sequence[Part]
+    | Sequence[str | ToolCall | Part]
+    | Callable[[Request], Any]
 )
-"""Text, a whole reply, an error to raise, the parts of a stream, or a function of the request that returns one."""
+"""Text, a call, a whole reply, an error to raise, a list of texts, calls and parts, or a function of the request that
+returns one of these."""
 
 
 class ScriptError(ModelError, AssertionError):
@@ -147,20 +158,35 @@ class _ScriptedSession:
         return answer
 
 
-def _parts(answer: Any, name: str) -> tuple[list[Part], Reply]:
+def _parts(answer: Any, name: str) -> tuple[list[Part], Reply[Any]]:
     """Return *answer* as the parts of a stream and as a whole."""
-    if isinstance(answer, Reply):
-        return [TextPart(word) for word in _words(answer.text)], answer
-    pieces = _words(answer) if isinstance(answer, str) else list(answer)
+    if _is_reply(answer):
+        return _parts_of_reply(answer), answer
+    pieces = _words(answer) if isinstance(answer, str) else [answer] if isinstance(answer, ToolCall) else list(answer)
     draft = Draft()
     draft.model = name
     parts: list[Part] = []
+    calls: list[ToolCall] = []
     for piece in pieces:
         if isinstance(piece, ReplyPart):
             return parts, piece.reply
+        if isinstance(piece, ToolCall | ToolCallPart):
+            calls.append(piece.call if isinstance(piece, ToolCallPart) else piece)
+            parts.append(ToolCallPart(calls[-1]))
+            continue
         text = piece.text if isinstance(piece, TextPart) else piece if isinstance(piece, str) else ""
         parts += draft.add(text, piece.text if isinstance(piece, ThinkingPart) else "")
-    return parts, draft.reply()
+    reply = draft.reply()
+    return parts, msgspec.structs.replace(reply, calls=tuple(calls), finish="tool") if calls else reply
+
+
+def _is_reply(answer: Any) -> TypeGuard[Reply[Any]]:
+    return isinstance(answer, Reply)
+
+
+def _parts_of_reply(reply: Reply[Any]) -> list[Part]:
+    thinking = [ThinkingPart(word) for word in _words(reply.thinking)]
+    return [*thinking, *map(TextPart, _words(reply.text)), *map(ToolCallPart, reply.calls)]
 
 
 def _words(text: str) -> list[str]:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import anyio
 import anyio.to_thread
@@ -20,11 +20,13 @@ import msgspec
 from ceylon.testing.dialects import CHAT_PATHS, LIST_PATHS, Payload, Question, answer, failure, model_list
 from ceylon.testing.faults import Fault, replaced, send_broken
 from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, announce, run_as_process, serve
+from ceylon.testing.saying import Said
 
-__all__ = ["Fault", "ModelServer", "Recorded"]
+__all__ = ["Fault", "ModelServer", "Recorded", "Replier", "Said"]
 
 _JSON: Final = {"content-type": "application/json"}
 _NO_FAULT: Final = Fault()
+_BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _WAIT_SECONDS: Final = 30.0
@@ -45,24 +47,37 @@ class Recorded(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.body)
 
 
+@runtime_checkable
+class Replier(Protocol):
+    """Makes an answer out of all of a request, such as `ceylon.testing.obedient.Obedient`."""
+
+    def reply(self, request: Recorded) -> Said:
+        """Return the answer."""
+        ...
+
+
 class ModelServer:
     """Speaks OpenAI's chat completions and Ollama's own API, with no latency of its own.
 
-    `reply` makes the answer out of the last message's text. `fail_once` may name a fault for a prompt, the first time
-    it is asked. A `key` makes requests without it fail with 401.
+    `reply` makes the answer out of the last message's text, or out of all of the request if it is a `Replier`; what
+    `say` prepares comes before. `capabilities` are those of the models, as Ollama has them. `fail_once` may name a
+    fault for a prompt, the first time it is asked. A `key` makes requests without it fail with 401.
     """
 
     def __init__(
         self,
-        reply: Callable[[str], str] = "echo: {}".format,
+        reply: Callable[[str], str | Said] | Replier = "echo: {}".format,
         *,
         models: Sequence[str] = ("test-model",),
         key: str | None = None,
+        capabilities: Sequence[str] = ("completion", "tools", "thinking", "vision"),
         fail_once: Callable[[str], Fault | None] | None = None,
         records: bool = True,
     ) -> None:
         self._reply, self._key, self._fail_once, self._records = reply, key, fail_once, records
         self._failed: set[str] = set()
+        self._prepared: deque[Said] = deque()
+        self.capabilities = tuple(capabilities)
         self._faults: deque[Fault] = deque()
         self._gate: anyio.Event | None = None
         self._changed = threading.Condition()
@@ -73,6 +88,7 @@ class ModelServer:
         self.connections = 0  # opened so far
         self.clients_left = 0  # who closed the connection before the answer was complete
         self.bytes_sent = 0  # of endless bodies
+        self.shown = 0  # how often it was asked what the model can do
 
     # -- for tests, from any thread
 
@@ -85,6 +101,10 @@ class ModelServer:
     def openai_url(self) -> str:
         """The `base_url` of OpenAI's dialect."""
         return f"{self.base_url}/v1"
+
+    def say(self, *answers: str | Said) -> None:
+        """Prepare the next answers, one a request."""
+        self._prepared.extend(map(Said.of, answers))
 
     def fail(self, *faults: Fault) -> None:
         """Let the next requests for an answer go wrong, one fault each."""
@@ -140,6 +160,9 @@ class ModelServer:
     async def _other(self, connection: Connection, request: HttpRequest) -> None:
         if request.path in LIST_PATHS and self._may_enter(request):
             await connection.reply(200, model_list(LIST_PATHS[request.path], self.models), _JSON)
+        elif request.path == "/api/show":
+            self.shown += 1
+            await connection.reply(200, msgspec.json.encode({"capabilities": self.capabilities}), _JSON)
         elif request.path == "/":
             await connection.reply(200, b"Ollama is running", {"content-type": "text/plain"})
         else:
@@ -167,7 +190,7 @@ class ModelServer:
         if fault is None and (refusal := self._refusal(request, question)) is not None:
             status, words = refusal
             fault = Fault(status=status, body=failure(dialect, status, words))
-        payload = answer(dialect, question, self._reply(question.prompt))
+        payload = answer(dialect, question, self._said(request, question.prompt))
         if fault is None:
             fault = _NO_FAULT
         else:
@@ -215,6 +238,13 @@ class ModelServer:
             waits.cancel_scope.cancel()
         return is_open
 
+    def _said(self, request: HttpRequest, prompt: str) -> Said:
+        if self._prepared:
+            return self._prepared.popleft()
+        if isinstance(self._reply, Replier):
+            return self._reply.reply(Recorded(request.path, request.headers, request.body, prompt))
+        return Said.of(self._reply(prompt))
+
     def _fault(self, prompt: str) -> Fault | None:
         if self._faults:
             return self._faults.popleft()
@@ -228,6 +258,10 @@ class ModelServer:
             return _UNAUTHORIZED, "Incorrect API key provided"
         if question.model not in self.models:
             return _NOT_FOUND, f"model {question.model!r} not found"
+        if question.tools and "tools" not in self.capabilities:
+            return _BAD_REQUEST, f"registry.ollama.ai/library/{question.model} does not support tools"
+        if question.think and "thinking" not in self.capabilities:
+            return _BAD_REQUEST, f'"{question.model}" does not support thinking'
         return None
 
     def _may_enter(self, request: HttpRequest) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ceylon.agents.action import as_action
 from ceylon.agents.approvals import Approved, Question
 from ceylon.agents.callees import Callee, OwnAction
-from ceylon.agents.calling import Calls
+from ceylon.agents.called import Calls
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
