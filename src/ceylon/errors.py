@@ -251,7 +251,7 @@ class ActionArgumentsError(CeylonError, ValueError):
 
 
 class ApprovalDeniedError(CeylonError):
-    """An action that asks first was not allowed, and has not run; `reason` says who said no, or that nobody answered."""
+    """An action that asks first was not allowed, and has not run; `reason` says who said no, or nothing."""
 
     def __init__(self, agent: str, action: str, approver: str, reason: str) -> None:
         super().__init__(f"action {action!r} of {agent!r} was not run: {reason}")

@@ -164,9 +164,9 @@ async def test_an_effect_of_another_agent_ends_too_although_the_turn_that_called
     assert post.sent == ["hello"]
 
 
-@pytest.mark.parametrize("stops_mesh", [False, True])
+@pytest.mark.parametrize("stopped", ["sender", None])
 async def test_after_a_stop_in_the_middle_of_a_loop_no_further_effect_begins(
-    anyio_backend: str, stops_mesh: bool
+    anyio_backend: str, stopped: str | None
 ) -> None:
     agent = sender(*(wants(send(str(number), f"letter {number}")) for number in range(20)), is_quick=False)
     async with Mesh() as mesh:
@@ -179,7 +179,7 @@ async def test_after_a_stop_in_the_middle_of_a_loop_no_further_effect_begins(
 
             tasks.start_soon(run)
             await agent.has_begun.wait()
-            tasks.start_soon(lambda: mesh.stop(None if stops_mesh else "sender", at_once=True))
+            tasks.start_soon(lambda: mesh.stop(stopped, at_once=True))
             await until(lambda: not _takes_mail(mesh))
             for _ in range(20):
                 await anyio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""Conversations that are handed over: the other agent answers, from where the first one stopped, until it hands back."""
+"""Conversations that are handed over: the other agent answers from where the first one stopped, until it hands back."""
 
 from typing import Any
 
@@ -83,7 +83,8 @@ async def test_usage_is_rolled_up_once_streamed_or_not(mesh: Mesh) -> None:
 
     assert isinstance(parts[-1], ReplyPart)
     for reply in (whole, parts[-1].reply):
-        assert (reply.usage, reply.cost, reply.requests) == (Usage(input=3, output=3), pytest.approx(0.3), 2)
+        assert (reply.usage, reply.requests) == (Usage(input=3, output=3), 2)
+        assert reply.cost == pytest.approx(0.3)
     assert sum(part.usage.output for part in parts if isinstance(part, UsagePart)) == 3
 
 

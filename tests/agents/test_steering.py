@@ -19,6 +19,7 @@ from ceylon import (
     Turn,
     action,
 )
+from ceylon.agents.prompts import When
 from ceylon.errors import InterruptedTurnError
 from ceylon.models.scripted import ScriptedModel, Step
 from ceylon.models.turns import Request, ToolResult
@@ -26,6 +27,7 @@ from ceylon.testing import Simulation, check_history, simulate
 from ceylon.testing.sabotage import leave_calls_open
 from support.turns import run_at_once, wants
 
+ALL: Final[tuple[When, ...]] = ("queue", "absorb", "interrupt")
 INTERRUPTED: Final = "(interrupted before an answer)"
 
 
@@ -216,7 +218,7 @@ async def test_the_request_that_is_under_way_is_cancelled_and_what_was_said_is_k
     cancelled: list[str] = []
     agent = Worker("worker", Talking())
     mesh.add(agent)
-    chat, heard = agent.conversation("alice"), list[str]()
+    chat, heard, texts = agent.conversation("alice"), list[str](), list[str]()
     async with anyio.create_task_group() as tasks:
 
         async def first() -> None:
@@ -228,7 +230,7 @@ async def test_the_request_that_is_under_way_is_cancelled_and_what_was_said_is_k
         tasks.start_soon(first)
         while len(heard) < 2:
             await anyio.lowlevel.checkpoint()
-        texts = [text async for text in chat.stream("stop", when="interrupt")]
+        texts += [text async for text in chat.stream("stop", when="interrupt")]
 
     assert (heard, texts, cancelled) == (["I think ", "that"], ["re: stop"], ["one"])
     assert [turn.text for turn in await chat.history()] == ["one", "I think that", "stop", "re: stop"]
@@ -322,8 +324,8 @@ async def test_over_the_mesh_an_address_is_steered_by_a_prompt(mesh: Mesh) -> No
         tasks.start_soon(first)
         await agent.has_begun.wait()
         reply = await mesh.ask("worker/alice", Prompt("stop", when="interrupt"))
+        assert reply.text == "re: stop"
 
-    assert reply.text == "re: stop"
     assert agent.broken_off == 1
 
 
@@ -430,7 +432,7 @@ async def run_steering(simulation: Simulation) -> list[str]:
 
         async def talk(chat: Conversation, number: int) -> None:
             await anyio.sleep(chance.choice([0.0, 0.5, chance.uniform(0, 8)]))
-            when = chance.choice(["queue", "absorb", "interrupt"])
+            when = chance.choice(ALL)
             try:
                 if chance.random() < 0.3:
                     async for _ in chat.stream(f"say {number}", when=when):

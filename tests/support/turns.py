@@ -19,9 +19,7 @@ def results(reply: Reply[Any]) -> list[str]:
     return [result.text for turn in reply.turns for result in turn.results]
 
 
-def run_at_once(
-    program: Callable[[Simulation], Awaitable[None]], backend: str = "asyncio", *, seed: int = 2
-) -> None:
+def run_at_once(program: Callable[[Simulation], Awaitable[None]], backend: str = "asyncio", *, seed: int = 2) -> None:
     """Run *program* where no waiting takes time; fail as it does."""
     loop: Literal["asyncio", "trio"] = "trio" if backend == "trio" else "asyncio"
     outcome = run_simulation(program, seed=seed, backend=loop)

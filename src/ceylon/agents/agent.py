@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import msgspec
 
 from ceylon.agents.action import Action, actions_of
-from ceylon.agents.approvals import admitted
-from ceylon.core.handlers import Behaviour, Handler, Refusal
-from ceylon.core.invocation import call_as
+from ceylon.agents.action_handlers import action_handler
+from ceylon.core.handlers import Behaviour
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
 from ceylon.errors import (
-    ActionArgumentsError,
     AgentInUseError,
-    ApprovalDeniedError,
     ArgumentError,
     DefinitionError,
     MeshClosedError,
 )
-from ceylon.messages import ActionCall, Envelope
+from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from ceylon.core.context import BlockingContext, Context
     from ceylon.core.interior import Interior
     from ceylon.core.ports import OnFailure, Strategy
 
@@ -51,7 +47,7 @@ class AgentMeta(type):
         inline = bool(getattr(cls, "inline", False))
         actions = actions_of(cls)
         cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
-        handlers = {key: _action_handler(each, inline=inline) for key, each in actions.items()}
+        handlers = {key: action_handler(each, inline=inline) for key, each in actions.items()}
         cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers)
 
     @property
@@ -272,69 +268,3 @@ def _shared_options(*values: Any) -> AgentOptions:
             message = f"{name}={options[name]!r} cannot be; it is one of {', '.join(choices)}"
             raise ArgumentError(message + (", or a function that returns one" * (name == "on_failure")))
     return AgentOptions(**options)
-
-
-def _action_handler(action: Action, *, inline: bool) -> Handler:
-    """Return the handler that runs *action* for an `ActionCall`; effects run to their end whoever leaves."""
-    if action.approve:
-        return _asking_handler(action, inline=inline)
-    function = action.function
-
-    def arguments(call: ActionCall, context: "Context | BlockingContext") -> dict[str, Any]:
-        try:
-            bound = action.bind(call.arguments)
-        except ActionArgumentsError as error:
-            raise Refusal(error) from None
-        return {**bound, "context": context} if action.takes_context else bound
-
-    async def run_async(agent: Agent, call: ActionCall, context: "Context") -> Any:
-        return await function(agent, **arguments(call, context))
-
-    def run(agent: Agent, call: ActionCall, context: "Context | BlockingContext") -> Any:
-        return function(agent, **arguments(call, context))
-
-    return Handler(
-        function=run_async if action.is_async else run,
-        name=action.name,
-        is_async=action.is_async,
-        threaded=not action.is_async and not inline,
-        yields=False,
-        takes_context=True,
-        shielded=action.effect,
-        direct=action.is_async,
-    )
-
-
-def _asking_handler(action: Action, *, inline: bool) -> Handler:
-    """Return the same for an action that asks first: on the loop, so that no thread is held meanwhile."""
-    function = action.function
-
-    async def run(agent: Agent, call: ActionCall, context: "Context") -> Any:
-        try:
-            given = action.bind(await admitted(action, call.arguments, context))
-        except (ActionArgumentsError, ApprovalDeniedError) as error:
-            raise Refusal(error) from None
-        if action.is_async:
-            return await function(agent, **({**given, "context": context} if action.takes_context else given))
-        threads = context.interior.threads
-        blocking = threads.context_for(context)
-        ready = functools.partial(
-            function, agent, **({**given, "context": blocking} if action.takes_context else given)
-        )
-        if inline:
-            return call_as(blocking, ready)
-        try:
-            return await threads.run(lambda: call_as(blocking, ready))
-        finally:
-            context.has_replied = context.has_replied or blocking.has_replied
-
-    return Handler(
-        function=run,
-        name=action.name,
-        is_async=True,
-        threaded=False,
-        yields=False,
-        takes_context=True,
-        shielded=action.effect,
-        direct=True,
-    )

@@ -78,7 +78,7 @@ class ApprovalDesk(Agent):
     """Keeps requests open until another handler decides: a web page, a chat, a script, hours later.
 
     ``await desk.call("waiting")`` lists them, ``await desk.call("approve", digest=…)`` and
-    ``await desk.call("deny", digest=…, reason=…)`` answer one each. A request whose run has ended is not there any more.
+    ``await desk.call("deny", digest=…, reason=…)`` answer one each. A request whose run has ended is gone.
     """
 
     concurrency = DEFAULTS.open_approvals + _BESIDES_DECIDING

@@ -41,7 +41,9 @@ class Calls:
     def turns(self) -> tuple[Turn, Turn]:
         """Return them as entries of the conversation: each call is paired, one that was broken off with the word."""
         paired = zip(self.reply.calls, self.results, strict=True)
-        results = tuple(result or ToolResult(call.id, call.name, "interrupted", is_error=True) for call, result in paired)
+        results = tuple(
+            result or ToolResult(call.id, call.name, "interrupted", is_error=True) for call, result in paired
+        )
         return self.reply.turn(), Turn("tool", results=results)
 
 

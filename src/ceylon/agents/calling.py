@@ -120,7 +120,8 @@ class Caller:
         self._effects[key] = (call.arguments, "not called again: it was not allowed, or not begun")
         admitted = await self._admit(callee, call)
         await anyio.lowlevel.checkpoint_if_cancelled()  # nothing may have been waited for since a stop
-        self._effects[key] = (call.arguments, "not called again: it was begun, and how it ended is not known")
+        result = ToolResult(call.id, call.name, "it was begun, and how it ended is not known", is_error=True)
+        self._effects[key] = (call.arguments, f"not called again: {result.text}")
         with anyio.CancelScope(shield=callee.shielded):
             result = await self._run(callee, admitted)
         self._effects[key] = (call.arguments, result.text)

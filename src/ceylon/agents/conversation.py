@@ -92,9 +92,9 @@ class Conversation:
 
         Args:
             text: What to say; not empty.
-            when: What to do if the conversation is busy. ``"queue"``: wait for its end. ``"absorb"``: join the turn that
-                is under way before its next request to the model, and share its answer; if there is none any more, be
-                a turn of its own. ``"interrupt"``: break that turn off, keep what it has said and done, and go next.
+            when: What to do if the conversation is busy. ``"queue"``: wait for its end. ``"absorb"``: join the turn
+                under way before its next request to the model, and share its answer; if there is none any more, be a
+                turn of its own. ``"interrupt"``: break that turn off, keep what it has said and done, and go next.
             timeout: Seconds from now on.
 
         Raises:

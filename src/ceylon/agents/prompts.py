@@ -16,8 +16,8 @@ When: TypeAlias = Literal["queue", "absorb", "interrupt"]
 class Prompt(Message[Reply[Any]], tag="$prompt"):
     """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage.
 
-    `output` is the type of the answer, `tool_choice` as in `Request`; `None` leaves either to the agent. `when` says what
-    to do while the conversation is busy; see `Conversation.send`.
+    `output` is the type of the answer, `tool_choice` as in `Request`; `None` leaves either to the agent. `when` says
+    what to do while the conversation is busy; see `Conversation.send`.
     """
 
     text: str

@@ -68,7 +68,7 @@ class Turning:
             self.scope.cancel()
 
     def cut(self, turns: Iterable[Turn]) -> tuple[Turn, ...]:
-        """Return *turns*, of which each call is paired, ended so that any provider takes them: by what had been said."""
+        """Return *turns*, whose calls are paired, with an end that any provider takes: what had been said."""
         return *turns, Turn("assistant", self.text or _NOTHING_SAID)
 
     @property

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import anyio.lowlevel
 import msgspec
 
-from ceylon.agents.callees import Scene, Tally
 from ceylon.agents.called import CallCounts, Calls
+from ceylon.agents.callees import Scene, Tally
 from ceylon.agents.calling import Caller
 from ceylon.agents.outputs import Output, WrongOutputError
 from ceylon.agents.prompts import TakenOver

@@ -27,8 +27,8 @@ from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
-from ceylon.core.ports import check_agent
 from ceylon.core.pauses import Pauses
+from ceylon.core.ports import check_agent
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources

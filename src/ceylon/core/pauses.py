@@ -9,6 +9,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Generator, Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ceylon.core.leases import Lease
     from ceylon.core.origin import Origin
 
-__all__ = ["Pauses"]
+__all__ = ["Clock", "Pauses"]
 
 
 class Pauses:
@@ -32,25 +33,25 @@ class Pauses:
     def __init__(self, interior: "Interior") -> None:
         self._interior = interior
         self._rests: dict[int, _Rest] = {}  # by envelope id, as all of these
-        self._clocks: dict[int, list[_Clock]] = {}
+        self._clocks: dict[int, list[Clock]] = {}
         self._asking: Counter[int] = Counter()
 
-    @contextlib.contextmanager
-    def clock(self, context: "Context", seconds: float | None) -> Generator[anyio.CancelScope]:
-        """Cancel the block after *seconds*, as `anyio.move_on_after` does, pauses of its handler not counted."""
-        number = context.envelope.id
-        with anyio.move_on_after(seconds) as scope:
-            clock = _Clock(scope)
-            clocks = self._clocks.setdefault(number, [])
-            clocks.append(clock)
-            if number in self._rests:
-                clock.stop()
-            try:
-                yield scope
-            finally:
-                clocks.remove(clock)
-                if not clocks:
-                    self._clocks.pop(number, None)
+    def clock(self, context: "Context", seconds: float | None) -> "Clock":
+        """Return what cancels a block after *seconds*, like `anyio.move_on_after`, but for pauses of its handler."""
+        return Clock(self, context.envelope.id, seconds)
+
+    def begin_clock(self, number: int, clock: "Clock") -> None:
+        """Let *clock* run as part of the handler of the envelope *number*, unless that rests."""
+        self._clocks.setdefault(number, []).append(clock)
+        if number in self._rests:
+            clock.stop()
+
+    def end_clock(self, number: int, clock: "Clock") -> None:
+        """Forget it."""
+        clocks = self._clocks[number]
+        clocks.remove(clock)
+        if not clocks:
+            del self._clocks[number]
 
     @contextlib.contextmanager
     def pause(self, origin: "Origin") -> Generator[None]:
@@ -104,20 +105,34 @@ class Pauses:
             clock.go_on()
 
 
-class _Clock:
-    """The time of one block of code."""
+class Clock:
+    """The time of one block of code, which is cancelled when it is over."""
 
-    __slots__ = ("_left", "_scope")
+    __slots__ = ("_left", "_number", "_pauses", "_scope")
 
-    def __init__(self, scope: anyio.CancelScope) -> None:
-        self._scope = scope
+    def __init__(self, pauses: Pauses, number: int, seconds: float | None) -> None:
+        self._pauses, self._number = pauses, number
+        self._scope = anyio.move_on_after(seconds)
         self._left = math.inf
 
+    def __enter__(self) -> anyio.CancelScope:
+        scope = self._scope.__enter__()
+        self._pauses.begin_clock(self._number, self)
+        return scope
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._pauses.end_clock(self._number, self)
+        return bool(self._scope.__exit__(kind, error, traceback))
+
     def stop(self) -> None:
+        """Take back what is left of the time."""
         self._left = self._scope.deadline - anyio.current_time()
         self._scope.deadline = math.inf
 
     def go_on(self) -> None:
+        """Let it run again."""
         self._scope.deadline = anyio.current_time() + self._left
 
 

@@ -130,8 +130,8 @@ def fifo(history: History, slots: Mapping[str, int] = _NOBODY) -> list[str]:
     """Compare, for each sender and address, the order in which envelopes were begun with that of their acceptance.
 
     An ask that comes back to an agent whose own handler waits for it is free: it goes ahead of what that handler keeps
-    waiting; so is what breaks a turn off. So are messages in threads of an agent that has several *slots*: of two threads that have been given one
-    each, either may begin first.
+    waiting. So is what breaks a turn off, and so are messages in threads of an agent that has several *slots*: of two
+    threads that have been given one each, either may begin first.
     """
     returning = _returning(history)
     places: dict[int, int] = {}

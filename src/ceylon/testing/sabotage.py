@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.agents.action import as_action
 from ceylon.agents.approvals import Approved, Question
-from ceylon.agents.callees import Callee, OwnAction
 from ceylon.agents.called import Calls
+from ceylon.agents.callees import Callee, OwnAction
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
@@ -147,7 +147,7 @@ def grant_everything(*functions: Callable[..., Any]) -> Generator[None]:
 
 @contextlib.contextmanager
 def unbind_approvals() -> Generator[None]:
-    """Let an approval be good for any arguments: those that the caller holds by the time it comes, and for any request."""
+    """Let an approval be good for any request, and for whatever arguments the caller holds when it comes."""
 
     def broken(self: Question) -> "Mapping[str, Any]":
         return self.given
