@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # language models
     model_timeout: float = 600.0  # one turn of a large model on a small machine
     model_first_part_timeout: float = 300.0  # a cold model loads its weights first
+    model_answer_tokens: int = 8_192  # for the one provider that must be told a limit: its older models take no more
     model_concurrency: int = 8  # what one server usually takes at a time
     retry_first_pause: float = 0.5  # before a batch asks a query again; doubled each time, with full jitter
     retry_longest_pause: float = 60.0  # a server that asks for more patience is not asked again

@@ -1,6 +1,7 @@
 """What an `LlmAgent` is set to, in keyword options or the fluent style; both may be mixed."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ceylon.agents.agent import Agent
@@ -138,6 +139,18 @@ class ModelledAgent(Agent):
     def with_max_turns(self, max_turns: int) -> Self:
         """Let one answer take *max_turns* requests at most."""
         return self._with(max_turns=max_turns)
+
+    @contextlib.contextmanager
+    def override(self, *, model: "str | Model") -> Generator[Self]:
+        """Use *model* until the block ends, in every task and thread that uses the agent; for tests, which need no key.
+
+        Requests that are under way go on with the model they have.
+
+        Raises:
+            ModelConfigError: *model* is a string that means nothing.
+        """
+        with self._setup.overridden(model):
+            yield self
 
     def _with(self, **changes: Any) -> Self:
         self._setup.change(**changes)
