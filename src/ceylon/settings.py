@@ -67,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     action_timeout: float = 120.0  # for one that runs in the turn, or asks another agent
     action_result: int = 64 * 1024  # characters of a result that the model gets to see; its window is finite
     action_error: int = 2 * 1024  # likewise of an error's words
+    model_handoffs: int = 8  # in one answer; agents that pass a question round are stopped
+    approval_timeout: float = 600.0  # for whoever is asked whether an action may run; people are slow
+    open_approvals: int = 1_000  # requests that wait at one desk; each holds a handler, none a thread
     output_retries: int = 2  # times that a model is told what is wrong with an answer of a wrong type
     # conversations
     conversations: int = 10_000  # least recently used go first

@@ -44,6 +44,7 @@ class ModelledAgent(Agent):
         tool_choice: str = "auto",
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
+        handoffs: Iterable[Any] = (),
         description: str = "",
         memory: "Memory | None" = None,
         recall: "Recall | None" = None,
@@ -73,6 +74,7 @@ class ModelledAgent(Agent):
             recall=recall,
             conversations=conversations,
             history=history,
+            handoffs=handoffs,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -134,6 +136,10 @@ class ModelledAgent(Agent):
     def with_tools(self, *tools: Any) -> Self:
         """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""
         return self._with(tools=tools)
+
+    def with_handoffs(self, *handoffs: Any) -> Self:
+        """Let the model hand a conversation over to one of these agents, which goes on with it."""
+        return self._with(handoffs=handoffs)
 
     def with_tool_choice(self, tool_choice: str) -> Self:
         """Let the first request of each turn call as it likes, not at all, some tool, or the one of this name."""

@@ -16,6 +16,7 @@ from ceylon.testing.checkers import (
     nothing_leaked,
     one_at_a_time,
 )
+from ceylon.testing.conversations import check_history
 from ceylon.testing.embedding import HashingEmbedder
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
@@ -48,6 +49,7 @@ __all__ = [
     "asks_resolved",
     "block_models",
     "check",
+    "check_history",
     "conservation",
     "effects_once",
     "fifo",
