@@ -80,7 +80,7 @@ def status(number: int, **facts: Any) -> ModelStatusError:
 
 
 async def governor_of(mesh: Mesh, provider: Provider) -> Governor:
-    sessions: Sessions = await Seat(mesh.interior, "nobody", 1)._sessions()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – to look in
+    sessions: Sessions = await Seat(mesh.interior, "nobody", 1).sessions()
     return sessions.governor(provider)
 
 
@@ -430,7 +430,7 @@ def test_agents_of_a_mesh_share_what_is_known_of_a_model_and_keys_keep_it_apart(
                 agent = llm(server, f"agent{number}").with_api_key(key)
                 mesh.add(agent)
                 await agent.complete("hi")
-            sessions: Any = await Seat(mesh.interior, "nobody", 1)._sessions()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – to look in
+            sessions: Any = await Seat(mesh.interior, "nobody", 1).sessions()
             return len(sessions._governors), [repr(found) for found, _ in sessions._governors.values()]  # noqa: SLF001 – as above
 
     count, shown = anyio.run(run)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ceylon.agents.prompts import Prompt
 from ceylon.core.current import current
 from ceylon.models.adapting import adapt
+from ceylon.models.embedders import resolve_embedder
+from ceylon.models.embedding import Embedder, EmbeddingSession
 from ceylon.models.fallback import FallbackModel, FallbackSession
 from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.governor import Governor
 from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
+from ceylon.models.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -34,6 +37,7 @@ class Sessions:
         self._interior = interior
         self._client = HttpClient(interior.settings)
         self._parted: deque[Session] = deque()
+        self._embedding: dict[str | _Same, EmbeddingSession] = {}
         self._governors: OrderedDict[Hashable, tuple[Governor, Model]] = OrderedDict()
 
     async def open(self, model: "Model") -> "Session":
@@ -77,6 +81,28 @@ class Sessions:
             envelope.message.tries if isinstance(envelope.message, Prompt) else None,
         )
 
+    def resolve(self, model: "str | Model") -> "Model":
+        """Return the model that *model* names, checked.
+
+        Raises:
+            ModelConfigError: it names none, or its key is missing.
+        """
+        resolved = resolve(model)
+        resolved.check()
+        return resolved
+
+    async def embedding(self, embedder: "str | Embedder") -> EmbeddingSession:
+        """Return the session with *embedder*, one for all agents of the mesh; it stays open until the end."""
+        resolved = resolve_embedder(embedder)
+        key = resolved.name if isinstance(embedder, str) else _Same(resolved)
+        session = self._embedding.get(key)
+        if session is None:
+            opened = await resolved.open(self._client)
+            session = self._embedding.setdefault(key, opened)
+            if session is not opened:  # somebody was faster
+                await opened.aclose()
+        return session
+
     async def part(self, session: "Session") -> None:
         """Take *session* back; it is closed a little later, or at the end."""
         self._parted.append(session)
@@ -85,9 +111,24 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close what was given back, and the client."""
+        while self._embedding:
+            await self._embedding.popitem()[1].aclose()
         while self._parted:
             await self._parted.popleft().aclose()
         await self._client.aclose()
+
+
+class _Same:
+    """An object as a key, whether or not it can be hashed: equal to itself only."""
+
+    def __init__(self, thing: object) -> None:
+        self._thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._thing is other._thing
+
+    def __hash__(self) -> int:
+        return id(self._thing)
 
 
 def _identity(model: "Model") -> "Hashable":

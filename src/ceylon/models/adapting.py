@@ -49,12 +49,10 @@ class AdaptedSession:
         session, request = self._road(request)
         return await session.complete(request)
 
-    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the answer as it comes."""
+    def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        """Yield the answer as it comes: no hop of its own, where there is nothing to do."""
         session, request = self._road(request)
-        async with aclosing(session.stream(request)) as parts:
-            async for part in parts:
-                yield part
+        return session.stream(request)
 
     async def aclose(self) -> None:
         """Close the session inside."""
@@ -195,6 +193,7 @@ def _both(first: Reply, second: Reply) -> Reply:
         second,
         thinking=first.thinking + second.thinking,
         usage=first.usage + second.usage,
+        cost=None if first.cost is None or second.cost is None else first.cost + second.cost,
         requests=first.requests + second.requests,
         native=None,
     )

@@ -22,21 +22,11 @@ _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
     403: ModelAuthError,
     429: ModelRateLimitError,
 }
-
-
-class _Detail(msgspec.Struct, rename="camel"):
-    retry_delay: str | None = None  # of Gemini's RetryInfo
-
-
-class _Details(msgspec.Struct):
-    error_code: str | None = None  # of Anthropic's limits on spending
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Inner(msgspec.Struct):
     message: str | None = None
-    code: str | int | None = None
-    type: str | None = None
-    details: list[_Detail] | _Details | None = None
 
 
 class _Body(msgspec.Struct):
@@ -70,20 +60,24 @@ def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[
 
 def words_of(body: bytes) -> str:
     """Return the message inside an error body of any dialect, or else the body as text."""
+    found = _read(body)
+    error = found.error.message if isinstance(found.error, _Inner) else found.error
+    return error or found.message or found.detail or body.decode(errors="replace")
+
+
+def _read(body: bytes) -> _Body:
     try:
         found = _bodies.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return body.decode(errors="replace")
-    first = found if isinstance(found, _Body) else next(iter(found), _Body())
-    error = first.error.message if isinstance(first.error, _Inner) else first.error
-    return error or first.message or first.detail or body.decode(errors="replace")
+    except _UNREADABLE:
+        return _Body()
+    return found if isinstance(found, _Body) else next(iter(found), _Body())
 
 
 def _facts_of(body: bytes) -> tuple[str, float | None]:
     """Return the names an error has in its body, and the seconds that Gemini's `RetryInfo` asks to wait."""
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return "", None
     error = _field(_items(found)[0] if _items(found) else found, "error")
     details = _field(error, "details")
