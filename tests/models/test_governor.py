@@ -187,7 +187,7 @@ def test_nothing_is_tried_again_once_a_part_has_come(virtually: Any) -> None:
 
 
 @pytest.mark.parametrize("failures", [DEFAULTS.breaker_failures, 1_000_000], ids=["breaker", "no breaker"])
-def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any, failures: int) -> None:
+def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(failures: int) -> None:
     provider = Always(status(503))
     offered = 0
 
@@ -209,7 +209,7 @@ def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any
                     mesh.add(agent)
                     tasks.start_soon(work, agent)
 
-    virtually(storm)
+    run_virtually("asyncio", storm)
 
     if failures == DEFAULTS.breaker_failures:
         assert len(provider.asked) <= 1.3 * 100  # each agent's first, of the thousand there would have been
@@ -515,6 +515,19 @@ def test_a_model_that_keeps_failing_is_left_alone_then_looked_at_by_one(virtuall
 
     kinds = [ModelStatusError] * DEFAULTS.breaker_failures + [ModelSuspendedError] * 2
     assert virtually(run) == [*kinds, ModelStatusError, True, True, "yes", "yes"]
+
+
+@pytest.mark.parametrize(("seconds", "opens"), [(300.0, True), (0.5, False)])
+def test_a_model_that_hangs_is_left_alone_too_but_not_for_an_asker_s_impatience(
+    virtually: Any,
+    seconds: float,
+    opens: bool,  # noqa: FBT001 – a parameter
+) -> None:
+    provider = Always(ModelTimeoutError("openai::moody", seconds))
+
+    results = virtually(functools.partial(ask, provider, count=DEFAULTS.breaker_failures + 1))
+
+    assert isinstance(results[-1], ModelSuspendedError) == opens
 
 
 def test_refusals_and_wrong_requests_do_not_open_it(virtually: Any) -> None:

@@ -30,7 +30,9 @@ def test_a_name_without_its_provider_will_do() -> None:
     assert price_of("openai::mine", {"yours": (2.0, 8.0)}) is None
 
 
-@pytest.mark.parametrize("model", ["ollama::gpt-4.1-mini", "local::smollm2", "nobody::x", "auto", "openai::no-such-model"])
+@pytest.mark.parametrize(
+    "model", ["ollama::gpt-4.1-mini", "local::smollm2", "nobody::x", "auto", "openai::no-such-model"]
+)
 def test_what_nobody_knows_has_no_price(model: str) -> None:
     assert price_of(model, {}) is None
 
