@@ -24,6 +24,7 @@ from ceylon.errors import (
     ModelUnavailableError,
 )
 from ceylon.models.scripted import ScriptedModel, Step
+from ceylon.models.stand_ins import stand_ins
 from ceylon.models.turns import Reply, TextPart, Usage
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
@@ -178,6 +179,22 @@ async def test_prices_are_those_of_who_answered(anyio_backend: str) -> None:
     agent = LlmAgent("tutor", first, fallback=second, prices={"first": (1, 1), "scripted::second": (3, 0)})
 
     assert (await ask(agent, streamed=False)).cost == pytest.approx(3.0)
+
+
+async def test_what_stands_in_for_models_in_tests_stands_in_for_each_of_them(anyio_backend: str) -> None:
+    agent, *models = pair(ModelAuthError("m", 401, "no"), prices={"second": (1, 1)})
+    others = {id(model): ScriptedModel([f"for {model.name}"] * 2, name=model.name) for model in models}
+    others[id(models[0])] = models[0]
+    stand_ins.append(lambda model: others[id(model)])
+    try:
+        async with Mesh(settings=impatient(retry_tries=1)) as mesh:
+            mesh.add(agent)
+            reply = await agent.complete("hi")
+    finally:
+        stand_ins.pop()
+
+    assert reply.text == "for scripted::second"
+    assert agent.model == "scripted::first"
 
 
 async def test_real_servers_stand_in_for_each_other(server: ModelServer, anyio_backend: str) -> None:

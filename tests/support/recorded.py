@@ -10,8 +10,12 @@ from ceylon import Agent, Context, LlmAgent, Mesh
 from ceylon.errors import IncompleteStreamError, ModelRateLimitError, ModelTimeoutError, describe
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Reply, Request, TextPart, ThinkingPart, ToolCall, ToolResultPart, Usage
+from support.llm import impatient
 
 __all__ = ["ForbiddenModel", "Run", "transcript"]
+
+ONCE = impatient(retry_tries=1, breaker_failures=1_000_000)
+"""Each request is made once, and no failure is followed by a pause."""
 
 _TEXTS = (
     "tea",
@@ -57,7 +61,7 @@ def answer(request: Request) -> Any:
             Reply(text=text, thinking="hm\n", usage=usage, model="m", cost=0.25, tokens_per_second=12.5),
             Reply(text="", calls=calls, finish="tool", usage=usage),
             [ThinkingPart("hm"), TextPart(text or "x"), TextPart("y")],
-            ModelRateLimitError("m", 429, text, retry_after=chance.choice([None, 1.5])),
+            ModelRateLimitError("m", 429, text, retry_after=chance.choice([None, 0.0])),
             ModelTimeoutError("m", 3.0),
             IncompleteStreamError("m", text),
             ValueError(text),
@@ -99,7 +103,7 @@ class Run:
     async def play(self, model: Any) -> list[Any]:
         """Return everything that was answered."""
         heard: list[Any] = []
-        async with Mesh("market") as mesh:
+        async with Mesh("market", settings=ONCE) as mesh:
             agent = LlmAgent("tutor", model, tools=[stock], **self.settings)
             mesh.add(agent)
             readers = [mesh.add(Reader(f"reader{number}")) for number in range(4)]

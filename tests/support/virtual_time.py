@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import trio
 import trio.testing
 
+from ceylon.agents.setup import load_adapters
+
 __all__ = ["run_virtually"]
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 def run_virtually(backend: str, function: Callable[[], Awaitable[T]]) -> T:
     """Run ``function()`` on *backend* in virtual time, which begins at 0."""
+    load_adapters()  # which the first agent of a process would import in a thread
     if backend == "trio":
         return trio.run(function, clock=trio.testing.MockClock(autojump_threshold=0))
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

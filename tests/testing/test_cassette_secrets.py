@@ -62,7 +62,7 @@ def answers() -> list[Any]:
         Reply(text="", calls=(ToolCall("1", "unlock", arguments),), finish="tool"),
         "two",
         [ThinkingPart("is it " + CANARIES["answer"]), f"it is {CANARIES['answer']}"],
-        ModelStatusError("m", 500, f"api_key={CANARIES['error']}"),
+        ModelStatusError("m", 400, f"api_key={CANARIES['error']}"),
         "five",
         "six",
     ]

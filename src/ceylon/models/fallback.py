@@ -55,9 +55,18 @@ class FallbackModel:
 
     def __init__(self, models: tuple[Model, ...], prices: "OwnPrices") -> None:
         self.models, self.prices = models, prices
+        self._other: FallbackModel | None = None
 
     def __repr__(self) -> str:
         return f"<FallbackModel {' → '.join(model.name for model in self.models)}>"
+
+    def with_models(self, models: tuple[Model, ...]) -> "FallbackModel":
+        """Return the same with other models: the same again for the same ones, so that sessions are kept."""
+        if _are_same(models, self.models):
+            return self
+        if self._other is None or not _are_same(models, self._other.models):
+            self._other = FallbackModel(models, self.prices)
+        return self._other
 
     @property
     def name(self) -> str:
@@ -170,6 +179,10 @@ class FallbackSession:
 
     def _signed_part(self, part: Part, index: int) -> Part:
         return ReplyPart(self._signed(part.reply, index)) if isinstance(part, ReplyPart) else part
+
+
+def _are_same(models: tuple[Model, ...], others: tuple[Model, ...]) -> bool:
+    return all(model is other for model, other in zip(models, others, strict=True))
 
 
 def _within(request: Request, seconds: float | None) -> Request:

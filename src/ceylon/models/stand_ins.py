@@ -6,6 +6,7 @@ Both lists are the process's: an agent without a mesh of its own lives in the de
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from ceylon.models.fallback import FallbackModel
 from ceylon.models.port import Model
 
 __all__ = ["Gate", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
@@ -24,7 +25,9 @@ gates: Final[list[Gate]] = []
 
 
 def stood_in(model: Model) -> Model:
-    """Return what to use instead of *model*: mostly itself."""
+    """Return what to use instead of *model*: mostly itself. One made of several keeps its place, and they are asked."""
+    if isinstance(model, FallbackModel):
+        return model.with_models(tuple(stood_in(each) for each in model.models)) if stand_ins else model
     for stand_in in stand_ins:
         model = stand_in(model)
     return model
