@@ -1,5 +1,6 @@
 """What stands between all agents of a mesh and one model, by provider, address and key."""
 
+import random
 from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.timers import Timer
@@ -38,6 +39,7 @@ class Governor:
         self.model = model
         self.allowance = Allowance(settings.retry_share, settings.retry_spare)
         self.breaker = Breaker(model, settings.breaker_failures, settings.breaker_pause, settings.breaker_longest_pause)
+        self.random = random.Random(interior.random.getrandbits(64))  # noqa: S311 – its own: a replay reads no more of it
         self.under_way = 0
         self.pace = Pace(settings.governor_room, settings.retry_first_pause)
         self.line = Line()
@@ -233,7 +235,7 @@ class Governor:
     def _pause(self, seconds: float, now: float) -> None:
         """Let nobody go for so long: once for all who wait."""
         seconds = min(seconds, self._settings.breaker_longest_pause)
-        jitter = self._interior.random.uniform(0.0, seconds * _JITTER)
+        jitter = self.random.uniform(0.0, seconds * _JITTER)
         self._pause_ends = max(self._pause_ends, now + seconds + jitter)
 
     # -- hearing -------------------------------------------------------------------------------------------------------

@@ -130,11 +130,11 @@ class Passage:
 
     def _pause_after(self, error: ModelError) -> float | None:
         """Return the seconds before another try; `None` if there is to be none."""
-        interior, settings = self._interior, self._interior.settings
+        settings = self._interior.settings
         most = settings.retry_tries if self._asker.tries is None else min(self._asker.tries, settings.retry_tries)
         if self._has_parts or self._tries >= most or not is_passing(error):
             return None
-        return pause_before(error, self._tries, settings, interior.random)
+        return pause_before(error, self._tries, settings, self._governor.random)
 
     def _is_allowed(self, error: ModelError) -> bool:
         """Take what another try needs: a call of the budget, and one of the minute's further tries.
