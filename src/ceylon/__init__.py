@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
     from ceylon.errors import MaxTurnsError as MaxTurnsError
+    from ceylon.errors import MemoryFullError as MemoryFullError
     from ceylon.errors import ModelAuthError as ModelAuthError
     from ceylon.errors import ModelConfigError as ModelConfigError
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
@@ -71,6 +72,9 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelRefusalError as ModelRefusalError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import StoreError as StoreError
+    from ceylon.errors import StoreTimeoutError as StoreTimeoutError
+    from ceylon.errors import StoreUnavailableError as StoreUnavailableError
     from ceylon.errors import StrayCancellationError as StrayCancellationError
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError
     from ceylon.errors import UnknownMessageError as UnknownMessageError
@@ -159,7 +163,7 @@ _HOMES: Final = {
     ),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS: Final = ("agents", "core", "errors", "messages", "models", "settings")
+_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "settings")
 
 
 def _load(name: str) -> Any:

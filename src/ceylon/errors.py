@@ -30,6 +30,10 @@
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
     ├── BudgetError                            what a run may spend is spent
+    ├── StoreError                             a memory or a conversation store that cannot do as it is asked
+    │   ├── MemoryFullError                    a namespace holds as much as it may
+    │   ├── StoreTimeoutError (TimeoutError)   a search took too long and was stopped
+    │   └── StoreUnavailableError              no file, server or library there
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -75,6 +79,7 @@ __all__ = [
     "LawBrokenError",
     "MailboxFullError",
     "MaxTurnsError",
+    "MemoryFullError",
     "MeshClosedError",
     "MeshFailedError",
     "ModelAuthError",
@@ -89,6 +94,9 @@ __all__ = [
     "ModelUnavailableError",
     "NotAnAddressError",
     "OutputError",
+    "StoreError",
+    "StoreTimeoutError",
+    "StoreUnavailableError",
     "StrayCancellationError",
     "StreamTimeoutError",
     "UnhandledMessageError",
@@ -398,6 +406,40 @@ class BudgetError(CeylonError):
             "give the run a larger `Budget`, or its agent a smaller `max_tokens`"
         )
         self.what, self.wanted, self.left, self.limit = what, wanted, left, limit
+
+
+# -- memories and conversation stores ----------------------------------------------------------------------------------
+
+
+class StoreError(CeylonError):
+    """A memory or a conversation store cannot do what it was asked."""
+
+
+class MemoryFullError(StoreError):
+    """A namespace holds as many entries as it may, so nothing of this was remembered."""
+
+    def __init__(self, namespace: str, limit: int) -> None:
+        super().__init__(
+            f"the memory of {namespace!r} would hold more than {limit:,} entries; forget some, give them a `ttl=`, "
+            "or raise `memory_entries` in its settings"
+        )
+        self.namespace, self.limit = namespace, limit
+
+
+class StoreTimeoutError(StoreError, TimeoutError):
+    """A search took longer than one may, and was stopped."""
+
+    def __init__(self, store: str, timeout: float) -> None:
+        super().__init__(f"{store} searched for {timeout:g} s and was stopped; ask for less, in fewer words")
+        self.store, self.timeout = store, timeout
+
+
+class StoreUnavailableError(StoreError):
+    """There is nothing to keep things in; the sentence says what to do."""
+
+    def __init__(self, store: str, reason: str, advice: str) -> None:
+        super().__init__(f"{store} cannot be used: {reason}. {advice}")
+        self.store, self.reason, self.advice = store, reason, advice
 
 
 # -- language models ---------------------------------------------------------------------------------------------------

@@ -6,19 +6,34 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Annotated, Literal
 
 import anyio
 import anyio.to_thread
+import jsonschema
 import msgspec
 import pytest
 
 from ceylon.errors import ModelConfigError, ModelStatusError, ModelUnavailableError
+from ceylon.models.adapting import adapt
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import find_smollm2
 from ceylon.models.http import HttpClient
 from ceylon.models.local import LocalModel, LocalSession
+from ceylon.models.port import Session
 from ceylon.models.resolve import resolve
-from ceylon.models.turns import Reply, ReplyPart
+from ceylon.models.turns import (
+    OutputSchema,
+    Reply,
+    ReplyPart,
+    Request,
+    Tool,
+    ToolCall,
+    ToolCallPart,
+    ToolResult,
+    Turn,
+)
+from ceylon.testing.contracts import model_contract
 from support.models import parts_of, question, text_of
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +155,114 @@ class TestTheEngine:
 
         with pytest.raises(ModelUnavailableError, match=r"broken\.gguf.*GGUF file"):
             await LocalModel(model=str(broken)).open(client)
+
+
+WHERE = Tool(
+    "weather",
+    "Says how the weather is.",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 12}, "days": {"type": "integer", "maximum": 9}},
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    },
+)
+SIZE = OutputSchema(
+    "size",
+    {
+        "type": "object",
+        "properties": {"size": {"enum": ["small", "large"]}, "rank": {"type": "integer", "minimum": 0, "maximum": 9}},
+        "required": ["size", "rank"],
+        "additionalProperties": False,
+    },
+)
+
+
+class Size(msgspec.Struct, forbid_unknown_fields=True):
+    size: Literal["small", "large"]
+    rank: Annotated[int, msgspec.Meta(ge=0, le=9)]
+
+
+class TestTheGrammar:
+    """Tools and schemas with the engine: what comes is of the schema, however little the model knows."""
+
+    pytestmark = with_engine
+
+    @pytest.mark.parametrize("choice", ["weather", "required"])
+    async def test_a_forced_call_is_a_valid_one(self, session: LocalSession, choice: str) -> None:
+        asked = question("Will it rain in Kandy?", tools=(WHERE,), tool_choice=choice, max_tokens=96, temperature=0.0)
+
+        reply = await adapt(session).complete(asked)
+        *parts, last = await parts_of(adapt(session), asked)
+
+        assert isinstance(last, ReplyPart)
+        for answer in (reply, last.reply):
+            assert (answer.finish, answer.text, len(answer.calls)) == ("tool", "", 1)
+            (call,) = answer.calls
+            assert (call.name, call.invalid) == ("weather", "")
+            jsonschema.validate(call.arguments, WHERE.parameters)
+        assert parts == [ToolCallPart(last.reply.calls[0])]
+
+    async def test_a_result_is_taken_and_an_answer_comes(self, session: LocalSession) -> None:
+        call = ToolCall("call_0", "weather", {"city": "Kandy", "days": 1})
+        talk = (
+            Turn("user", "Will it rain in Kandy?"),
+            Turn("assistant", calls=(call,)),
+            Turn("tool", results=(ToolResult("call_0", "weather", "It will rain."),)),
+        )
+
+        reply = await adapt(session).complete(Request(turns=talk, tools=(WHERE,), tool_choice="none", max_tokens=24))
+
+        assert reply.text
+        assert not reply.calls
+
+    async def test_an_answer_is_of_the_schema_streamed_or_not(self, session: LocalSession) -> None:
+        asked = question("How large is Kandy?", output=SIZE, max_tokens=96)
+
+        whole = await adapt(session).complete(asked)
+        parts = await parts_of(adapt(session), asked)
+
+        for text in (whole.text, text_of(parts)):
+            msgspec.json.decode(text, type=Size)
+        assert len(parts) > 3
+
+    async def test_with_tools_and_a_schema_it_calls_or_answers(self, session: LocalSession) -> None:
+        asked = question("How large is Kandy?", tools=(WHERE,), output=SIZE, max_tokens=96)
+
+        reply = await adapt(session).complete(asked)
+
+        if reply.calls:
+            jsonschema.validate(reply.calls[0].arguments, WHERE.parameters)
+        else:
+            msgspec.json.decode(reply.text, type=Size)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_it_keeps_the_contract_as_agents_use_it(self, anyio_backend: str) -> None:
+        model = LocalModel(options={"top_k": 1, "extra_body": {"max_tokens": 96}})
+
+        async with HttpClient() as client:
+            await model_contract(model, client, prompt="Say hi.", is_repeatable=False, is_adapted=True)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_a_hundred_of_a_hundred_answers_are_of_the_schema(self, anyio_backend: str) -> None:
+        texts: list[str] = []
+        numbers = iter(range(100))
+
+        async def ask(session: Session) -> None:
+            for number in numbers:
+                asked = question(f"City {number}?", output=SIZE, max_tokens=64, seed=number)
+                texts.append((await session.complete(asked)).text)
+
+        async with HttpClient() as client:
+            session = adapt(await LocalModel().open(client))
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(ask, session)
+            await session.aclose()
+
+        assert len([msgspec.json.decode(text, type=Size) for text in texts]) == 100
 
 
 async def busy_slots(session: LocalSession, client: HttpClient) -> int:

@@ -5,7 +5,18 @@ import pytest
 
 from ceylon.errors import ModelError, ModelUnavailableError
 from ceylon.models.port import Model
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, Usage
+from ceylon.models.scripted import Answer
+from ceylon.models.turns import (
+    Part,
+    Reply,
+    ReplyPart,
+    Request,
+    TextPart,
+    ThinkingPart,
+    ToolCall,
+    ToolCallPart,
+    Usage,
+)
 from ceylon.testing import ScriptedModel, ScriptError, Step
 from support.models import parts_of, question, text_of
 
@@ -43,6 +54,41 @@ async def test_it_streams_prepared_parts_as_they_are() -> None:
 
     assert await parts_of(session, question()) == prepared
     assert await session.complete(question()) == reply
+
+
+CALL, OTHER = ToolCall("1", "stock", {"sku": "x"}), ToolCall("2", "stock", {"sku": "y"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "calls"),
+    [
+        (CALL, "", (CALL,)),
+        ([CALL, OTHER], "", (CALL, OTHER)),
+        (["Let me see.", CALL], "Let me see.", (CALL,)),
+        ([TextPart("Let me see."), ToolCallPart(CALL)], "Let me see.", (CALL,)),
+        (Reply(text="Let me see.", calls=(CALL, OTHER), finish="tool"), "Let me see.", (CALL, OTHER)),
+        (lambda request: CALL, "", (CALL,)),
+    ],
+)
+async def test_it_calls(answer: Answer, text: str, calls: tuple[ToolCall, ...]) -> None:
+    session = await ScriptedModel([answer, answer, "There are 3."]).open()
+
+    whole = await session.complete(question())
+    *parts, last = await parts_of(session, question())
+
+    assert (whole.text, whole.calls, whole.finish) == (text, calls, "tool")
+    assert text_of(parts) == text
+    assert tuple(part.call for part in parts if isinstance(part, ToolCallPart)) == calls
+    assert last == ReplyPart(whole)
+    assert (await session.complete(question())).text == "There are 3."
+
+
+async def test_the_thoughts_of_a_whole_reply_are_parts_too() -> None:
+    session = await ScriptedModel([Reply(text="4", thinking="two and two")]).open()
+
+    parts = await parts_of(session, question())
+
+    assert parts[:3] == [ThinkingPart("two"), ThinkingPart(" and"), ThinkingPart(" two")]
 
 
 async def test_it_raises_prepared_errors() -> None:

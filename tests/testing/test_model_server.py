@@ -10,7 +10,10 @@ import pytest
 from ceylon.errors import ModelAuthError, ModelStatusError
 from ceylon.models.http import HttpClient
 from ceylon.models.resolve import resolve
-from ceylon.testing.model_server import Fault, ModelServer
+from ceylon.models.turns import Tool, ToolCall
+from ceylon.testing.dialects import Question, answer
+from ceylon.testing.model_server import Fault, ModelServer, Said
+from ceylon.testing.obedient import sample
 from support.models import question
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +29,52 @@ async def test_it_records_what_it_was_asked(anyio_backend: str) -> None:
     assert server.requests[0].prompt == "loud"
     assert server.requests[0].path == "/api/chat"
     assert server.requests[0].json["model"] == "test-model"
+
+
+async def test_it_says_what_is_prepared_then_what_it_makes_of_the_prompt(anyio_backend: str) -> None:
+    call = ToolCall("a", "stock", {"sku": "A7"})
+    with ModelServer() as server:
+        server.say(Said(text="Wait.", calls=(call,)), "Three.")
+        async with HttpClient() as client:
+            session = await resolve("openai::test-model", base_url=server.openai_url).open(client)
+            replies = [await session.complete(question(prompt)) for prompt in ("a", "b", "c")]
+
+    assert [reply.text for reply in replies] == ["Wait.", "Three.", "echo: c"]
+    assert replies[0].calls == (call,)
+
+
+async def test_a_call_is_streamed_in_pieces(anyio_backend: str) -> None:
+    said = Said(calls=(ToolCall("a", "stock", {"sku": "A7"}),))
+
+    openai = answer("openai", Question(model="m", stream=True), said).pieces
+    ollama = answer("ollama", Question(model="m", stream=True), said).pieces
+
+    assert sum(b'"arguments"' in piece for piece in openai) > 2
+    assert sum(b'"arguments"' in piece for piece in ollama) == 1
+
+
+async def test_it_refuses_what_its_models_cannot(anyio_backend: str) -> None:
+    with ModelServer(capabilities=["completion"]) as server:
+        async with HttpClient() as client:
+            session = await resolve("openai::test-model", base_url=server.openai_url).open(client)
+            with pytest.raises(ModelStatusError, match="does not support tools"):
+                await session.complete(question(tools=(Tool("x", "", {"type": "object", "properties": {}}),)))
+
+
+def test_an_obedient_model_makes_values_of_any_schema() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"$ref": "#/$defs/A"},
+            "b": {"type": "array", "items": {"type": "integer", "minimum": 4}, "minItems": 2},
+            "c": {"const": "c"},
+            "d": {"type": "boolean"},
+        },
+        "required": ["a", "b", "c"],
+        "$defs": {"A": {"anyOf": [{"enum": ["x", "y"]}, {"type": "null"}]}},
+    }
+
+    assert sample(schema) == {"a": "x", "b": [4, 4], "c": "c"}
 
 
 async def test_a_wrong_key_is_refused(anyio_backend: str) -> None:

@@ -13,6 +13,8 @@ from ceylon.models.http import HttpClient
 from ceylon.models.local import LocalModel, LocalSession
 from ceylon.models.port import Session
 from ceylon.models.resolve import resolve
+from ceylon.models.turns import Tool
+from ceylon.testing.contracts import model_contract
 from ceylon.testing.ollama_server import OllamaServer
 from support.models import parts_of, question, text_of
 
@@ -168,3 +170,25 @@ async def test_a_client_that_leaves_stops_the_generation(
 async def busy(plain: httpx.AsyncClient, engine: LocalSession) -> bool:
     slots = (await plain.get(engine.engine_url.replace("/v1", "/slots"))).json()
     return any(slot["is_processing"] for slot in slots)
+
+
+async def test_a_model_that_knows_no_tools_calls_by_the_format(session: Session) -> None:
+    """`/api/show` says that it has none, so that a schema stands for them."""
+    parameters = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
+    tool = Tool("weather", "Says how the weather is.", parameters)
+
+    reply = await session.complete(question(PROMPT, tools=(tool,), tool_choice="weather", max_tokens=96, **EXACT))
+
+    assert reply.finish == "tool"
+    assert [(call.name, type(call.arguments["city"])) for call in reply.calls] == [("weather", str)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_way_of_an_agent_through_the_facade_keeps_the_contract(
+    server: OllamaServer, anyio_backend: str
+) -> None:
+    async with HttpClient() as client:
+        model = resolve(f"ollama::{MODEL}", base_url=server.base_url, options={"num_predict": 32, "seed": 1})
+
+        await model_contract(model, client, is_repeatable=False, is_adapted=True)

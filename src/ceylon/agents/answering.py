@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import anyio
 import msgspec
 
+from ceylon.agents.background import Background, Setting, background_of
 from ceylon.agents.callees import Emit
 from ceylon.agents.calling import CallCounts
-from ceylon.agents.conversation import Histories
+from ceylon.agents.conversations.in_memory import InMemoryConversations
+from ceylon.agents.conversations.port import ConversationStore
 from ceylon.agents.emitting import channel_of, sender
 from ceylon.agents.fluent import ModelledAgent
 from ceylon.agents.llm_settings import LlmSettings, check_concurrency, is_concurrency
@@ -41,7 +43,7 @@ class AnsweringAgent(ModelledAgent):
     _seat: Seat | None = None
 
     def _begin(self) -> None:
-        self._histories = Histories()
+        self._conversations = InMemoryConversations()
         self._counts = CallCounts()
 
     @property
@@ -86,12 +88,12 @@ class AnsweringAgent(ModelledAgent):
     @on
     async def _recall_turns(self, recall: Recall, context: Context) -> tuple[Turn, ...]:  # noqa: ARG002 – names itself
         """Return the turns of a conversation."""
-        return self._histories.turns(_key_of(context))
+        return await self._store(context).load(self._stored_key(context))
 
     @on
     async def _forget_turns(self, forget: Forget, context: Context) -> None:  # noqa: ARG002 – as above
         """Drop the turns of a conversation."""
-        self._histories.drop(_key_of(context))
+        await self._store(context).drop(self._stored_key(context))
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
@@ -100,40 +102,55 @@ class AnsweringAgent(ModelledAgent):
         key = _key_of(context)
         channel = channel_of(context)
         if channel is None:
-            return self._keep(key, prompt, await self._take_turn(prompt, key, context, None), context)
+            return await self._keep(prompt, await self._take_turn(prompt, key, context, None), context)
         reply = await self._take_turn(prompt, key, context, sender(channel, context))
         if key:
             if not await _consumer_wants_more(channel, context):
                 return None
-            self._keep(key, prompt, reply, context)
+            await self._keep(prompt, reply, context)
         return ReplyPart(reply)
 
     async def _take_turn(self, prompt: Prompt, key: str, context: Context, emit: Emit | None) -> Reply[Any]:
         """Take one turn; its time runs from here."""
         model, settings = await self._setup.load(), self._setup.settings
         with anyio.move_on_after(settings.timeout):
-            session = await self._seat_in(context).session(model)
-            run = TurnRun(self._plan(prompt, settings, context), session, context, self._counts, emit)
+            seat = self._seat_in(context)
+            session = await seat.session(model)
+            setting = Setting(self.name, key, settings, self._store(context), seat, session)
+            background = await background_of(setting, prompt.text)
+            run = TurnRun(self._plan(prompt, settings, background, context), session, context, self._counts, emit)
             question = Turn("user", prompt.text, attachments=prompt.attachments)
-            return await run.run(self._histories.turns(key) if key else (), question)
+            return background.counted(await run.run(background.turns, question))
         raise ModelTimeoutError(model.name, settings.timeout)
 
-    def _plan(self, prompt: Prompt, settings: LlmSettings, context: Context) -> Plan:
+    def _plan(self, prompt: Prompt, settings: LlmSettings, background: Background, context: Context) -> Plan:
         """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
-        toolbox = Toolbox(callees_of(self, settings.tools, context.interior))
+        toolbox = Toolbox(callees_of(self, (*settings.tools, *background.actions), context.interior))
         wanted = settings.output if prompt.output is None else prompt.output
         output = None if wanted is None else output_of(wanted)
         choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
         request = settings.request(
             toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
         )
-        return Plan(request, toolbox, output, settings.max_turns, self._setup.model().name)
+        return Plan(background.onto(request), toolbox, output, settings.max_turns, self._setup.model().name)
 
-    def _keep(self, key: str, prompt: Prompt, reply: Reply[Any], context: Context) -> Reply[Any]:
-        if key:
+    async def _keep(self, prompt: Prompt, reply: Reply[Any], context: Context) -> Reply[Any]:
+        """Add the exchange to its conversation, if it belongs to one."""
+        if _key_of(context):
             question = Turn("user", prompt.text, attachments=prompt.attachments)
-            self._histories.add(key, (question, *reply.turns), context.interior.settings)
+            await self._store(context).append(self._stored_key(context), (question, *reply.turns))
         return reply
+
+    def _store(self, context: Context) -> ConversationStore:
+        """Return where conversations are kept: the store the agent was given, or its own with the mesh's limits."""
+        given: ConversationStore | None = self._setup.settings.conversations
+        if given is not None:
+            return given
+        self._conversations.settings = context.interior.settings
+        return self._conversations
+
+    def _stored_key(self, context: Context) -> str:
+        return f"{self.name}/{_key_of(context)}"
 
     def _seat_in(self, context: Context) -> Seat:
         """Return the seat in the mesh that handles the message; the agent may have moved on from there."""

@@ -77,15 +77,12 @@ class Caller:
         return tuple(result for result in results if result is not None)
 
     async def _answer_one(self, call: ToolCall, index: int, *, is_cut: bool) -> ToolResult:
-        kind = "called"
         try:
             callee = self._callee(call, index, is_cut=is_cut)
-            result = await self._run_once(callee, call) if callee.effect else await self._run(callee, call)
+            result = await (self._run_once if callee.effect else self._run)(callee, call)
+            kind = "failed" if result.is_error else "called"
         except _NotCalledError as error:
-            kind = error.kind
-            result = ToolResult(call.id, call.name, str(error), is_error=True)
-        if result.is_error and kind == "called":
-            kind = "failed"
+            kind, result = error.kind, ToolResult(call.id, call.name, str(error), is_error=True)
         setattr(self._counts, kind, getattr(self._counts, kind) + 1)
         if kind != "called":
             context = self._scene.context
@@ -117,8 +114,8 @@ class Caller:
             before, result = self._effects[key]
             words = "not called: this id has been used" if before != call else result.text
             raise _NotCalledError(words, "repeated")
-        unknown = ToolResult(call.id, call.name, "it was begun, and how it ended is not known", is_error=True)
-        self._effects[key] = (call, unknown)
+        result = ToolResult(call.id, call.name, "it was begun, and how it ended is not known", is_error=True)
+        self._effects[key] = (call, result)
         with anyio.CancelScope(shield=True):
             result = await self._run(callee, call)
         self._effects[key] = (call, result)

@@ -1,55 +1,21 @@
-"""Conversations: histories kept under a key, and the handles to talk under one."""
+"""Conversations: the handles to talk under a key."""
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ceylon.agents.llm_streams import BlockingLlmStream, LlmStream, as_text
 from ceylon.agents.prompts import Forget, Recall
 from ceylon.errors import ArgumentError
 from ceylon.models.turns import Attachment, Reply, Turn
-from ceylon.settings import DEFAULTS, Settings
+from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ceylon.agents.road import Road
 
-__all__ = ["BlockingConversation", "Conversation", "Histories", "check_key"]
+__all__ = ["BlockingConversation", "Conversation", "check_key"]
 
 T = TypeVar("T")
-
-
-class Histories:
-    """The last turns of the conversations used last; the least recently used ones go first."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[Turn, ...]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def turns(self, key: str) -> tuple[Turn, ...]:
-        """Return the turns under *key*, oldest first."""
-        if key not in self._kept:
-            return ()
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def add(self, key: str, turns: "tuple[Turn, ...]", settings: Settings = DEFAULTS) -> None:
-        """Add one exchange; what is over the limits of *settings* goes, each question with all that followed it."""
-        kept = (*self.turns(key), *turns)
-        newest = len(kept) - len(turns)  # stays whole, however long it is: no provider takes a call without its result
-        first = max(0, len(kept) - settings.conversation_turns)
-        while first < newest and kept[first].role != "user":
-            first += 1
-        self._kept[key] = kept[min(first, newest) :]
-        self._kept.move_to_end(key)
-        while len(self._kept) > settings.conversations:
-            self._kept.popitem(last=False)
-
-    def drop(self, key: str) -> None:
-        """Forget what is under *key*."""
-        self._kept.pop(key, None)
 
 
 def check_key(key: object) -> str:

@@ -1,6 +1,7 @@
 """What an `LlmAgent` is set to, in keyword options or the fluent style; both may be mixed."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ceylon.agents.agent import Agent
@@ -9,6 +10,11 @@ from ceylon.agents.setup import Setup
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from ceylon.agents.conversations.port import ConversationStore
+    from ceylon.agents.conversations.summary import Summarise
+    from ceylon.agents.conversations.window import Window
+    from ceylon.agents.remembering import Recall
+    from ceylon.memory.port import Memory
     from ceylon.models.port import Model
 
 __all__ = ["ModelledAgent"]
@@ -39,6 +45,10 @@ class ModelledAgent(Agent):
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
         description: str = "",
+        memory: "Memory | None" = None,
+        recall: "Recall | None" = None,
+        conversations: "ConversationStore | None" = None,
+        history: "Window | Summarise | None" = None,
     ) -> None:
         super().__init__(name)
         if concurrency is not None:
@@ -59,6 +69,10 @@ class ModelledAgent(Agent):
             tool_choice=tool_choice,
             output=output,
             max_turns=max_turns,
+            memory=memory,
+            recall=recall,
+            conversations=conversations,
+            history=history,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -132,6 +146,32 @@ class ModelledAgent(Agent):
     def with_max_turns(self, max_turns: int) -> Self:
         """Let one answer take *max_turns* requests at most."""
         return self._with(max_turns=max_turns)
+
+    @contextlib.contextmanager
+    def override(self, *, model: "str | Model") -> Generator[Self]:
+        """Use *model* until the block ends, in every task and thread that uses the agent; for tests, which need no key.
+
+        Requests that are under way go on with the model they have.
+
+        Raises:
+            ModelConfigError: *model* is a string that means nothing.
+        """
+        with self._setup.overridden(model):
+            yield self
+
+    def with_memory(self, memory: "Memory | None", recall: "Recall | None" = None) -> Self:
+        """Remember beyond a conversation; *recall* says how."""
+        return self._with(memory=memory, recall=recall)
+
+    def with_conversations(
+        self, conversations: "ConversationStore | None", history: "Window | Summarise | None" = None
+    ) -> Self:
+        """Keep conversations in this store, and make long ones shorter as *history* says."""
+        return self._with(conversations=conversations, history=history)
+
+    def with_history(self, history: "Window | Summarise | None") -> Self:
+        """Make long conversations shorter: show the end of them, or summarise what is old."""
+        return self._with(history=history)
 
     def _with(self, **changes: Any) -> Self:
         self._setup.change(**changes)

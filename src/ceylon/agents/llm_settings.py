@@ -1,14 +1,20 @@
 """What an `LlmAgent` is set to, as one value: checked as a whole, kept over restarts."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
+from ceylon.agents.conversations.port import ConversationStore
+from ceylon.agents.conversations.summary import Summarise
+from ceylon.agents.conversations.window import Window
 from ceylon.agents.outputs import output_of
+from ceylon.agents.remembering import Recall
 from ceylon.agents.toolbox import check_tools
 from ceylon.errors import ArgumentError
+from ceylon.memory.port import Memory
 from ceylon.models.secret import Secret
 from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 from ceylon.settings import DEFAULTS
@@ -42,6 +48,10 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: Any = "auto"
     output: Any = None
     max_turns: Any = DEFAULTS.model_turns
+    memory: Any = None  # a `Memory`
+    recall: Any = None  # how it is used: a `Recall`
+    conversations: Any = None  # a `ConversationStore`; by default the agent's own
+    history: Any = None  # how long ones are made shorter: a `Window` or a `Summarise`
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
@@ -151,7 +161,7 @@ def has_items(value: object) -> bool:
     return isinstance(value, Iterable)
 
 
-def _is_a(kind: type, value: object) -> bool:
+def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
     return isinstance(value, kind)
 
 
@@ -189,5 +199,9 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("tool_choice", lambda value: _is_text(value) and bool(value), "'auto', 'none', 'required' or the name of a tool"),
     ("max_turns", lambda value: _is_whole(value) and value > 0, "a whole number from 1"),
     ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
+    ("memory", functools.partial(_is_a, Memory), "a Memory, like InMemory()"),
+    ("recall", functools.partial(_is_a, Recall), "a Recall, like Recall(inject=5)"),
+    ("conversations", functools.partial(_is_a, ConversationStore), "a ConversationStore, like SqliteConversations(…)"),
+    ("history", functools.partial(_is_a, (Window, Summarise)), "a Window or a Summarise"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

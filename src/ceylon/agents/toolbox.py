@@ -140,6 +140,7 @@ def describe_agent(agent: Any) -> str:
     said = getattr(agent, "description", None)
     if said:
         return str(said)
-    docstring = type(agent).__doc__ or ""
-    own = docstring if "__doc__" in vars(type(agent)) and type(agent).__module__.partition(".")[0] != "ceylon" else ""
-    return own.strip().partition("\n\n")[0] or f"Ask the agent {agent.name!r}."
+    own: dict[str, Any] = dict(agent.__class__.__dict__)
+    is_ours = str(own["__module__"]).partition(".")[0] == "ceylon"
+    docstring = "" if is_ours else str(own.get("__doc__") or "")
+    return docstring.strip().partition("\n\n")[0] or f"Ask the agent {agent.name!r}."

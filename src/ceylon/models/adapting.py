@@ -49,12 +49,10 @@ class AdaptedSession:
         session, request = self._road(request)
         return await session.complete(request)
 
-    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the answer as it comes."""
+    def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        """Yield the answer as it comes: no hop of its own, where there is nothing to do."""
         session, request = self._road(request)
-        async with aclosing(session.stream(request)) as parts:
-            async for part in parts:
-                yield part
+        return session.stream(request)
 
     async def aclose(self) -> None:
         """Close the session inside."""
@@ -66,7 +64,7 @@ class AdaptedSession:
         if not request.tools and request.output is None and not has_calls:
             return self._session, request
         abilities = self._session.abilities
-        if request.tool_choice == "none" and not (abilities.tools and abilities.tool_choice):
+        if request.tool_choice == "none" and not _takes_none(abilities, request):
             request = msgspec.structs.replace(request, tools=(), tool_choice="auto")
         if has_calls and not abilities.tools and not request.tools:
             request = msgspec.structs.replace(request, turns=in_words(request.turns))
@@ -152,16 +150,22 @@ class _CallsFirst:
         """Nothing to give back: the session inside is closed by its owner."""
 
 
+def _takes_none(abilities: Abilities, request: Request) -> bool:
+    """Return whether tools may go along that are not to be called."""
+    is_too_much = request.output is not None and abilities.output == "schema" and not abilities.output_with_tools
+    return abilities.tools and abilities.tool_choice and not is_too_much
+
+
 def _road(session: Session, abilities: Abilities, request: Request) -> Session:
     """Return *session* in as many wrappings as *request* needs."""
     is_forced = bool(request.tools) and request.tool_choice not in {"auto", "none"} and not abilities.tool_choice
     in_steps = bool(request.tools) and (not abilities.tools or (is_forced and abilities.output == "schema"))
     road = session
     if in_steps or request.output is not None:
-        if abilities.output == "prompt":
-            road = _Formed(road, OutputByPrompt)
-        elif abilities.output == "tool":
+        if abilities.output == "tool" and abilities.tools and abilities.tool_choice:
             road = _Formed(road, OutputByTool)
+        elif abilities.output != "schema":
+            road = _Formed(road, OutputByPrompt)
         elif request.tools and not in_steps and not abilities.output_with_tools:
             return _CallsFirst(road)
     if in_steps:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ceylon.errors import ModelProtocolError
+from ceylon.errors import IncompleteStreamError, ModelProtocolError
 from ceylon.models.anthropic_wire import (
     FINISHES,
     GROWS,
@@ -69,7 +69,9 @@ class MessageAnswer:
                 self._blocks[index] = block
                 self._draft.add(words(block, "text"), words(block, "thinking"))
                 self._close(block, None)
-        self._end(message.stop_reason or "end_turn")
+        if message.stop_reason is None:  # nobody knows whether there is more
+            raise IncompleteStreamError(self._endpoint.model, self.text)
+        self._end(message.stop_reason)
         self.is_over = True
 
     def take(self, event: Event) -> list[Part]:

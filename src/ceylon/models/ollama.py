@@ -97,7 +97,7 @@ class OllamaSession:
     @property
     def abilities(self) -> Abilities:
         """See `Session`."""
-        is_remote = self._model.model.endswith(_REMOTE) or self._endpoint.base_url.endswith(_CLOUD)
+        is_remote = self._model.model.endswith(_REMOTE) or _is_cloud(self._endpoint.base_url)
         return Abilities(tool_choice=False, output_with_tools=False, output="prompt" if is_remote else "schema")
 
     async def complete(self, request: Request) -> Reply:
@@ -210,7 +210,7 @@ def ollama_endpoint(model: OllamaModel) -> Endpoint:
     base_url = host_url(model.base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST)
     check_url(base_url, source=source)
     key, variable = model.api_key, "api_key"
-    if key is None and (urlsplit(base_url).hostname or "").endswith(_CLOUD):
+    if key is None and _is_cloud(base_url):
         key, variable = Secret.of(os.environ.get("OLLAMA_API_KEY")), "OLLAMA_API_KEY"
     if key is not None:
         key.check(variable)
@@ -219,6 +219,10 @@ def ollama_endpoint(model: OllamaModel) -> Endpoint:
         "or use the embedded model 'local::smollm2', which needs no server."
     )
     return Endpoint(model=model.name, base_url=base_url, advice=advice, key=key)
+
+
+def _is_cloud(base_url: str) -> bool:
+    return f".{urlsplit(base_url).hostname}".endswith(f".{_CLOUD}")
 
 
 async def installed_models(

@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from ceylon.errors import ModelProtocolError
+from ceylon.errors import IncompleteStreamError, ModelProtocolError
 from ceylon.models.arguments import JsonObject, call_of_text, with_calls
 from ceylon.models.bodies import read
 from ceylon.models.draft import Draft
@@ -20,6 +20,7 @@ _SERVER_ERROR: Final = 500
 _STATUSES: Final = range(400, 600)
 _TEXTS: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_WHOLE: Final = frozenset({"completed", "incomplete", "cancelled"})
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _BETWEEN: Final = "\n\n"  # two thoughts
 
@@ -55,6 +56,8 @@ class ResponseAnswer:
             sentence = f"{self._endpoint.model}: the answer holds no output"
             raise ModelProtocolError(sentence)
         self._end(response, data)
+        if response.status not in _WHOLE:  # still being made, or nobody knows
+            raise IncompleteStreamError(self._endpoint.model, self.reply().text)
 
     def take(self, event: Event) -> list[Part]:
         """See `Answer`."""
