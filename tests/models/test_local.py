@@ -249,10 +249,12 @@ class TestTheGrammar:
     async def test_a_hundred_of_a_hundred_answers_are_of_the_schema(self, anyio_backend: str) -> None:
         texts: list[str] = []
         numbers = iter(range(100))
+        short = Turn("system", 'Answer like {"size":"small","rank":3}')  # or half of what it writes are blanks
 
         async def ask(session: Session) -> None:
             for number in numbers:
-                asked = question(f"City {number}?", output=SIZE, max_tokens=64, seed=number)
+                turns = (short, Turn("user", f"City {number}?"))
+                asked = Request(turns=turns, output=SIZE, max_tokens=64, seed=number)
                 texts.append((await session.complete(asked)).text)
 
         async with HttpClient() as client:
