@@ -12,7 +12,7 @@ from ceylon.models.resolve import resolve
 from ceylon.models.turns import ReplyPart, Request, TextPart, Tool, ToolCall, ToolResult, Turn
 from support.models import parts_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.model]
+pytestmark = [pytest.mark.anyio, pytest.mark.model, pytest.mark.big]  # once: on every Python the server is the same
 
 TURNS: Final = (Turn("system", "Be brief."), Turn("user", "Say hello."))
 HISTORY: Final = (
