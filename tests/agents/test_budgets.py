@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -267,12 +267,15 @@ async def test_without_a_budget_there_is_none(anyio_backend: str) -> None:
         assert await mesh.add(Relay("relay", "tutor")).ask("hi") is None
 
 
-def test_threads_and_scripts_have_budgets_too() -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_threads_and_scripts_have_budgets_too(backend: Literal["asyncio", "trio"]) -> None:
     tutor = plays(answer(), answer(), answer(), name="tutor")
-    with BlockingMesh() as mesh:
+    with BlockingMesh(backend=backend) as mesh:
         mesh.add(tutor)
         thread = mesh.add(Thread("thread"))
-        assert thread.using(budget=Budget(calls=3)).ask("hi").calls == 2
+        left = thread.using(budget=Budget(calls=3, seconds=60)).ask("hi")
+        assert left.calls == 2
+        assert 0 < left.seconds < 60
         assert tutor.blocking.complete("hi", budget=Budget(calls=1)).text == "yes"
         with pytest.raises(BudgetError):
             tutor.send_message("hi", budget=Budget(calls=0))

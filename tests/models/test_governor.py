@@ -187,7 +187,7 @@ def test_nothing_is_tried_again_once_a_part_has_come(virtually: Any) -> None:
 
 
 @pytest.mark.parametrize("failures", [DEFAULTS.breaker_failures, 1_000_000], ids=["breaker", "no breaker"])
-def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any, failures: int) -> None:
+def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(failures: int) -> None:
     provider = Always(status(503))
     offered = 0
 
@@ -209,7 +209,7 @@ def test_a_storm_of_failures_adds_a_tenth_of_the_load_and_no_more(virtually: Any
                     mesh.add(agent)
                     tasks.start_soon(work, agent)
 
-    virtually(storm)
+    run_virtually("asyncio", storm)
 
     if failures == DEFAULTS.breaker_failures:
         assert len(provider.asked) <= 1.3 * 100  # each agent's first, of the thousand there would have been
@@ -459,6 +459,37 @@ async def test_headers_reach_the_governor_from_real_answers(server: ModelServer,
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("said", [{"retry-after": "0.3"}, {"retry-after-ms": "300"}])
+async def test_a_real_server_s_pause_is_heard_and_waited_for(
+    said: dict[str, str], server: ModelServer, anyio_backend: str
+) -> None:
+    agent = llm(server)
+    async with Mesh(settings=msgspec.structs.replace(DEFAULTS, retry_first_pause=0.0)) as mesh:
+        mesh.add(agent)
+        server.fail(Fault(status=429, headers=said), Fault(status=503, headers=said))
+        began = anyio.current_time()
+        assert await agent.send_message_async("hi") == "echo: hi"
+
+    assert anyio.current_time() - began >= 0.6
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_connection_that_is_lost_before_the_first_byte_is_tried_again(
+    streamed: bool,  # noqa: FBT001 – a parameter
+    server: ModelServer,
+    anyio_backend: str,
+) -> None:
+    agent = llm(server)
+    async with Mesh(settings=msgspec.structs.replace(DEFAULTS, retry_first_pause=0.0)) as mesh:
+        mesh.add(agent)
+        server.fail(Fault(reset=True), Fault(raw=b""))
+        reply = await (agent.stream("hi").result() if streamed else agent.complete("hi"))
+
+    assert reply.text == "echo: hi"
+    assert len(server.requests) == 3
+
+
 # -- the breaker -------------------------------------------------------------------------------------------------------
 
 
@@ -484,6 +515,19 @@ def test_a_model_that_keeps_failing_is_left_alone_then_looked_at_by_one(virtuall
 
     kinds = [ModelStatusError] * DEFAULTS.breaker_failures + [ModelSuspendedError] * 2
     assert virtually(run) == [*kinds, ModelStatusError, True, True, "yes", "yes"]
+
+
+@pytest.mark.parametrize(("seconds", "opens"), [(300.0, True), (0.5, False)])
+def test_a_model_that_hangs_is_left_alone_too_but_not_for_an_asker_s_impatience(
+    virtually: Any,
+    seconds: float,
+    opens: bool,  # noqa: FBT001 – a parameter
+) -> None:
+    provider = Always(ModelTimeoutError("openai::moody", seconds))
+
+    results = virtually(functools.partial(ask, provider, count=DEFAULTS.breaker_failures + 1))
+
+    assert isinstance(results[-1], ModelSuspendedError) == opens
 
 
 def test_refusals_and_wrong_requests_do_not_open_it(virtually: Any) -> None:

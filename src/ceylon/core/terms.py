@@ -30,7 +30,8 @@ class Terms(msgspec.Struct, frozen=True):
         if self.priority is not None:
             envelope.priority = self.priority
         if self.budget is not None:
-            envelope.budget = Account(self.budget, router.driver.now, above=envelope.budget, hops=envelope.hops)
+            now = router.driver.now_anywhere  # threads ask what is left, too
+            envelope.budget = Account(self.budget, now, above=envelope.budget, hops=envelope.hops)
 
 
 def terms_of(budget: Budget | None, priority: Priority | None) -> Terms | None:

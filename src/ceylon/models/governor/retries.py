@@ -4,7 +4,13 @@ import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ceylon.errors import ModelError, ModelStatusError, ModelSuspendedError, ModelUnavailableError
+from ceylon.errors import (
+    ModelError,
+    ModelStatusError,
+    ModelSuspendedError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
 from ceylon.models.governor.minute import Minute
 
 if TYPE_CHECKING:
@@ -19,6 +25,7 @@ _NEVER: Final = frozenset({400, 401, 403, 404, 413, 422})  # whatever the server
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SPENT: Final = ("insufficient_quota", "spend_limit", "billing", "credit_balance")
 _TOO_MANY: Final = 429
+_PATIENT: Final = 10.0  # seconds; who waits for less may himself be the cause of a timeout
 _SERVER_ERRORS: Final = range(500, 600)
 _REQUEST_TIMEOUT: Final = 408
 
@@ -43,6 +50,8 @@ def is_failure(error: ModelError) -> bool:
     """Say whether the fault is the server's own, or the way's to it: a breaker counts those."""
     if isinstance(error, ModelStatusError):
         return error.status in _SERVER_ERRORS or error.status == _REQUEST_TIMEOUT
+    if isinstance(error, ModelTimeoutError):
+        return error.timeout >= _PATIENT
     return isinstance(error, ModelUnavailableError) and not isinstance(error, ModelSuspendedError)
 
 
