@@ -296,6 +296,30 @@ async def test_agents_that_share_a_store_do_not_share_conversations() -> None:
     await store.aclose()
 
 
+class Fragile(LlmAgent):
+    """Begins again after every failure."""
+
+    on_failure = "restart"
+
+
+async def test_a_restart_forgets_neither_memory_nor_stored_conversations() -> None:
+    store, memory = SqliteConversations(":memory:"), InMemory()
+    model = ScriptedModel([calls("remember", text="Ada likes Assam."), "noted", ModelError("no"), "Assam"])
+    async with Mesh() as mesh:
+        agent = Fragile("tutor", model, conversations=store, memory=memory)
+        mesh.add(agent)
+        chat = agent.conversation("ada")
+        await chat.send("note it")
+        with pytest.raises(ModelError):
+            await chat.send("What does Ada like?")
+        assert await chat.send("What does Ada like?") == "Assam"
+        assert mesh.agent("tutor") is not agent
+
+    assert "Ada likes Assam." in system(model.requests[-1])
+    assert [turn.text for turn in model.requests[-1].turns if turn.role == "user"] == ["note it", "What does Ada like?"]
+    await store.aclose()
+
+
 async def test_a_window_shows_the_end_and_the_store_keeps_all() -> None:
     model = ScriptedModel([str(number) for number in range(6)])
     async with Mesh() as mesh:
