@@ -381,11 +381,20 @@ async def test_the_embedded_engine_gives_like_texts_like_vectors() -> None:
         paris, rome, code = await session.embed(texts)
         (again,) = await session.embed(texts[:1])
 
-    async with HttpClient() as client:
-        await embedder_contract(LocalEmbedder(), client)
     assert len(paris) == len(rome) == len(code) == 576
     assert cosine(paris, again) > 0.999
     assert cosine(paris, rome) > cosine(paris, code)
+
+
+@pytest.mark.model
+@pytest.mark.big
+@pytest.mark.timeout(300)
+def test_the_embedded_engine_keeps_the_contract() -> None:
+    async def keep() -> None:
+        async with HttpClient() as client:
+            await embedder_contract(LocalEmbedder(), client)
+
+    anyio.run(keep)
 
 
 @pytest.mark.model
