@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ceylon.agents.action import Action, action
     from ceylon.agents.agent import Agent
+    from ceylon.agents.approvals import ApprovalRequest as ApprovalRequest
+    from ceylon.agents.approvals import Approved as Approved
+    from ceylon.agents.approvals import Denied as Denied
+    from ceylon.agents.approvers import ApprovalDesk as ApprovalDesk
+    from ceylon.agents.approvers import TerminalApprover as TerminalApprover
     from ceylon.agents.batch import Answer
     from ceylon.agents.conversation import Conversation
     from ceylon.agents.llm_agent import LlmAgent
+    from ceylon.agents.prompts import Prompt as Prompt
     from ceylon.core.blocking import BlockingMesh
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     )
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
+    from ceylon.errors import ApprovalDeniedError as ApprovalDeniedError
     from ceylon.errors import ArgumentError as ArgumentError
     from ceylon.errors import BudgetError as BudgetError
     from ceylon.errors import CodecError as CodecError
@@ -61,6 +68,7 @@ if TYPE_CHECKING:
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError
     from ceylon.errors import InjectedFaultError as InjectedFaultError
+    from ceylon.errors import InterruptedTurnError as InterruptedTurnError
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
     from ceylon.errors import MaxTurnsError as MaxTurnsError
@@ -142,9 +150,12 @@ __all__ = [
 _HOMES: Final = {
     "ceylon.agents.action": ("Action", "action"),
     "ceylon.agents.agent": ("Agent",),
+    "ceylon.agents.approvals": ("ApprovalRequest", "Approved", "Denied"),
+    "ceylon.agents.approvers": ("ApprovalDesk", "TerminalApprover"),
     "ceylon.agents.batch": ("Answer",),
     "ceylon.agents.conversation": ("Conversation",),
     "ceylon.agents.llm_agent": ("LlmAgent",),
+    "ceylon.agents.prompts": ("Prompt",),
     "ceylon.core.blocking": ("BlockingMesh",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),

@@ -29,6 +29,8 @@
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
+    ├── ApprovalDeniedError                    nobody allowed an action that asks first
+    ├── InterruptedTurnError                   a turn that another message broke off
     ├── BudgetError                            what a run may spend is spent
     ├── StoreError                             a memory or a conversation store that cannot do as it is asked
     │   ├── MemoryFullError                    a namespace holds as much as it may
@@ -60,6 +62,7 @@ __all__ = [
     "AgentInUseError",
     "AgentStartError",
     "AgentStoppedError",
+    "ApprovalDeniedError",
     "ArgumentError",
     "AskTimeoutError",
     "BlockingCallError",
@@ -75,6 +78,7 @@ __all__ = [
     "HopLimitError",
     "IncompleteStreamError",
     "InjectedFaultError",
+    "InterruptedTurnError",
     "InvalidNameError",
     "LawBrokenError",
     "MailboxFullError",
@@ -252,6 +256,22 @@ class ActionArgumentsError(CeylonError, ValueError):
     def __init__(self, action: str, reason: str) -> None:
         super().__init__(f"bad arguments for action {action!r}: {reason}")
         self.action, self.reason = action, reason
+
+
+class ApprovalDeniedError(CeylonError):
+    """An action that asks first was not allowed, and has not run; `reason` says who said no, or nothing."""
+
+    def __init__(self, agent: str, action: str, approver: str, reason: str) -> None:
+        super().__init__(f"action {action!r} of {agent!r} was not run: {reason}")
+        self.agent, self.action, self.approver, self.reason = agent, action, approver, reason
+
+
+class InterruptedTurnError(CeylonError):
+    """Another message of the conversation broke this turn off; `text` is what had been said, and the history has it."""
+
+    def __init__(self, conversation: str, text: str = "") -> None:
+        super().__init__(f"the turn was interrupted by another message of {conversation!r}; `text` holds its beginning")
+        self.conversation, self.text = conversation, text
 
 
 # -- handling ----------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # language models
     model_timeout: float = 600.0  # one turn of a large model on a small machine
     model_first_part_timeout: float = 300.0  # a cold model loads its weights first
+    model_answer_tokens: int = 8_192  # for the one provider that must be told a limit: its older models take no more
     model_concurrency: int = 8  # what one server usually takes at a time
     retry_first_pause: float = 0.5  # before a batch asks a query again; doubled each time, with full jitter
     retry_longest_pause: float = 60.0  # a server that asks for more patience is not asked again
@@ -66,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     action_timeout: float = 120.0  # for one that runs in the turn, or asks another agent
     action_result: int = 64 * 1024  # characters of a result that the model gets to see; its window is finite
     action_error: int = 2 * 1024  # likewise of an error's words
+    model_handoffs: int = 8  # in one answer; agents that pass a question round are stopped
+    approval_timeout: float = 600.0  # for whoever is asked whether an action may run; people are slow
+    open_approvals: int = 1_000  # requests that wait at one desk; each holds a handler, none a thread
     output_retries: int = 2  # times that a model is told what is wrong with an answer of a wrong type
     # conversations
     conversations: int = 10_000  # least recently used go first

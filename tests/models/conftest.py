@@ -1,6 +1,7 @@
 """A model server, a client over each kind of connection, and the four ways of asking."""
 
 import importlib.util
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
@@ -10,24 +11,37 @@ from ceylon.models.connection import Connection, SteadyConnection
 from ceylon.models.http import HttpClient
 from ceylon.models.pool import Pool
 from ceylon.testing.model_server import ModelServer
+from support.dialects import WAYS
 from support.models import Caller
 
 VARIABLES = (
     *("OLLAMA_HOST", "OLLAMA_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "GROQ_API_KEY"),
+    *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"),
+    *("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"),
     *("CEYLON_MODEL", "CEYLON_DEFAULT_PROVIDER", "CEYLON_LOCAL_THREADS"),
 )
 
 
-_EVERYWHERE = {("asyncio", "steady"), ("trio", "quick")}
+_EVERYWHERE = (("asyncio", "steady"), ("trio", "quick"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave two of the four pairs of loop and connection to those who run what is big: each alone is in the others."""
+    """Leave most pairs of loop and connection to those who run what is big: each alone is in the others.
+
+    Every fault meets every dialect, whole and streamed, in the quick runs as well, on one of two pairs by turns.
+    """
     for item in items:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         pair = (chosen.get("anyio_backend"), chosen.get("connection"))
-        if None not in pair and pair not in _EVERYWHERE:
+        if None not in pair and pair not in _pairs(item.name.partition("[")[0], chosen.get("caller", "")):
             item.add_marker(pytest.mark.big)
+
+
+def _pairs(name: str, caller: str) -> tuple[tuple[str, str], ...]:
+    """Return the pairs that *caller* meets the test called *name* on."""
+    if not caller:
+        return _EVERYWHERE
+    return (_EVERYWHERE[zlib.crc32(f"{name} {caller}".encode()) % len(_EVERYWHERE)],)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +75,7 @@ async def client(anyio_backend: str, connection: type[Connection]) -> AsyncItera
         yield client
 
 
-@pytest.fixture(params=["openai-whole", "openai-streamed", "ollama-whole", "ollama-streamed"])
+@pytest.fixture(params=WAYS)
 def caller(request: pytest.FixtureRequest, client: HttpClient, server: ModelServer) -> Caller:
-    dialect, way = cast("str", request.param).split("-")
+    dialect, _, way = cast("str", request.param).rpartition("-")
     return Caller(dialect, way == "streamed", client, server)

@@ -1,8 +1,10 @@
 """From a string to a model."""
 
 import logging
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from ceylon.models.local import LocalModel, LocalSession
 from ceylon.models.ollama import OllamaModel
 from ceylon.models.openai import OpenAIModel
 from ceylon.models.port import Model
+from ceylon.models.providers import SERVICES
 from ceylon.models.resolve import parse, resolve
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.secret import Secret
@@ -56,6 +59,13 @@ pytestmark = pytest.mark.anyio
         ("azure::deployment", "azure::deployment"),
         ("hf::org/m:provider", "huggingface::org/m:provider"),
         ("litellm_proxy/m", "litellm::m"),
+        ("claude-x", "anthropic::claude-x"),
+        ("anthropic:claude-x", "anthropic::claude-x"),
+        ("gemini-x", "gemini::gemini-x"),
+        ("google-gla:gemini-x", "gemini::gemini-x"),
+        ("gemini/models/gemini-x", "gemini::models/gemini-x"),
+        ("openai-responses::gpt-x", "openai-responses::gpt-x"),
+        ("openai-responses:gpt-x", "openai-responses::gpt-x"),
         ("local::smollm2", "local::smollm2"),
         ("local::/weights/x.gguf", "local::/weights/x.gguf"),
         ("/weights/x.gguf", "local::/weights/x.gguf"),
@@ -81,10 +91,7 @@ def test_a_model_string_is_understood(text: str, name: str) -> None:
         ("openai::a\nb", "names no model"),
         ("::m", "unknown provider"),
         ("ft:gpt-x:org::id", "cannot read"),
-        ("claude-x", "anthropic is not spoken yet"),
-        ("anthropic::x", "not spoken yet"),
-        ("gemini/x", "gemini is not spoken yet"),
-        ("google:x", "not spoken yet"),
+        ("anthropic::", "names no model"),
         ("scripted::x", "ScriptedModel"),
         ("test::x", "ScriptedModel"),
     ],
@@ -219,6 +226,25 @@ async def test_auto_uses_a_key_of_the_environment_next(client: HttpClient, monke
 
 
 @pytest.mark.usefixtures("no_ollama")
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic::claude-haiku-4-5"),
+        ("GOOGLE_API_KEY", "gemini::gemini-flash-lite-latest"),
+        ("GEMINI_API_KEY", "gemini::gemini-flash-lite-latest"),
+    ],
+)
+async def test_auto_uses_whose_key_is_there(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    monkeypatch.setenv(variable, "sk-canary-4711")
+
+    model, why = await AutoModel(options={"a": 1}).choose(client)
+
+    assert (model.name, why) == (name, f"{variable} is set")
+
+
+@pytest.mark.usefixtures("no_ollama")
 async def test_auto_uses_the_embedded_model_last(client: HttpClient) -> None:
     model, _ = await AutoModel().choose(client)
 
@@ -242,3 +268,13 @@ async def test_auto_opens_the_embedded_model(client: HttpClient) -> None:
         assert isinstance(session, LocalSession)
     finally:
         await session.aclose()
+
+
+def test_the_reference_lists_every_server_of_chat_completions() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z]+)` \| (.*?) \| `(\w+)` \|$", page, re.MULTILINE)
+
+    assert {provider for provider, *_ in listed} == set(SERVICES)
+    for provider, address, variable in listed:
+        assert SERVICES[provider].base_url in address
+        assert SERVICES[provider].key_variable == variable

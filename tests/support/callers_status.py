@@ -95,6 +95,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "LlmAgent.batch": PACKAGE,
     "LlmAgent.build": SETTING,
     "LlmAgent.on_message": "a handler",
+    "LlmAgent.override": SETTING,
     "LlmAgent.prompt": "for subclasses, to say what a message is as a prompt",
     "LlmAgent.rise": PACKAGE,
     "LlmAgent.sit": PACKAGE,

@@ -36,7 +36,7 @@ class Caller(NamedTuple):
 
     async def session(self, model: str = "test-model", *, api_key: str | None = "sk-canary-4711") -> Session:
         """Open a session with the server."""
-        url = self.server.openai_url if self.dialect == "openai" else self.server.base_url
+        url = self.server.openai_url if self.dialect.startswith("openai") else self.server.base_url
         return await resolve(f"{self.dialect}::{model}", base_url=url, api_key=api_key).open(self.client)
 
     async def ask(self, prompt: str = "hi", *, timeout: float = 30.0, model: str = "test-model") -> Reply:

@@ -25,6 +25,7 @@ from ceylon.testing.obedient import Obedient
 from support.core_agents import Echo, Held
 
 MANY: Final = 40
+DIALECTS: Final = ["openai", "ollama", "openai-responses", "anthropic", "gemini"]
 WORDS: Final = "a few words in a row"
 OBEDIENT: Final = Obedient(WORDS)
 
@@ -46,17 +47,17 @@ async def client(anyio_backend: str) -> AsyncGenerator[HttpClient]:
 
 def model_at(server: ModelServer, dialect: str, name: str = "test-model", key: str = "sk-test") -> Model:
     """Return the model of an adapter that speaks with *server*."""
-    url = server.openai_url if dialect == "openai" else server.base_url
+    url = server.openai_url if dialect.startswith("openai") else server.base_url
     return resolve(f"{dialect}::{name}", base_url=url, api_key=key)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "ollama"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 async def test_the_adapters_keep_the_contract_with_a_server_that_works(client: HttpClient, dialect: str) -> None:
     with ModelServer(OBEDIENT) as server, ModelServer(key="sk-other") as closed:
         await model_contract(model_at(server, dialect), client, failing=[model_at(closed, dialect, key="sk-wrong")])
 
 
-@pytest.mark.parametrize("dialect", ["openai", "ollama"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 async def test_the_adapters_keep_the_contract_as_agents_use_them(client: HttpClient, dialect: str) -> None:
     with ModelServer(OBEDIENT) as server:
         await model_contract(model_at(server, dialect), client, is_adapted=True)
@@ -98,7 +99,7 @@ async def test_an_adapted_session_keeps_the_contract_whatever_its_server_can_do(
     await model_contract(model, is_adapted=True)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "ollama"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(cut_at=20), Fault(raw=b"no HTTP at all"), Fault(body=b"{")])
 async def test_the_adapters_fail_as_models_do_when_their_server_does(
     client: HttpClient, dialect: str, fault: Fault

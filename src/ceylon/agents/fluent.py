@@ -1,6 +1,7 @@
 """What an `LlmAgent` is set to, in keyword options or the fluent style; both may be mixed."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ceylon.agents.agent import Agent
@@ -43,6 +44,7 @@ class ModelledAgent(Agent):
         tool_choice: str = "auto",
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
+        handoffs: Iterable[Any] = (),
         description: str = "",
         memory: "Memory | None" = None,
         recall: "Recall | None" = None,
@@ -72,6 +74,7 @@ class ModelledAgent(Agent):
             recall=recall,
             conversations=conversations,
             history=history,
+            handoffs=handoffs,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -134,6 +137,10 @@ class ModelledAgent(Agent):
         """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""
         return self._with(tools=tools)
 
+    def with_handoffs(self, *handoffs: Any) -> Self:
+        """Let the model hand a conversation over to one of these agents, which goes on with it."""
+        return self._with(handoffs=handoffs)
+
     def with_tool_choice(self, tool_choice: str) -> Self:
         """Let the first request of each turn call as it likes, not at all, some tool, or the one of this name."""
         return self._with(tool_choice=tool_choice)
@@ -145,6 +152,18 @@ class ModelledAgent(Agent):
     def with_max_turns(self, max_turns: int) -> Self:
         """Let one answer take *max_turns* requests at most."""
         return self._with(max_turns=max_turns)
+
+    @contextlib.contextmanager
+    def override(self, *, model: "str | Model") -> Generator[Self]:
+        """Use *model* until the block ends, in every task and thread that uses the agent; for tests, which need no key.
+
+        Requests that are under way go on with the model they have.
+
+        Raises:
+            ModelConfigError: *model* is a string that means nothing.
+        """
+        with self._setup.overridden(model):
+            yield self
 
     def with_memory(self, memory: "Memory | None", recall: "Recall | None" = None) -> Self:
         """Remember beyond a conversation; *recall* says how."""

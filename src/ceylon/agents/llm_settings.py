@@ -12,7 +12,7 @@ from ceylon.agents.conversations.summary import Summarise
 from ceylon.agents.conversations.window import Window
 from ceylon.agents.outputs import output_of
 from ceylon.agents.remembering import Recall
-from ceylon.agents.toolbox import check_tools
+from ceylon.agents.toolbox import check_handoffs, check_tools
 from ceylon.errors import ArgumentError
 from ceylon.memory.port import Memory
 from ceylon.models.secret import Secret
@@ -52,13 +52,14 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     recall: Any = None  # how it is used: a `Recall`
     conversations: Any = None  # a `ConversationStore`; by default the agent's own
     history: Any = None  # how long ones are made shorter: a `Window` or a `Summarise`
+    handoffs: Any = ()  # agents that may go on with a conversation
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
-        if "tools" in changes:
-            changes["tools"] = _as_tools(changes["tools"])
+        for name in {"tools", "handoffs"} & changes.keys():
+            changes[name] = _as_tools(changes[name])
         if isinstance(changes.get("options"), Mapping):
             changes["options"] = dict(changes["options"])
         if isinstance(changes.get("api_key"), str):
@@ -76,6 +77,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_concurrency(self.concurrency)
         check_timeout(self.timeout)
         check_tools(self.tools)
+        check_handoffs(self.handoffs)
         if self.output is not None:
             output_of(self.output)
 

@@ -1,12 +1,15 @@
 """The settings an agent works by, and the model they name: checked once, shared by the instances restarts make."""
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
 
 from ceylon.agents.llm_settings import LlmSettings
+from ceylon.models.stand_ins import stood_in
 
 if TYPE_CHECKING:
     from ceylon.models.port import Model
@@ -28,6 +31,8 @@ class Setup:
     def __init__(self, settings: LlmSettings) -> None:
         self.settings = settings
         self._resolved: tuple[LlmSettings, Model] | None = None
+        self._checked: Model | None = None  # the model in use, with whatever stands in for it
+        self._overriding: list[Model] = []
 
     def change(self, **changes: Any) -> None:
         """Replace some settings; from any thread."""
@@ -40,15 +45,30 @@ class Setup:
             ArgumentError: a setting is out of its range.
             ModelConfigError: the model string means nothing, an option is unknown, or a key is missing.
         """
+        named = self._overriding[-1] if self._overriding else self._named()
+        model = stood_in(named)
+        if model is not self._checked:
+            model.check()
+            self._checked = model
+        return model
+
+    @contextlib.contextmanager
+    def overridden(self, model: "str | Model") -> Generator[None]:
+        """Use *model*, whatever the settings name, until the block ends; from any thread."""
+        self._overriding.append(made := LlmSettings(model=model).resolve())
+        try:
+            yield
+        finally:
+            self._overriding.remove(made)
+
+    def _named(self) -> "Model":
+        """Return the model that the settings name."""
         settings, resolved = self.settings, self._resolved
         if resolved is not None and resolved[0] is settings:
             return resolved[1]
         settings.check()
-        if resolved is not None and resolved[0].names_same_model(settings):
-            model = resolved[1]
-        else:
-            model = settings.resolve()
-            model.check()
+        is_same = resolved is not None and resolved[0].names_same_model(settings)
+        model = resolved[1] if resolved is not None and is_same else settings.resolve()
         self._resolved = (settings, model)
         return model
 

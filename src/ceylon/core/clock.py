@@ -24,6 +24,8 @@ import anyio
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    import trio.testing
+
 __all__ = ["Chooser", "Clock", "SimulatedLoop", "run_simulated"]
 
 _LIBRARIES: Final = frozenset({"anyio", "asyncio"})
@@ -54,6 +56,10 @@ class Clock(Protocol):
 
     def let_go(self) -> None:
         """See `hold`."""
+        ...
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds; from any thread."""
         ...
 
     def waiting(self) -> list[str]:
@@ -313,6 +319,13 @@ def _number_scopes() -> None:
 class _TrioClock:
     """trio's `MockClock` cannot be held, and its tasks cannot be listed from outside."""
 
+    def __init__(self, clock: "trio.testing.MockClock") -> None:
+        self._clock = clock
+
+    def time(self) -> float:
+        """See `Clock`."""
+        return self._clock.current_time()
+
     def hold(self) -> None:
         """See `Clock`."""
 
@@ -337,11 +350,12 @@ def _run_on_trio(function: Callable[[Clock], Awaitable[None]], seed: int) -> Non
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
     scheduler._r.seed(seed)  # noqa: SLF001
 
+    clock = trio.testing.MockClock(autojump_threshold=0)
+
     async def run() -> None:
-        await function(_TrioClock())
+        await function(_TrioClock(clock))
 
     try:
-        clock = trio.testing.MockClock(autojump_threshold=0)
         anyio.run(run, backend="trio", backend_options={"clock": clock})
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = before  # noqa: SLF001

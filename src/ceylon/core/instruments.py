@@ -6,6 +6,7 @@ no message pays for the possibility.
 
 import contextvars
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
         lifecycle: A subclass of `Lifecycle`.
         new_id: Makes the mesh's id.
         random_source: Makes what jitter comes from, for a mesh that is given nothing of the kind.
+        clock: Returns the time of day, in seconds since 1970; deadlines and timers go by the loop's own clock.
         watches_loop: Whether a thread looks out for handlers that block the loop.
     """
 
@@ -43,6 +45,7 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle: "type[Lifecycle] | None" = None
     new_id: "Callable[[], str] | None" = None
     random_source: Callable[[], random.Random] = random.Random
+    clock: Callable[[], float] = time.time
     watches_loop: bool = True
 
 

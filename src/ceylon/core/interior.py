@@ -27,12 +27,14 @@ from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
+from ceylon.core.pauses import Pauses
 from ceylon.core.ports import check_agent
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
+from ceylon.core.sources import OwnSources
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
+    from ceylon.core.sources import Sources
     from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
     from ceylon.messages import Envelope
@@ -80,6 +83,7 @@ class Interior:
     watches: Watches
     resources: Resources
     inspector: Inspector
+    pauses: Pauses
     quiet: Quiet
     quiet_log: QuietLog
 
@@ -98,8 +102,7 @@ class Interior:
         self.watcher: Task | None = None  # waits for the mesh's end, and runs nobody's code
         self.stop_at_once: Callable[[], None] | None = None  # as Ctrl-C does, and a critical agent's failure
         self.on_closed: Callable[[], None] | None = None
-        self.random = random_source
-        self.supervisor = Supervisor(settings, random_source)
+        self.read_from(OwnSources(self.instruments.clock, random_source))
         self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
@@ -127,6 +130,7 @@ class Interior:
         self.watches = Watches(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
+        self.pauses = Pauses(self)
         self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.quiet = Quiet(self.router)
@@ -300,6 +304,12 @@ class Interior:
             self.router.subscribers.pop(cell.address, None)
             self._gone.add(cell.statistics())
             cell.agent.__ceylon_leave_home__()
+
+    def read_from(self, sources: "Sources") -> None:
+        """Have the time of day and chance from *sources* from now on."""
+        self.sources = sources
+        self.random = sources.chance("")
+        self.supervisor = Supervisor(self.settings, self.random)
 
     # -- what the parts tell ------------------------------------------------------------------------------------------
 

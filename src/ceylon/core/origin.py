@@ -1,5 +1,6 @@
 """What a handler knows of the message it handles: from whom, for whom, until when, and as part of what."""
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -82,6 +83,16 @@ class Origin(msgspec.Struct, eq=False):
     def remaining(self) -> float | None:
         """Seconds until the deadline."""
         return None if self.envelope.deadline is None else self.envelope.deadline - self.interior.driver_now()
+
+    @property
+    def now(self) -> float:
+        """The time of day, in seconds since 1970: virtual in a simulation, and kept by `ceylon.testing.record`."""
+        return self.interior.sources.now(self.address)
+
+    @property
+    def random(self) -> Random:
+        """Where the agent has chance from: seeded in a simulation, and kept by `ceylon.testing.record`."""
+        return self.interior.sources.chance(self.address)
 
     @property
     def budget(self) -> Any:

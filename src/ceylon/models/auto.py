@@ -7,11 +7,14 @@ rest is decided when the model is opened: a running Ollama, else a key in the en
 import functools
 import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from ceylon.errors import ModelError, ModelUnavailableError
+from ceylon.models.anthropic import AnthropicModel
+from ceylon.models.gemini import GeminiModel
 from ceylon.models.local import LocalModel
 from ceylon.models.ollama import InstalledModel, OllamaModel, installed_models, ollama_endpoint
 from ceylon.models.openai import OPENAI, OpenAIModel
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["AutoModel", "log_choice"]
 
 _PROBE_SECONDS: Final = 1.0  # a running server on this machine answers in a few milliseconds
-_DEFAULT_OPENAI: Final = "gpt-4.1-mini"  # cheap, and it still takes a temperature
+_WITH_A_KEY: Final[Mapping[str, tuple[type[OpenAIModel | AnthropicModel | GeminiModel], str]]] = {  # cheap ones
+    OPENAI.key_variable: (OpenAIModel, "gpt-4.1-mini"),  # it still takes a temperature
+    "ANTHROPIC_API_KEY": (AnthropicModel, "claude-haiku-4-5"),
+    "GOOGLE_API_KEY": (GeminiModel, "gemini-flash-lite-latest"),
+    "GEMINI_API_KEY": (GeminiModel, "gemini-flash-lite-latest"),
+}
 _NO_CHAT: Final = ("embed", "bge-", "minilm", "rerank", "all-mini", "e5-")
 _NO_CHAT_FAMILIES: Final = ("bert", "nomic-bert", "clip")
 _logger: Final = logging.getLogger("ceylon")
@@ -48,7 +56,7 @@ class AutoModel(msgspec.Struct, frozen=True, kw_only=True):
         try:
             session = await model.open(client)
         except ModelUnavailableError as error:
-            advice = f"No Ollama answers either, and {OPENAI.key_variable} is not set. {error.advice}"
+            advice = f"No Ollama answers either, and no key is set ({', '.join(_WITH_A_KEY)}). {error.advice}"
             raise ModelUnavailableError(self.name, error.address, advice) from error
         log_choice(model.name, why)
         return session
@@ -65,8 +73,9 @@ class AutoModel(msgspec.Struct, frozen=True, kw_only=True):
             for each in installed:
                 if _can_chat(each):
                     return OllamaModel(model=each.name, options=self.options), f"Ollama runs at {endpoint.address}"
-        if os.environ.get(OPENAI.key_variable, "").strip():
-            return OpenAIModel(model=_DEFAULT_OPENAI, options=self.options), f"{OPENAI.key_variable} is set"
+        for variable, (kind, name) in _WITH_A_KEY.items():
+            if os.environ.get(variable, "").strip():
+                return kind(model=name, options=self.options), f"{variable} is set"
         return LocalModel(options=self.options), "no Ollama answers and no key is set: the embedded model"
 
 

@@ -11,16 +11,18 @@ from ceylon.models.secret import Secret
 
 __all__ = ["Endpoint", "check_url"]
 
+_BEARER: Final = "authorization"  # the one header that says of what kind its key is
 _JSON: Final = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "ceylon"}
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's address, the key to it, and the sentence that helps when nobody answers there."""
+    """A server's address, the key to it and its header, and the sentence that helps when nobody answers there."""
 
     model: str
     base_url: str
     advice: str
     key: Secret | None = None
+    key_header: str = _BEARER
     extra_headers: Mapping[str, str] = {}
 
     def url(self, path: str) -> str:
@@ -37,7 +39,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Return the headers of a request, the key among them: not to be logged."""
         headers = {**_JSON, **self.extra_headers}
         if self.key is not None:
-            headers["authorization"] = f"Bearer {self.key.reveal()}"
+            key = self.key.reveal()
+            headers[self.key_header] = f"Bearer {key}" if self.key_header == _BEARER else key
         return headers
 
 

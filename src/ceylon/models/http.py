@@ -26,6 +26,7 @@ from ceylon.models.endpoint import Endpoint
 from ceylon.models.incoming import Incoming, Parser, chunks_of, speaking
 from ceylon.models.lines import BodyParser, Event, EventParser, LineParser
 from ceylon.models.pool import Pool
+from ceylon.models.stand_ins import gates
 from ceylon.models.statuses import status_error
 from ceylon.settings import DEFAULTS, Settings
 
@@ -94,6 +95,8 @@ class HttpClient:
         return f"<HttpClient {self._transport!r}>"
 
     def _request(self, endpoint: Endpoint, method: str, path: str, body: bytes) -> httpx.Request:
+        for gate in gates:
+            gate(endpoint.address)
         extensions = {"timeout": {"connect": self.settings.model_connect_timeout}}
         try:
             url = self._url(endpoint.url(path))

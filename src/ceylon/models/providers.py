@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
+from ceylon.models.anthropic import AnthropicModel
+from ceylon.models.gemini import GeminiModel
 from ceylon.models.quirks import OPENAI, Quirks, Service
+from ceylon.models.responses import ResponsesModel
+from ceylon.models.service import ServiceModel
 
-__all__ = ["ALIASES", "KNOWN", "LATER", "SERVICES"]
+__all__ = ["ALIASES", "KNOWN", "OWN_FORMATS", "SERVICES"]
 
 _STRICT: Final = Quirks(strict=True)
 _ROUTER: Final = Quirks(strict=True, thinking_name="reasoning")
@@ -82,14 +86,21 @@ SERVICES: Final[Mapping[str, Service]] = {
     ),
 }
 
-KNOWN: Final = ("ollama", "openai", "local", *(name for name in SERVICES if name != "openai"), "scripted")
+OWN_FORMATS: Final[Mapping[str, type[ServiceModel]]] = {
+    kind.host.provider: kind for kind in (AnthropicModel, GeminiModel, ResponsesModel)
+}
+"""Services that speak no chat completions."""
 
-LATER: Final = ("anthropic", "gemini")
-"""Providers whose own formats are not spoken yet."""
+KNOWN: Final = (
+    *("ollama", "openai", "local", *OWN_FORMATS),
+    *(name for name in SERVICES if name != "openai"),
+    "scripted",
+)
 
 ALIASES: Final[Mapping[str, str]] = {
     "ollama_chat": "ollama",
     "openai-chat": "openai",
+    "openai_responses": "openai-responses",
     "hosted_vllm": "vllm",
     "lm_studio": "lmstudio",
     "lm-studio": "lmstudio",
@@ -108,5 +119,6 @@ ALIASES: Final[Mapping[str, str]] = {
     "google": "gemini",
     "google-gla": "gemini",
     "google_genai": "gemini",
+    "google-genai": "gemini",
     "claude": "anthropic",
 }

@@ -16,7 +16,7 @@ from ceylon.models.local import LocalModel
 from ceylon.models.ollama import OllamaModel
 from ceylon.models.openai import OpenAIModel
 from ceylon.models.port import Model
-from ceylon.models.providers import ALIASES, KNOWN, LATER, SERVICES
+from ceylon.models.providers import ALIASES, KNOWN, OWN_FORMATS, SERVICES
 from ceylon.models.secret import Secret
 
 __all__ = ["parse", "resolve"]
@@ -56,6 +56,8 @@ def resolve(
         return LocalModel(model=name, options=settings["options"])
     if provider == "ollama":
         return OllamaModel(model=name, **settings)
+    if provider in OWN_FORMATS:
+        return OWN_FORMATS[provider](model=name, **settings)
     return OpenAIModel(model=name, service=SERVICES[provider], **settings)
 
 
@@ -72,7 +74,7 @@ def parse(model: str) -> tuple[str, str]:
     for separator in (":", "/"):
         head, found, tail = text.partition(separator)
         if found and (provider := _known(head)):
-            return _checked(provider, model), _name(tail, model)
+            return provider, _name(tail, model)
     if double:
         sentence = f"cannot read {model!r}; {_HOW}"
         raise ModelConfigError(sentence)
@@ -80,7 +82,7 @@ def parse(model: str) -> tuple[str, str]:
         return "local", text
     for pattern, provider in _BARE:
         if pattern.match(text):
-            return _checked(provider, model), text
+            return provider, text
     if _OPENAI_NAMES.match(text):
         return "openai", text
     return _provider(os.environ.get("CEYLON_DEFAULT_PROVIDER") or "ollama", model), _name(text, model)
@@ -114,7 +116,7 @@ def _known(text: str) -> str | None:
     """Return the canonical name of the provider *text* names, if it names one."""
     name = text.strip().lower()
     name = ALIASES.get(name, name)
-    return name if name in KNOWN or name in LATER else None
+    return name if name in KNOWN else None
 
 
 def _provider(text: str, model: str) -> str:
@@ -123,16 +125,6 @@ def _provider(text: str, model: str) -> str:
         close = difflib.get_close_matches(text.lower(), KNOWN, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         sentence = f"unknown provider {text!r} in {model!r}{hint} Known: {', '.join(KNOWN)}; {_HOW}"
-        raise ModelConfigError(sentence)
-    return _checked(provider, model)
-
-
-def _checked(provider: str, model: str) -> str:
-    if provider in LATER:
-        sentence = (
-            f"{model!r}: {provider} is not spoken yet; its models answer through a compatible server, "
-            "for example 'openrouter::…', or openai:: with its base_url"
-        )
         raise ModelConfigError(sentence)
     return provider
 

@@ -7,7 +7,7 @@ import inspect
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -60,6 +60,8 @@ class ScriptedModel:
 
     As a context manager it checks at the end that every step was asked for and that nothing else was.
     """
+
+    is_real: ClassVar[bool] = False  # see `ceylon.models.stand_ins`
 
     def __init__(
         self,

@@ -7,9 +7,10 @@ from typing import Final, NoReturn
 from ceylon.errors import ModelConfigError
 from ceylon.settings import DEFAULTS
 
-__all__ = ["Secret", "redact"]
+__all__ = ["MASK", "Secret", "mask", "redact"]
 
-_MASK: Final = "****"
+MASK: Final = "****"
+"""What is shown instead of a key."""
 _SHORTEST_KEY: Final = 4  # replacing shorter ones would only garble the server's words
 _WORDS: Final = re.compile(
     r"""(?ix)
@@ -21,7 +22,7 @@ _WORDS: Final = re.compile(
     [^\s"',;&<>}]+
     """
 )
-_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:sk|gsk|xai|tgp|hf)[-_][A-Za-z0-9_-]{8,}")
+_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:(?:sk|gsk|xai|tgp|hf)[-_]|AIza)[A-Za-z0-9_-]{8,}")
 
 
 class Secret:
@@ -58,7 +59,7 @@ class Secret:
         return hash((Secret, self._value))
 
     def __repr__(self) -> str:
-        return f"Secret('{_MASK}')"
+        return f"Secret('{MASK}')"
 
     def __copy__(self) -> "Secret":
         return self
@@ -74,8 +75,12 @@ class Secret:
 def redact(words: str, key: Secret | None = None, *, limit: int = DEFAULTS.model_error_body) -> str:
     """Return *words* without *key* and whatever else looks like one, cut to *limit* bytes."""
     if key is not None and len(key.reveal()) >= _SHORTEST_KEY:
-        words = words.replace(key.reveal(), _MASK)
-    words = _WORDS.sub(rf"\g<1>{_MASK}", words)
-    words = _LOOKS_LIKE_A_KEY.sub(_MASK, words).strip()
+        words = words.replace(key.reveal(), MASK)
+    words = mask(words).strip()
     raw = words.encode(errors="replace")
     return words if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
+
+
+def mask(words: str) -> str:
+    """Return *words* without whatever looks like a key."""
+    return _LOOKS_LIKE_A_KEY.sub(MASK, _WORDS.sub(rf"\g<1>{MASK}", words))

@@ -20,10 +20,16 @@ _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
     403: ModelAuthError,
     429: ModelRateLimitError,
 }
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class _Detail(msgspec.Struct):
+    delay: str | None = msgspec.field(name="retryDelay", default=None)
 
 
 class _Inner(msgspec.Struct):
     message: str | None = None
+    details: msgspec.Raw = msgspec.Raw(b"null")  # a list of objects here, an object there
 
 
 class _Body(msgspec.Struct):
@@ -35,6 +41,7 @@ class _Body(msgspec.Struct):
 
 
 _bodies: Final = msgspec.json.Decoder(_Body | list[_Body])  # Gemini wraps its errors in a list
+_details: Final = msgspec.json.Decoder(list[_Detail])
 
 
 def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, str]) -> ModelStatusError:
@@ -43,18 +50,40 @@ def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[
     if status in _REDIRECTS:
         words = f"a redirect to {headers.get('location', 'nowhere')!r}, which is not followed; correct the address"
     kind = _KINDS.get(status, ModelStatusError)
-    return kind(endpoint.model, status, redact(words, endpoint.key) or "(no words)", retry_after=retry_after(headers))
+    wish = retry_after(headers)
+    return kind(
+        endpoint.model,
+        status,
+        redact(words, endpoint.key) or "(no words)",
+        retry_after=_retry_delay(body) if wish is None else wish,
+    )
 
 
 def words_of(body: bytes) -> str:
     """Return the message inside an error body of any dialect, or else the body as text."""
+    found = _read(body)
+    error = found.error.message if isinstance(found.error, _Inner) else found.error
+    return error or found.message or found.detail or body.decode(errors="replace")
+
+
+def _read(body: bytes) -> _Body:
     try:
         found = _bodies.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return body.decode(errors="replace")
-    first = found if isinstance(found, _Body) else next(iter(found), _Body())
-    error = first.error.message if isinstance(first.error, _Inner) else first.error
-    return error or first.message or first.detail or body.decode(errors="replace")
+    except _UNREADABLE:
+        return _Body()
+    return found if isinstance(found, _Body) else next(iter(found), _Body())
+
+
+def _retry_delay(body: bytes) -> float | None:
+    """Return the seconds Gemini asks to wait: it says so in the body, as ``"17s"``."""
+    error = _read(body).error
+    if not isinstance(error, _Inner):
+        return None
+    try:
+        delays = [each.delay for each in _details.decode(error.details) if each.delay]
+    except _UNREADABLE:
+        return None
+    return _number(delays[0].removesuffix("s")) if delays else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -6,7 +6,8 @@ from typing import Final
 import anyio
 import msgspec
 
-from ceylon.testing.dialects import Payload, failure
+from ceylon.testing.dialect_pieces import Payload
+from ceylon.testing.every_dialect import failure
 from ceylon.testing.http_server import Connection
 
 __all__ = ["Fault", "replaced", "send_broken"]
@@ -40,7 +41,7 @@ def replaced(payload: Payload, fault: Fault, dialect: str) -> Payload:
     if fault.body is not None:
         return Payload("application/json", (fault.body,), is_stream=False)
     if fault.pieces is not None:
-        kind = {"openai": "text/event-stream", "ollama": "application/x-ndjson"}[dialect]
+        kind = "application/x-ndjson" if dialect == "ollama" else "text/event-stream"
         return Payload(kind, fault.pieces, is_stream=True)
     if fault.status >= _NOT_AN_ANSWER:
         return Payload("application/json", (failure(dialect, fault.status, "it broke"),), is_stream=False)

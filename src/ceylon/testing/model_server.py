@@ -1,4 +1,4 @@
-"""A model server without a model: answers at once in both dialects, records, holds, and breaks on command.
+"""A model server without a model: answers at once in every dialect, records, holds, and breaks on command.
 
     with ModelServer() as server:
         model = resolve("openai::test-model", base_url=server.openai_url)
@@ -11,15 +11,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Final, Self
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from ceylon.testing.dialects import CHAT_PATHS, LIST_PATHS, Payload, Question, answer, failure, model_list
+from ceylon.testing.dialect_pieces import Asked, Payload
+from ceylon.testing.dialects import Question
+from ceylon.testing.every_dialect import answer, ask, dialect_at, failure, key_of, list_at, model_list
 from ceylon.testing.faults import Fault, replaced, send_broken
 from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, announce, run_as_process, serve
+from ceylon.testing.recorded import Recorded, Replier
 from ceylon.testing.saying import Said
 
 __all__ = ["Fault", "ModelServer", "Recorded", "Replier", "Said"]
@@ -30,34 +33,10 @@ _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _WAIT_SECONDS: Final = 30.0
-_questions: Final = msgspec.json.Decoder(Question)
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """A request the server got."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    prompt: str
-
-    @property
-    def json(self) -> Any:
-        """The body, decoded."""
-        return msgspec.json.decode(self.body)
-
-
-@runtime_checkable
-class Replier(Protocol):
-    """Makes an answer out of all of a request, such as `ceylon.testing.obedient.Obedient`."""
-
-    def reply(self, request: Recorded) -> Said:
-        """Return the answer."""
-        ...
 
 
 class ModelServer:
-    """Speaks OpenAI's chat completions and Ollama's own API, with no latency of its own.
+    """Speaks OpenAI's two formats, Anthropic's, Gemini's and Ollama's own, with no latency of its own.
 
     `reply` makes the answer out of the last message's text, or out of all of the request if it is a `Replier`; what
     `say` prepares comes before. `capabilities` are those of the models, as Ollama has them. `fail_once` may name a
@@ -151,15 +130,16 @@ class ModelServer:
         """Serve one client until it leaves."""
         self._count(connections=1)
         while (request := await connection.read_request()) is not None:
-            dialect = CHAT_PATHS.get(request.path)
+            dialect = dialect_at(request.path)
             if dialect is None:
                 await self._other(connection, request)
             elif not await self._chat(connection, request, dialect):
                 return
 
     async def _other(self, connection: Connection, request: HttpRequest) -> None:
-        if request.path in LIST_PATHS and self._may_enter(request):
-            await connection.reply(200, model_list(LIST_PATHS[request.path], self.models), _JSON)
+        dialect = list_at(request.path, request.headers)
+        if dialect is not None and self._may_enter(request):
+            await connection.reply(200, model_list(dialect, self.models), _JSON)
         elif request.path == "/api/show":
             self.shown += 1
             await connection.reply(200, msgspec.json.encode({"capabilities": self.capabilities}), _JSON)
@@ -170,7 +150,7 @@ class ModelServer:
 
     async def _chat(self, connection: Connection, request: HttpRequest, dialect: str) -> bool:
         """Answer one question; return whether the connection goes on."""
-        question = _questions.decode(request.body)
+        question = ask(dialect, request.path, request.body)
         if self._records:
             self.requests.append(Recorded(request.path, request.headers, request.body, question.prompt))
         visit = _Visit(self._count)
@@ -184,7 +164,7 @@ class ModelServer:
         return goes_on
 
     async def _answer(
-        self, connection: Connection, request: HttpRequest, question: Question, dialect: str, visit: "_Visit"
+        self, connection: Connection, request: HttpRequest, question: Question | Asked, dialect: str, visit: "_Visit"
     ) -> bool:
         fault = self._fault(question.prompt)
         if fault is None and (refusal := self._refusal(request, question)) is not None:
@@ -253,11 +233,13 @@ class ModelServer:
         self._failed.add(prompt)
         return self._fail_once(prompt)
 
-    def _refusal(self, request: HttpRequest, question: Question) -> tuple[int, str] | None:
+    def _refusal(self, request: HttpRequest, question: Question | Asked) -> tuple[int, str] | None:
         if not self._may_enter(request):
             return _UNAUTHORIZED, "Incorrect API key provided"
         if question.model not in self.models:
             return _NOT_FOUND, f"model {question.model!r} not found"
+        if not isinstance(question, Question):
+            return None
         if question.tools and "tools" not in self.capabilities:
             return _BAD_REQUEST, f"registry.ollama.ai/library/{question.model} does not support tools"
         if question.think and "thinking" not in self.capabilities:
@@ -265,7 +247,7 @@ class ModelServer:
         return None
 
     def _may_enter(self, request: HttpRequest) -> bool:
-        return self._key is None or request.headers.get("authorization") == f"Bearer {self._key}"
+        return self._key is None or key_of(request.headers) == self._key
 
     def _note_bytes(self, count: int) -> None:
         self.bytes_sent += count

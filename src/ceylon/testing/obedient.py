@@ -10,9 +10,10 @@ import msgspec
 
 from ceylon.models.turns import Reply, Request, ToolCall, Usage
 from ceylon.testing.saying import Said
+from ceylon.testing.wishes import wish_of
 
 if TYPE_CHECKING:
-    from ceylon.testing.model_server import Recorded
+    from ceylon.testing.recorded import Recorded
 
 __all__ = ["Obedient", "sample"]
 
@@ -36,14 +37,9 @@ class Obedient:
         return Reply(text=said.text, calls=said.calls, usage=usage, finish="tool" if said.calls else "stop")
 
     def reply(self, request: "Recorded") -> Said:
-        """Answer a request in one of the dialects of the `ModelServer`, OpenAI's or Ollama's."""
-        body = request.json
-        functions = [each["function"] for each in body.get("tools", ())]
-        tools = [(function["name"], function["parameters"]) for function in functions]
-        wanted = body.get("tool_choice", "auto")
-        choice = wanted if isinstance(wanted, str) else wanted["function"]["name"]
-        schema = body.get("format") or body.get("response_format", {}).get("json_schema", {}).get("schema")
-        return self._obey(tools, choice, schema, is_told=body["messages"][-1]["role"] == "tool")
+        """Answer a request in any dialect of the `ModelServer`."""
+        wish = wish_of(request.json)
+        return self._obey(wish.tools, wish.choice, wish.schema, is_told=wish.is_told)
 
     def _obey(
         self, tools: Sequence[tuple[str, Any]], choice: str, schema: Mapping[str, Any] | None, *, is_told: bool
@@ -64,10 +60,12 @@ def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = No
         return sample(choices[0], known)
     if "const" in schema or "enum" in schema:
         return schema["const"] if "const" in schema else schema["enum"][0]
-    if schema.get("type") == "object":
+    kinds = schema.get("type", "string")
+    kind = str(kinds if isinstance(kinds, str) else kinds[0])
+    if kind == "object":
         properties = schema.get("properties", {})
         return {name: sample(properties[name], known) for name in schema.get("required", ())}
-    if schema.get("type") == "array":
+    if kind == "array":
         return [sample(schema["items"], known) for _ in range(schema.get("minItems", 0))]
-    value = _FIRST[schema.get("type", "string")]
-    return max(value, schema.get("minimum", value)) if schema.get("type") in {"integer", "number"} else value
+    value = _FIRST[kind]
+    return max(value, schema.get("minimum", value)) if kind in {"integer", "number"} else value

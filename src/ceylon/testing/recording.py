@@ -19,7 +19,7 @@ from ceylon.core.router import Router
 from ceylon.core.threads import ThreadPool
 from ceylon.messages import Outcome
 from ceylon.testing.history import History, What
-from ceylon.testing.record import Record, Recorder
+from ceylon.testing.recorder import Record, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

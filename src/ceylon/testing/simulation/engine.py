@@ -16,7 +16,7 @@ from ceylon.core.ledger import type_name_of
 from ceylon.testing.checkers import asks_resolved, conservation, fifo, one_at_a_time
 from ceylon.testing.history import History
 from ceylon.testing.patience import nothing_in_vain, room_given
-from ceylon.testing.record import Recorder
+from ceylon.testing.recorder import Recorder
 from ceylon.testing.simulation.choices import NO_CUTS, Choices, Cuts
 from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
 from ceylon.testing.simulation.parts import simulation_instruments

@@ -12,7 +12,7 @@ from ceylon.testing.simulation.choices import Choices
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
-    from ceylon.testing.record import Record
+    from ceylon.testing.recorder import Record
 
 __all__ = ["KINDS", "NO_FAULTS", "FaultPlan", "Faults", "note_fault"]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import anyio.lowlevel
 
 from ceylon.errors import IncompleteStreamError, ModelError, ModelTimeoutError, ModelUnavailableError
+from ceylon.models.stand_ins import is_real
 from ceylon.models.turns import Part, Reply, Request, TextPart
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class FaultyModel:
 
     def __init__(self, model: "Model", plan: "FaultPlan", note: Callable[[str], object]) -> None:
         self._model, self._plan, self._note = model, plan, note
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the model inside is."""
+        return is_real(self._model)
 
     @property
     def name(self) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ceylon.core.handlers import Handler
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
-    from ceylon.testing.record import Recorder
+    from ceylon.testing.recorder import Recorder
 
 __all__ = ["simulation_instruments"]
 
@@ -35,6 +35,8 @@ _LONGEST_STRETCH: Final = 4
 """Messages that an agent handles before another may, at most: few, so that agents get in each other's way."""
 _LAST_CRASH: Final = 4
 """A handler that crashes does so at one of so many of its first awaits."""
+_DAY: Final = 1_767_225_600.0
+"""The day on which all simulations begin, 1 January 2026, in seconds since 1970."""
 
 
 def simulation_instruments(
@@ -60,6 +62,7 @@ def simulation_instruments(
         threads=blend(LockStepPool, recorded.threads, plan=plan, choices=choices, fingerprints=seen, clock=clock),
         new_id=lambda: next(ids),
         random_source=lambda: random.Random(next(seeds)),  # noqa: S311 – repeatable is the point
+        clock=lambda: _DAY + clock.time(),
         watches_loop=False,
     )
 

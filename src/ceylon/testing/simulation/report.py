@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.errors import describe
 from ceylon.testing.history import Event, History, What
-from ceylon.testing.record import APART
+from ceylon.testing.recorder import APART
 
 if TYPE_CHECKING:
     from ceylon.testing.simulation.engine import SimulationOutcome

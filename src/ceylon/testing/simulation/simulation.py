@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Driver
     from ceylon.models.port import Model
     from ceylon.testing.history import History
-    from ceylon.testing.record import Recorder
+    from ceylon.testing.recorder import Recorder
     from ceylon.testing.simulation.faults import FaultPlan
 
 __all__ = ["Simulation"]

@@ -1,0 +1,35 @@
+"""What stands in for the models that agents name: nothing, but in tests that record, replay or forbid them.
+
+Both lists are the process's: an agent without a mesh of its own lives in the default mesh, on another thread.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from ceylon.models.port import Model
+
+__all__ = ["Gate", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
+
+StandIn: TypeAlias = Callable[[Model], Model]
+"""Returns what is used instead of a model: the same again for the same model."""
+
+Gate: TypeAlias = Callable[[str], object]
+"""Told of each address that a request is about to go to; raises if it may not."""
+
+stand_ins: Final[list[StandIn]] = []
+"""Asked in their order, each about what the one before returned."""
+
+gates: Final[list[Gate]] = []
+"""All are asked before a request leaves for a model's server."""
+
+
+def stood_in(model: Model) -> Model:
+    """Return what to use instead of *model*: mostly itself."""
+    for stand_in in stand_ins:
+        model = stand_in(model)
+    return model
+
+
+def is_real(model: Model) -> bool:
+    """Say whether *model* may reach a server or an engine; the ones made for tests say no by their `is_real`."""
+    return bool(getattr(model, "is_real", True))
