@@ -391,7 +391,7 @@ async def test_the_embedded_engine_gives_like_texts_like_vectors() -> None:
 @pytest.mark.timeout(300)
 def test_the_embedded_engine_keeps_the_contract() -> None:
     async def keep() -> None:
-        async with HttpClient() as client:
+        async with open_embedder(LocalEmbedder()), HttpClient() as client:  # the engine runs until both are done
             await embedder_contract(LocalEmbedder(), client)
 
     anyio.run(keep)
