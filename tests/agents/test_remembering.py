@@ -176,6 +176,19 @@ async def test_conversations_may_each_have_a_memory_of_their_own() -> None:
     assert model.requests[4].tools == ()
 
 
+async def test_the_longest_key_and_a_long_question_have_a_memory_too() -> None:
+    memory, model, key = InMemory(), ScriptedModel([calls("remember", text="tea"), "ok", "ok"]), "k" * 256
+    name = "a" * 64
+    async with Mesh() as mesh:
+        agent = LlmAgent(name, model, memory=memory, recall=Recall(scope="conversation"))
+        mesh.add(agent)
+        await agent.conversation(key).send("note it")
+        await agent.conversation(key).send("tea " * 5_000)
+
+    assert [each.text for each in await memory.entries(f"{name}/{key}")] == ["tea"]
+    assert len(notes_in(model.requests[2])) == 1
+
+
 async def test_conditions_and_time_to_live_hold() -> None:
     clock = Clock()
     memory = InMemory(now=clock)
