@@ -29,8 +29,8 @@ from ceylon.models.http import HttpClient
 from ceylon.models.pool import Pool
 from ceylon.models.port import Session
 from ceylon.settings import DEFAULTS
-from ceylon.testing.model_server import Fault, ModelServer
 from ceylon.testing.every_dialect import key_of
+from ceylon.testing.model_server import Fault, ModelServer
 from support.dialects import answer_pieces, dialect
 from support.models import Caller, question
 
@@ -161,7 +161,11 @@ async def test_a_connection_lost_before_the_answer_is_unavailable(caller: Caller
 
 
 async def test_what_is_no_http_is_a_protocol_error(caller: Caller) -> None:
-    for raw in (b"SSH-2.0-OpenSSH\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46" * 9 + b"\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n"):
+    for raw in (
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46" * 9 + b"\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+    ):
         assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelProtocolError)
 
 
@@ -432,7 +436,12 @@ async def test_compression_is_never_asked_for(caller: Caller) -> None:
 async def test_a_redirect_is_never_followed(caller: Caller) -> None:
     path = dialect(caller.dialect).path[caller.is_streamed]
     with ModelServer() as other:
-        targets = (f"{other.base_url}{path}", "file:///etc/passwd", "http://127.0.0.1:1/", f"{caller.server.base_url}{path}")
+        targets = (
+            f"{other.base_url}{path}",
+            "file:///etc/passwd",
+            "http://127.0.0.1:1/",
+            f"{caller.server.base_url}{path}",
+        )
         for asked, (status, target) in enumerate(itertools.product((301, 302, 303, 307, 308), targets), 1):
             error = await failure_of(caller, Fault(status=status, headers={"location": target}))
 

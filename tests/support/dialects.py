@@ -66,6 +66,8 @@ def dialect(name: str) -> Dialect:
 def answer_pieces(name: str, said: str | Said, *, is_streamed: bool) -> tuple[bytes, ...]:
     """Return the bytes of a good answer in the dialect *name*, in the pieces a server sends."""
     list_name = "input" if name == "openai-responses" else "messages"
-    asked: Any = f'{{"model":"test-model","stream":{str(is_streamed).lower()},"max_tokens":9,"{list_name}":{_MESSAGES}}}'
+    asked: Any = (
+        f'{{"model":"test-model","stream":{str(is_streamed).lower()},"max_tokens":9,"{list_name}":{_MESSAGES}}}'
+    )
     body = _CONTENTS if name == "gemini" else asked.encode()
     return answer(name, ask(name, ALL[name].path[is_streamed], body), Said.of(said)).pieces
