@@ -19,6 +19,7 @@ llm_hop = Scenario(
     quick=20,
     shows="figure",
     unit="ms",
+    floor="",
     rounds=5,
 )
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from benchmarks.contest import Scenario
-from benchmarks.llm import CITY, KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Server
+from benchmarks.llm import CITY, KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Server, drop_speed
 
 __all__ = ["llm_structured_output"]
 
@@ -25,7 +25,31 @@ llm_structured_output = Scenario(
     beside=("benchmarks.model_server",),
 )
 _asking: Final = Asking(llm_structured_output, expected=CITY)
-llm_structured_output.without("ceylon", "not offered yet")
+
+
+@_asking.contender("ceylon")
+async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
+    """Ask for a struct."""
+    import msgspec
+
+    from ceylon import LlmAgent, Mesh
+
+    class City(msgspec.Struct):
+        name: str
+        districts: int
+
+    drop_speed()
+    async with Mesh() as mesh:
+        model, url = f"openai::{MODEL}", server.openai_url
+        agent = LlmAgent("assistant", model, system_prompt=SYSTEM, base_url=url, api_key=KEY)
+        mesh.add(agent)
+
+        async def ask() -> Any:
+            city = (await agent.complete(QUERY, output=City)).output
+            return city.name, city.districts
+
+        yield ask
+        assert mesh.statistics().is_balanced
 
 
 @_asking.contender("bare httpx")

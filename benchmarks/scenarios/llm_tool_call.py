@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from benchmarks.contest import Scenario
-from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Server, Weather
+from benchmarks.llm import KEY, MESSAGES, MODEL, QUERY, SYSTEM, Ask, Asking, Server, Weather, drop_speed
 
 __all__ = ["llm_tool_call"]
 
@@ -25,12 +25,30 @@ llm_tool_call = Scenario(
     beside=("benchmarks.model_server",),
 )
 _asking: Final = Asking(llm_tool_call, requests=2)
-llm_tool_call.without("ceylon", "not offered yet")
 
 
 def get_weather(city: str) -> str:
     """Get the weather in a city."""
     return Weather.report(city)
+
+
+@_asking.contender("ceylon")
+async def ceylon(server: Server) -> AsyncGenerator[Ask, None]:
+    """Give the function to the agent."""
+    from ceylon import LlmAgent, Mesh
+
+    drop_speed()
+    async with Mesh() as mesh:
+        model, url = f"openai::{MODEL}", server.openai_url
+        agent = LlmAgent("assistant", model, system_prompt=SYSTEM, base_url=url, api_key=KEY, tools=[get_weather])
+        mesh.add(agent)
+
+        async def ask() -> Any:
+            return await agent.send_message_async(QUERY)
+
+        yield ask
+        assert mesh.statistics().is_balanced
+    assert Weather.calls
 
 
 @_asking.contender("bare httpx")

@@ -18,9 +18,20 @@ def strings() -> None:
     LlmAgent("a", "ollama::gemma3:latest")
     LlmAgent("b", "openai::gpt-4.1-mini", api_key="sk-…")
     LlmAgent("c", "vllm::Qwen/Qwen3-8B", base_url="http://127.0.0.1:8000/v1")
-    LlmAgent("d", "local::smollm2")
-    LlmAgent("e", "auto")
+    LlmAgent("d", "anthropic::claude-haiku-4-5")
+    LlmAgent("e", "gemini::gemini-flash-latest")
+    LlmAgent("f", "local::smollm2")
+    LlmAgent("g", "auto")
     # --8<-- [end:strings]
+
+
+def services() -> None:
+    # --8<-- [start:services]
+    LlmAgent("thinker", "anthropic::claude-sonnet-5", options={"thinking": {"type": "adaptive"}})
+    LlmAgent("cached", "anthropic::claude-sonnet-5", options={"cache_control": {"type": "ephemeral"}})
+    LlmAgent("quick", "gemini::gemini-2.5-flash", options={"thinkingConfig": {"thinkingBudget": 0}})
+    LlmAgent("careful", "openai-responses::gpt-5", options={"reasoning": {"effort": "high"}})
+    # --8<-- [end:services]
 
 
 def gguf() -> None:
@@ -158,7 +169,7 @@ def unavailable() -> None:
 
 def main() -> None:
     """Run every section."""
-    for section in (strings, gguf, fluent, mistakes, options, blocking_streams, in_a_mesh, unavailable):
+    for section in (strings, services, gguf, fluent, mistakes, options, blocking_streams, in_a_mesh, unavailable):
         print("\n---", section.__name__)
         section()
     for awaited in (complete, streams, conversations):

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ceylon.agents.action import Action, action
     from ceylon.agents.agent import Agent
+    from ceylon.agents.approvals import ApprovalRequest as ApprovalRequest
+    from ceylon.agents.approvals import Approved as Approved
+    from ceylon.agents.approvals import Denied as Denied
+    from ceylon.agents.approvers import ApprovalDesk as ApprovalDesk
+    from ceylon.agents.approvers import TerminalApprover as TerminalApprover
     from ceylon.agents.batch import Answer
     from ceylon.agents.conversation import Conversation
     from ceylon.agents.llm_agent import LlmAgent
+    from ceylon.agents.prompts import Prompt as Prompt
     from ceylon.core.blocking import BlockingMesh
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     )
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
+    from ceylon.errors import ApprovalDeniedError as ApprovalDeniedError
     from ceylon.errors import ArgumentError as ArgumentError
     from ceylon.errors import BudgetError as BudgetError
     from ceylon.errors import CodecError as CodecError
@@ -61,9 +68,11 @@ if TYPE_CHECKING:
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError
     from ceylon.errors import InjectedFaultError as InjectedFaultError
+    from ceylon.errors import InterruptedTurnError as InterruptedTurnError
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
     from ceylon.errors import MaxTurnsError as MaxTurnsError
+    from ceylon.errors import MemoryFullError as MemoryFullError
     from ceylon.errors import ModelAuthError as ModelAuthError
     from ceylon.errors import ModelConfigError as ModelConfigError
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
@@ -71,6 +80,9 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelRefusalError as ModelRefusalError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import StoreError as StoreError
+    from ceylon.errors import StoreTimeoutError as StoreTimeoutError
+    from ceylon.errors import StoreUnavailableError as StoreUnavailableError
     from ceylon.errors import StrayCancellationError as StrayCancellationError
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError
     from ceylon.errors import UnknownMessageError as UnknownMessageError
@@ -138,9 +150,12 @@ __all__ = [
 _HOMES: Final = {
     "ceylon.agents.action": ("Action", "action"),
     "ceylon.agents.agent": ("Agent",),
+    "ceylon.agents.approvals": ("ApprovalRequest", "Approved", "Denied"),
+    "ceylon.agents.approvers": ("ApprovalDesk", "TerminalApprover"),
     "ceylon.agents.batch": ("Answer",),
     "ceylon.agents.conversation": ("Conversation",),
     "ceylon.agents.llm_agent": ("LlmAgent",),
+    "ceylon.agents.prompts": ("Prompt",),
     "ceylon.core.blocking": ("BlockingMesh",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
@@ -159,7 +174,7 @@ _HOMES: Final = {
     ),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS: Final = ("agents", "core", "errors", "messages", "models", "settings")
+_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "settings")
 
 
 def _load(name: str) -> Any:

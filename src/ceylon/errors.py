@@ -29,7 +29,13 @@
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
     ├── InjectedFaultError                     a simulation made a handler fail
+    ├── ApprovalDeniedError                    nobody allowed an action that asks first
+    ├── InterruptedTurnError                   a turn that another message broke off
     ├── BudgetError                            what a run may spend is spent
+    ├── StoreError                             a memory or a conversation store that cannot do as it is asked
+    │   ├── MemoryFullError                    a namespace holds as much as it may
+    │   ├── StoreTimeoutError (TimeoutError)   a search took too long and was stopped
+    │   └── StoreUnavailableError              no file, server or library there
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
@@ -56,6 +62,7 @@ __all__ = [
     "AgentInUseError",
     "AgentStartError",
     "AgentStoppedError",
+    "ApprovalDeniedError",
     "ArgumentError",
     "AskTimeoutError",
     "BlockingCallError",
@@ -71,10 +78,12 @@ __all__ = [
     "HopLimitError",
     "IncompleteStreamError",
     "InjectedFaultError",
+    "InterruptedTurnError",
     "InvalidNameError",
     "LawBrokenError",
     "MailboxFullError",
     "MaxTurnsError",
+    "MemoryFullError",
     "MeshClosedError",
     "MeshFailedError",
     "ModelAuthError",
@@ -89,6 +98,9 @@ __all__ = [
     "ModelUnavailableError",
     "NotAnAddressError",
     "OutputError",
+    "StoreError",
+    "StoreTimeoutError",
+    "StoreUnavailableError",
     "StrayCancellationError",
     "StreamTimeoutError",
     "UnhandledMessageError",
@@ -246,6 +258,22 @@ class ActionArgumentsError(CeylonError, ValueError):
         self.action, self.reason = action, reason
 
 
+class ApprovalDeniedError(CeylonError):
+    """An action that asks first was not allowed, and has not run; `reason` says who said no, or nothing."""
+
+    def __init__(self, agent: str, action: str, approver: str, reason: str) -> None:
+        super().__init__(f"action {action!r} of {agent!r} was not run: {reason}")
+        self.agent, self.action, self.approver, self.reason = agent, action, approver, reason
+
+
+class InterruptedTurnError(CeylonError):
+    """Another message of the conversation broke this turn off; `text` is what had been said, and the history has it."""
+
+    def __init__(self, conversation: str, text: str = "") -> None:
+        super().__init__(f"the turn was interrupted by another message of {conversation!r}; `text` holds its beginning")
+        self.conversation, self.text = conversation, text
+
+
 # -- handling ----------------------------------------------------------------------------------------------------------
 
 
@@ -398,6 +426,40 @@ class BudgetError(CeylonError):
             "give the run a larger `Budget`, or its agent a smaller `max_tokens`"
         )
         self.what, self.wanted, self.left, self.limit = what, wanted, left, limit
+
+
+# -- memories and conversation stores ----------------------------------------------------------------------------------
+
+
+class StoreError(CeylonError):
+    """A memory or a conversation store cannot do what it was asked."""
+
+
+class MemoryFullError(StoreError):
+    """A namespace holds as many entries as it may, so nothing of this was remembered."""
+
+    def __init__(self, namespace: str, limit: int) -> None:
+        super().__init__(
+            f"the memory of {namespace!r} would hold more than {limit:,} entries; forget some, give them a `ttl=`, "
+            "or raise `memory_entries` in its settings"
+        )
+        self.namespace, self.limit = namespace, limit
+
+
+class StoreTimeoutError(StoreError, TimeoutError):
+    """A search took longer than one may, and was stopped."""
+
+    def __init__(self, store: str, timeout: float) -> None:
+        super().__init__(f"{store} searched for {timeout:g} s and was stopped; ask for less, in fewer words")
+        self.store, self.timeout = store, timeout
+
+
+class StoreUnavailableError(StoreError):
+    """There is nothing to keep things in; the sentence says what to do."""
+
+    def __init__(self, store: str, reason: str, advice: str) -> None:
+        super().__init__(f"{store} cannot be used: {reason}. {advice}")
+        self.store, self.reason, self.advice = store, reason, advice
 
 
 # -- language models ---------------------------------------------------------------------------------------------------

@@ -67,11 +67,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     action_timeout: float = 120.0  # for one that runs in the turn, or asks another agent
     action_result: int = 64 * 1024  # characters of a result that the model gets to see; its window is finite
     action_error: int = 2 * 1024  # likewise of an error's words
+    model_handoffs: int = 8  # in one answer; agents that pass a question round are stopped
+    approval_timeout: float = 600.0  # for whoever is asked whether an action may run; people are slow
+    open_approvals: int = 1_000  # requests that wait at one desk; each holds a handler, none a thread
     output_retries: int = 2  # times that a model is told what is wrong with an answer of a wrong type
     # conversations
     conversations: int = 10_000  # least recently used go first
     conversation_turns: int = 200
     conversation_key: int = 256  # characters
+    characters_per_token: float = 4.0  # of English; only for windows, no provider counts so
+    # memory
+    memory_namespaces: int = 10_000  # of a memory that is in this process
+    memory_namespace: int = 256  # characters
+    memory_entries: int = 10_000  # of one namespace; beyond it nothing is remembered, so that nobody can flush the rest
+    memory_text: int = 16 * 1024  # characters of one entry: several pages
+    memory_metadata: int = 32  # keys of one entry, and conditions of one query
+    memory_value: int = 1024  # characters of a value, a source, an id
+    memory_vector: int = 8192  # numbers; the largest models give half of that
+    memory_recalled: int = 100  # entries of one answer
+    memory_query: int = 4096  # characters that are looked for …
+    memory_words: int = 32  # … of which so many words count
+    memory_search_seconds: float = 1.0  # a search that takes longer is stopped: somebody made it slow
+    memory_busy_seconds: float = 5.0  # for another process to finish what it writes
+    memory_injected: int = 4_000  # characters of entries put before a question: a thousand tokens
+    chunk_characters: int = 800  # of a document's piece: a paragraph or two, 200 tokens
+    chunk_overlap: int = 100  # a sentence, so that none loses its context
+    # embeddings
+    embedding_batch: int = 64  # texts of one request; every provider takes so many
+    embedding_texts: int = 10_000  # of one call
+    embedding_timeout: float = 120.0  # for one request: a cold model loads its weights first
 
 
 DEFAULTS: Final = Settings()

@@ -5,7 +5,7 @@ import anyio.lowlevel
 import pytest
 
 from ceylon import Mesh, ModelError
-from ceylon.agents.conversation import Histories
+from ceylon.agents.conversations.in_memory import InMemoryConversations
 from ceylon.models.scripted import Step
 from ceylon.models.turns import Turn
 from ceylon.settings import DEFAULTS
@@ -258,15 +258,15 @@ async def test_a_long_conversation_loses_its_oldest_turns_in_pairs(anyio_backend
         assert [turn.text for turn in await chat.history()] == ["2", "c", "3", "d"]
 
 
-def test_histories_are_bounded_by_default() -> None:
-    histories = Histories()
+async def test_histories_are_bounded_by_default() -> None:
+    histories = InMemoryConversations()
     for number in range(DEFAULTS.conversations + 10):
-        histories.add(str(number), exchange("hi", "hello"))
+        await histories.append(str(number), exchange("hi", "hello"))
     for _ in range(DEFAULTS.conversation_turns):
-        histories.add("long", exchange("hi", "hello"))
+        await histories.append("long", exchange("hi", "hello"))
 
-    assert len(histories) == DEFAULTS.conversations == 10_000
-    assert len(histories.turns("long")) == DEFAULTS.conversation_turns == 200
+    assert len(await histories.keys()) == DEFAULTS.conversations == 10_000
+    assert len(await histories.load("long")) == DEFAULTS.conversation_turns == 200
 
 
 async def test_a_history_stays_when_the_agent_moves_to_a_mesh(anyio_backend: str) -> None:

@@ -97,6 +97,21 @@ def test_everywhere() -> None:
     assert threads == "threads of the mesh: ceylon default loop, ceylon default watchdog"
 
 
+@pytest.mark.model
+def test_rag() -> None:
+    printed = printed_by("demo_rag.py")
+    sources = re.compile(r"^  source: (docs/\S+), chunk \d+, under '(.+)'$", re.MULTILINE)
+
+    *files, together = re.findall(r"(\d+) chunks", heading("Read", printed))
+    assert sum(map(int, files)) == int(together)
+    full = sources.findall(heading("What happens to a tell", printed))
+    restart = sources.findall(heading("How do I restart", printed))
+    assert ("docs/guides/troubleshooting.md", "the mailbox was full") in full
+    assert "docs/guides/supervision.md" in {page for page, _ in restart}
+    assert len(full) == len(restart) == 2
+    assert all(heading(text, printed).strip()[:8] != "source: " for text in ("What happens", "How do I"))
+
+
 @pytest.mark.parametrize("name", DEMOS)
 def test_without_a_server_a_demo_ends_with_the_sentence_of_the_error(name: str, nowhere: str) -> None:
     done = run_example(name, "--model", "ollama::gemma3:latest", OLLAMA_HOST=nowhere)

@@ -4,9 +4,11 @@ import itertools
 from contextlib import aclosing
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 
+from ceylon import LlmAgent, Mesh
 from ceylon.errors import ModelTimeoutError
 from ceylon.models.adapting import AdaptedSession, adapt
 from ceylon.models.port import Abilities
@@ -27,17 +29,15 @@ from ceylon.models.turns import (
     Usage,
 )
 from ceylon.testing import ScriptedModel, Step
-from ceylon.testing.obedient import sample
 from support.models import parts_of, question, text_of
 
 pytestmark = pytest.mark.anyio
 
 SKU = {"type": "object", "properties": {"sku": {"type": "string"}}, "required": ["sku"]}
 STOCK = Tool("stock", "Says how many there are.", SKU)
-PLACE = {"$ref": "#/$defs/Place", "$defs": {"Place": {"type": "object", "properties": {"city": {"type": "string"}}}}}
-WEATHER = Tool(
-    "weather", "Says how it is there.", {"type": "object", "properties": {"at": PLACE}} | {"$defs": PLACE["$defs"]}
-)
+PLACE = {"Place": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+AT_PLACE = {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "required": ["at"]}
+WEATHER = Tool("weather", "Says how it is there.", {**AT_PLACE, "$defs": PLACE})
 COUNT = OutputSchema("count", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 NO_TOOLS = Abilities(tools=False)
 TALK = (
@@ -94,6 +94,23 @@ async def test_adapting_twice_is_once_and_an_adapted_session_can_do_all() -> Non
     assert adapt(session) is session
     assert session.abilities == Abilities()
     await session.aclose()
+
+
+async def test_an_agents_session_is_adapted() -> None:
+    def stock(sku: str) -> int:
+        """Say how many there are."""
+        return {"A7": 3}[sku]
+
+    steps = ['{"tool": "stock", "arguments": {"sku": "A7"}}', '{"answer": "There are 3."}']
+    model = ScriptedModel(steps, abilities=NO_TOOLS)
+    async with Mesh("shop") as mesh:
+        keeper = LlmAgent("keeper", model, tools=[stock])
+        mesh.add(keeper)
+
+        reply = await keeper.complete("How many of A7 are there?")
+
+    assert reply.text == "There are 3."
+    assert model.requests[1].turns[-1].text.startswith("Result of stock: 3\n")
 
 
 # -- tools by a schema
@@ -175,18 +192,23 @@ async def test_a_server_that_cannot_be_made_to_call_is_held_to_it_by_the_schema(
 
 
 async def test_the_definitions_of_several_schemas_do_not_meet() -> None:
-    other = Tool(
-        "other", "", {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "$defs": {"Place": SKU}}
-    )
+    other = Tool("other", "", {**AT_PLACE, "$defs": {"Place": SKU}})
+    output = OutputSchema("place", {**AT_PLACE, "$defs": {"Place": {"type": "object", "properties": {}}}})
     model = ScriptedModel(['{"answer": "x"}'], abilities=NO_TOOLS)
 
-    await (await adapted(model)).complete(question(tools=(WEATHER, other)))
+    await (await adapted(model)).complete(question(tools=(WEATHER, other), output=output))
 
     asked = model.requests[0].output
     assert asked is not None
-    assert set(asked.schema["$defs"]) == {"tool-weather.Place", "tool-other.Place"}
-    assert asked.schema["$defs"]["tool-other.Place"] == SKU
-    assert sample(asked.schema)["tool"] == "weather"
+    steps: list[dict[str, Any]] = [
+        {"tool": "weather", "arguments": {"at": {"city": "Kandy"}}},
+        {"tool": "other", "arguments": {"at": {"sku": "A7"}}},
+        {"answer": {"at": {}}},
+        {"tool": "weather", "arguments": {"at": {"sku": "A7"}}},
+        {"tool": "other", "arguments": {"at": {}}},
+    ]
+    validator = jsonschema.Draft202012Validator(asked.schema)
+    assert [validator.is_valid(step) for step in steps] == [True, True, True, False, False]
 
 
 async def test_calls_and_results_are_told_in_words() -> None:
@@ -200,7 +222,10 @@ async def test_calls_and_results_are_told_in_words() -> None:
             "assistant",
             'Let me see.\n{"tool":"stock","arguments":{"sku":"A7"}}',
         )
-        assert (told.role, told.text) == ("user", "Result of stock: 3\nError of stock: gone")
+        assert (told.role, told.text) == (
+            "user",
+            "Result of stock: 3\nError of stock: gone\nIf you know enough, write your answer now.",
+        )
         assert model.requests[0].turns[0].text.startswith("be brief")
 
 

@@ -214,8 +214,10 @@ async def test_pictures_and_papers_are_blocks(client: HttpClient, server: ModelS
         )
 
 
-async def test_settings_have_their_names_and_a_seed_is_passed_over(client: HttpClient, server: ModelServer) -> None:
-    options = {"top_k": 3, "cache_control": {"type": "ephemeral"}, "betas": ["a-1", "b-2"]}
+async def test_settings_have_their_names_and_what_is_refused_is_passed_over(
+    client: HttpClient, server: ModelServer
+) -> None:
+    options = {"cache_control": {"type": "ephemeral"}, "betas": ["a-1", "b-2"]}
     request = msgspec.structs.replace(CONVERSATIONS["settings"], stop=("x",))
 
     body = await body_of(server, client, model_at(server, "anthropic", options=options), request)
@@ -226,11 +228,21 @@ async def test_settings_have_their_names_and_a_seed_is_passed_over(client: HttpC
     assert {name: body[name] for name in body if name not in {"messages", "system"}} == {
         "model": "test-model",
         "max_tokens": 64,
-        "temperature": 0.5,
-        "top_k": 3,
         "stop_sequences": ["x"],
         "cache_control": {"type": "ephemeral"},
     }
+
+
+async def test_a_temperature_is_sent_to_the_version_that_took_one(client: HttpClient, server: ModelServer) -> None:
+    old = model_at(server, "anthropic", options={"anthropic_version": "2023-06-01", "top_k": 3})
+
+    body = await body_of(server, client, old, CONVERSATIONS["settings"])
+
+    assert (body["temperature"], body["top_k"]) == (0.5, 3)
+    assert server.requests[-1].headers["anthropic-version"] == "2023-06-01"
+    assert "anthropic_version" not in body
+    with pytest.raises(ModelConfigError, match="'top_k'"):
+        model_at(server, "anthropic", options={"top_k": 3}).check()
 
 
 async def test_a_token_of_the_environment_is_a_bearer_and_an_address_may_have_its_version(

@@ -1,8 +1,10 @@
 """From a string to a model."""
 
 import logging
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from ceylon.models.local import LocalModel, LocalSession
 from ceylon.models.ollama import OllamaModel
 from ceylon.models.openai import OpenAIModel
 from ceylon.models.port import Model
+from ceylon.models.providers import SERVICES
 from ceylon.models.resolve import parse, resolve
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.secret import Secret
@@ -52,6 +55,10 @@ pytestmark = pytest.mark.anyio
         ("mistral::m", "mistral::m"),
         ("xai::m", "xai::m"),
         ("together::a/b", "together::a/b"),
+        ("fireworks_ai/accounts/x/models/m", "fireworks::accounts/x/models/m"),
+        ("azure::deployment", "azure::deployment"),
+        ("hf::org/m:provider", "huggingface::org/m:provider"),
+        ("litellm_proxy/m", "litellm::m"),
         ("claude-x", "anthropic::claude-x"),
         ("anthropic:claude-x", "anthropic::claude-x"),
         ("gemini-x", "gemini::gemini-x"),
@@ -59,10 +66,6 @@ pytestmark = pytest.mark.anyio
         ("gemini/models/gemini-x", "gemini::models/gemini-x"),
         ("openai-responses::gpt-x", "openai-responses::gpt-x"),
         ("openai-responses:gpt-x", "openai-responses::gpt-x"),
-        ("fireworks_ai/accounts/x/models/m", "fireworks::accounts/x/models/m"),
-        ("azure::deployment", "azure::deployment"),
-        ("hf::org/m:provider", "huggingface::org/m:provider"),
-        ("litellm_proxy/m", "litellm::m"),
         ("local::smollm2", "local::smollm2"),
         ("local::/weights/x.gguf", "local::/weights/x.gguf"),
         ("/weights/x.gguf", "local::/weights/x.gguf"),
@@ -265,3 +268,13 @@ async def test_auto_opens_the_embedded_model(client: HttpClient) -> None:
         assert isinstance(session, LocalSession)
     finally:
         await session.aclose()
+
+
+def test_the_reference_lists_every_server_of_chat_completions() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z]+)` \| (.*?) \| `(\w+)` \|$", page, re.MULTILINE)
+
+    assert {provider for provider, *_ in listed} == set(SERVICES)
+    for provider, address, variable in listed:
+        assert SERVICES[provider].base_url in address
+        assert SERVICES[provider].key_variable == variable

@@ -183,7 +183,11 @@ async def test_a_model_that_knows_no_tools_calls_by_the_format(session: Session)
     assert [(call.name, type(call.arguments["city"])) for call in reply.calls] == [("weather", str)]
 
 
-async def test_the_way_of_an_agent_through_the_facade_keeps_the_contract(server: OllamaServer) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_way_of_an_agent_through_the_facade_keeps_the_contract(
+    server: OllamaServer, anyio_backend: str
+) -> None:
     async with HttpClient() as client:
         model = resolve(f"ollama::{MODEL}", base_url=server.base_url, options={"num_predict": 32, "seed": 1})
 

@@ -24,7 +24,7 @@ async def a_query_is_answered_by_text(agent: LlmAgent) -> None:
 
 async def a_whole_reply_is_a_reply(agent: LlmAgent) -> None:
     reply = await agent.complete("2+2?")
-    assert_type(reply, Reply)
+    assert_type(reply, Reply[Any])
     assert_type(reply.text, str)
     assert_type(reply.usage, Usage)
 
@@ -52,7 +52,7 @@ async def a_stream_gives_text_and_then_the_reply(agent: LlmAgent) -> None:
         assert_type(delta, str)
     async with agent.stream("a story") as stream:
         assert_type(await anext(stream), str)
-        assert_type(await stream.result(), Reply)
+        assert_type(await stream.result(), Reply[Any])
     async for part in agent.parts("a story"):
         assert_type(part, Part)
 
@@ -61,7 +61,7 @@ async def a_conversation_keeps_its_history(agent: LlmAgent) -> None:
     chat = agent.conversation("alice")
     assert_type(chat, Conversation)
     assert_type(await chat.send("hi"), str)
-    assert_type(await chat.complete("hi"), Reply)
+    assert_type(await chat.complete("hi"), Reply[Any])
     assert_type(await chat.history(), tuple[Turn, ...])
     async for delta in chat.stream("a story"):
         assert_type(delta, str)
@@ -76,9 +76,9 @@ def every_verb_has_a_blocking_twin(agent: LlmAgent) -> None:
     assert_type(blocking.send_message("2+2?"), str)
     assert_type(blocking.send_messages(queries), list[str])
     assert_type(blocking.send_messages(queries, return_exceptions=True), list[str | BaseException])
-    assert_type(blocking.complete("2+2?"), Reply)
+    assert_type(blocking.complete("2+2?"), Reply[Any])
     assert_type(blocking.conversation("alice").send("hi"), str)
-    assert_type(blocking.conversation("alice").complete("hi"), Reply)
+    assert_type(blocking.conversation("alice").complete("hi"), Reply[Any])
     for delta in blocking.stream("a story"):
         assert_type(delta, str)
     for part in blocking.parts("a story"):

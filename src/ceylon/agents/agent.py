@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import msgspec
 
 from ceylon.agents.action import Action, actions_of
-from ceylon.core.handlers import Behaviour, Handler, Refusal
+from ceylon.agents.action_handlers import action_handler
+from ceylon.core.handlers import Behaviour
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
-from ceylon.errors import ActionArgumentsError, AgentInUseError, ArgumentError, DefinitionError, MeshClosedError
-from ceylon.messages import ActionCall, Envelope
+from ceylon.errors import (
+    AgentInUseError,
+    ArgumentError,
+    DefinitionError,
+    MeshClosedError,
+)
+from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
-    from ceylon.core.context import BlockingContext, Context
     from ceylon.core.interior import Interior
     from ceylon.core.ports import OnFailure, Strategy
 
@@ -42,7 +47,7 @@ class AgentMeta(type):
         inline = bool(getattr(cls, "inline", False))
         actions = actions_of(cls)
         cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
-        handlers = {key: _action_handler(each, inline=inline) for key, each in actions.items()}
+        handlers = {key: action_handler(each, inline=inline) for key, each in actions.items()}
         cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers)
 
     @property
@@ -196,6 +201,9 @@ class Agent(metaclass=AgentMeta):
         """See `AgentLike`; a plain agent with several slots keeps nothing apart."""
         return None
 
+    def __ceylon_expect__(self, envelope: Envelope) -> None:
+        """See `AgentLike`; a plain agent has no use for it."""
+
     def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`."""
         return type(self)(*self._made_with, **self._made_with_options)
@@ -260,31 +268,3 @@ def _shared_options(*values: Any) -> AgentOptions:
             message = f"{name}={options[name]!r} cannot be; it is one of {', '.join(choices)}"
             raise ArgumentError(message + (", or a function that returns one" * (name == "on_failure")))
     return AgentOptions(**options)
-
-
-def _action_handler(action: Action, *, inline: bool) -> Handler:
-    """Return the handler that runs *action* for an `ActionCall`."""
-    function = action.function
-
-    def arguments(call: ActionCall, context: "Context | BlockingContext") -> dict[str, Any]:
-        try:
-            bound = action.bind(call.arguments)
-        except ActionArgumentsError as error:
-            raise Refusal(error) from None
-        return {**bound, "context": context} if action.takes_context else bound
-
-    async def run_async(agent: Agent, call: ActionCall, context: "Context") -> Any:
-        return await function(agent, **arguments(call, context))
-
-    def run(agent: Agent, call: ActionCall, context: "Context | BlockingContext") -> Any:
-        return function(agent, **arguments(call, context))
-
-    return Handler(
-        function=run_async if action.is_async else run,
-        name=action.name,
-        is_async=action.is_async,
-        threaded=not action.is_async and not inline,
-        yields=False,
-        takes_context=True,
-        direct=action.is_async,
-    )

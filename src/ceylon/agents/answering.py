@@ -3,27 +3,19 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import anyio
 import msgspec
 
-from ceylon.agents.callees import Emit
-from ceylon.agents.calling import CallCounts
-from ceylon.agents.conversation import Histories
-from ceylon.agents.emitting import channel_of, sender
-from ceylon.agents.fluent import ModelledAgent
-from ceylon.agents.llm_settings import LlmSettings, check_concurrency, is_concurrency
-from ceylon.agents.outputs import output_of, reply_type
-from ceylon.agents.prompts import Forget, Prompt, Recall
+from ceylon.agents.conversing import ConversingAgent, key_of
+from ceylon.agents.llm_settings import check_concurrency, is_concurrency
+from ceylon.agents.outputs import reply_type
+from ceylon.agents.prompts import Forget, Prompt, Recall, TakenOver, TakeOver
 from ceylon.agents.seat import Seat
-from ceylon.agents.toolbox import Toolbox, callees_of
-from ceylon.agents.turn import Plan, TurnRun
 from ceylon.core.context import Context
 from ceylon.core.handlers import on
 from ceylon.core.names import split_key
-from ceylon.core.streams import Channel
-from ceylon.errors import AgentStoppedError, ArgumentError, CodecError, ModelTimeoutError
+from ceylon.errors import ArgumentError, CodecError
 from ceylon.messages import Envelope
-from ceylon.models.turns import Reply, ReplyPart, Turn
+from ceylon.models.turns import ReplyPart, Turn
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -32,22 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["AnsweringAgent", "check_query"]
 
 
-class AnsweringAgent(ModelledAgent):
+class AnsweringAgent(ConversingAgent):
     """An agent whose handler is a model; `LlmAgent` gives it its verbs."""
 
     takes_keys: ClassVar[bool] = True
     ask_timeout: float | None = DEFAULTS.model_timeout
-
-    _seat: Seat | None = None
-
-    def _begin(self) -> None:
-        self._histories = Histories()
-        self._counts = CallCounts()
-
-    @property
-    def calls(self) -> CallCounts:
-        """What became of the calls that the model wanted, as a snapshot."""
-        return msgspec.structs.replace(self._counts)
 
     def __del__(self) -> None:
         """Leave the default mesh with the last reference; called while garbage is collected."""
@@ -84,63 +65,20 @@ class AnsweringAgent(ModelledAgent):
         return await self._answer(prompt, context)
 
     @on
+    async def _take_over(self, take_over: TakeOver, context: Context) -> TakenOver:
+        """Go on with a conversation that another agent keeps."""
+        return await self._go_on(take_over, context)
+
+    @on
     async def _recall_turns(self, recall: Recall, context: Context) -> tuple[Turn, ...]:  # noqa: ARG002 – names itself
         """Return the turns of a conversation."""
-        return self._histories.turns(_key_of(context))
+        return await self._store(context).load(self._stored_key(context))
 
     @on
     async def _forget_turns(self, forget: Forget, context: Context) -> None:  # noqa: ARG002 – as above
         """Drop the turns of a conversation."""
-        self._histories.drop(_key_of(context))
-
-    # -- turns ---------------------------------------------------------------------------------------------------------
-
-    async def _answer(self, prompt: Prompt, context: Context) -> Any:
-        """Take one turn; a stream gets its parts as they come, and the last of them is returned."""
-        key = _key_of(context)
-        channel = channel_of(context)
-        if channel is None:
-            return self._keep(key, prompt, await self._take_turn(prompt, key, context, None), context)
-        reply = await self._take_turn(prompt, key, context, sender(channel, context))
-        if key:
-            if not await _consumer_wants_more(channel, context):
-                return None
-            self._keep(key, prompt, reply, context)
-        return ReplyPart(reply)
-
-    async def _take_turn(self, prompt: Prompt, key: str, context: Context, emit: Emit | None) -> Reply[Any]:
-        """Take one turn; its time runs from here."""
-        model, settings = await self._setup.load(), self._setup.settings
-        with anyio.move_on_after(settings.timeout):
-            session = await self._seat_in(context).session(model)
-            run = TurnRun(self._plan(prompt, settings, context), session, context, self._counts, emit)
-            question = Turn("user", prompt.text, attachments=prompt.attachments)
-            return await run.run(self._histories.turns(key) if key else (), question)
-        raise ModelTimeoutError(model.name, settings.timeout)
-
-    def _plan(self, prompt: Prompt, settings: LlmSettings, context: Context) -> Plan:
-        """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
-        toolbox = Toolbox(callees_of(self, settings.tools, context.interior))
-        wanted = settings.output if prompt.output is None else prompt.output
-        output = None if wanted is None else output_of(wanted)
-        choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
-        request = settings.request(
-            toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
-        )
-        return Plan(request, toolbox, output, settings.max_turns, self._setup.model().name)
-
-    def _keep(self, key: str, prompt: Prompt, reply: Reply[Any], context: Context) -> Reply[Any]:
-        if key:
-            question = Turn("user", prompt.text, attachments=prompt.attachments)
-            self._histories.add(key, (question, *reply.turns), context.interior.settings)
-        return reply
-
-    def _seat_in(self, context: Context) -> Seat:
-        """Return the seat in the mesh that handles the message; the agent may have moved on from there."""
-        seat = self._seat
-        if seat is None or seat.interior is not context.interior:
-            raise AgentStoppedError(context.address)
-        return seat
+        await self._store(context).drop(self._stored_key(context))
+        self._holders.drop(key_of(context))
 
     # -- where it lives ------------------------------------------------------------------------------------------------
 
@@ -198,6 +136,10 @@ class AnsweringAgent(ModelledAgent):
         """See `AgentLike`: one turn of a conversation at a time."""
         return split_key(envelope.recipient)[1] or None
 
+    def __ceylon_expect__(self, envelope: Envelope) -> None:
+        """See `AgentLike`: a message that interrupts is heard of here."""
+        self._turnings.hear(envelope)
+
 
 def check_query(query: object) -> str:
     """Return *query* if it can be asked.
@@ -212,18 +154,3 @@ def check_query(query: object) -> str:
         message = "the query is empty; there is nothing to ask the model"
         raise ArgumentError(message)
     return query
-
-
-def _key_of(context: Context) -> str:
-    """Return the key of the conversation that a message belongs to; empty for none."""
-    return split_key(context.recipient)[1]
-
-
-async def _consumer_wants_more(channel: Channel, context: Context) -> bool:
-    """Wait until the consumer has taken all the text and asks for more; say no if it has left before.
-
-    Not for ever: one that has stopped halfway without leaving must not keep its conversation closed.
-    """
-    with anyio.move_on_after(context.interior.settings.stream_idle_timeout):
-        return await channel.wait_for_pull()
-    return True

@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeAlias
 import msgspec
 
 from ceylon.agents.action import Action, as_action
-from ceylon.agents.prompts import Prompt
-from ceylon.errors import IncompleteStreamError
+from ceylon.agents.approvals import admitted
+from ceylon.agents.prompts import Prompt, Transfer
+from ceylon.core.invocation import call_as
+from ceylon.errors import ArgumentError, IncompleteStreamError, UnknownAgentError
 from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
 
 if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.ref import Ref
 
-__all__ = ["AgentAction", "AgentCallee", "Callee", "Emit", "LlmCallee", "OwnAction", "Scene", "Tally"]
+__all__ = [
+    "AgentAction",
+    "AgentCallee",
+    "Callee",
+    "Emit",
+    "HandoffCallee",
+    "LlmCallee",
+    "OwnAction",
+    "Scene",
+    "Tally",
+    "is_there",
+]
 
 Emit: TypeAlias = Callable[[Part], Awaitable[None]]
 """Sends a part to whoever takes the answer as a stream."""
@@ -29,6 +42,14 @@ def _ask(query: Annotated[str, msgspec.Meta(description="What to ask, with all t
 _QUESTION: Final = as_action(_ask)
 
 
+def _transfer(reason: Annotated[str, msgspec.Meta(description="Why, in a few words.")] = "") -> None:
+    """Stand for the reason of a handoff."""
+    del reason
+
+
+_REASON: Final = as_action(_transfer)
+
+
 class Tally:
     """What a turn has cost so far: the agent's own requests, and those of agents that were asked in its course."""
 
@@ -36,6 +57,7 @@ class Tally:
         self.usage = Usage()
         self.cost: float | None = 0.0
         self.requests = 0
+        self.transfer: Transfer | None = None  # the model wants another agent to go on
 
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""
@@ -45,11 +67,15 @@ class Tally:
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """Where a call happens: in which handler, for whom, and what it costs besides its result."""
+    """Where a call happens: in which handler, for whom, and what it costs besides its result.
+
+    `handoffs` says how often the conversation may still be handed on in this answer.
+    """
 
     context: "Context"
     emit: "Emit | None"
     tally: Tally
+    handoffs: int = 0
 
 
 class Callee(Protocol):
@@ -65,6 +91,20 @@ class Callee(Protocol):
         """Whether it changes the world; see `action`."""
         ...
 
+    @property
+    def shielded(self) -> bool:
+        """Whether nothing may cut it off here; what runs elsewhere sees to that itself."""
+        ...
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """Return *call* as it may run; somebody may have to be asked first.
+
+        Raises:
+            ActionArgumentsError: the arguments do not fit.
+            ApprovalDeniedError: whoever was asked said no.
+        """
+        ...
+
     async def run(self, call: ToolCall, scene: Scene) -> Any:
         """Do what *call* wants and return the result.
 
@@ -74,14 +114,30 @@ class Callee(Protocol):
         ...
 
 
+class _Free:
+    """Something that may be called without more ado."""
+
+    effect = shielded = False
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """See `Callee`."""
+        del scene
+        return call
+
+
 class OwnAction:
     """An action that runs inside the turn: the agent's own, or a function it was given."""
 
     def __init__(self, action: Action, owner: object = None) -> None:
         self._action = action
         self._owner = owner
-        self.effect = action.effect
+        self.effect = self.shielded = action.effect
         self.tool = Tool(action.name, action.description, action.schema)
+
+    async def admit(self, call: ToolCall, scene: Scene) -> ToolCall:
+        """See `Callee`."""
+        arguments = await admitted(self._action, call.arguments, scene.context, call.id)
+        return call if arguments is call.arguments else msgspec.structs.replace(call, arguments=dict(arguments))
 
     async def run(self, call: ToolCall, scene: Scene) -> Any:
         """See `Callee`; a plain function runs in a thread of the mesh's."""
@@ -91,11 +147,12 @@ class OwnAction:
         if action.is_async:
             return await function(**_with_context(action, bound, context))
         threads = context.interior.threads
-        given = _with_context(action, bound, threads.context_for(context) if action.takes_context else None)
-        return await threads.run(lambda: function(**given))
+        blocking = threads.context_for(context)
+        ready = functools.partial(function, **_with_context(action, bound, blocking))
+        return await threads.run(lambda: call_as(blocking, ready))
 
 
-class AgentAction:
+class AgentAction(_Free):
     """An action of another agent; the mesh carries the call, so deadline, budget and trace go with it."""
 
     def __init__(self, ref: "Ref", action: Action, name: str) -> None:
@@ -111,10 +168,8 @@ class AgentAction:
         return await self._ref.call(self._action.name, **call.arguments)
 
 
-class AgentCallee:
+class AgentCallee(_Free):
     """Another agent, asked with text; whatever it answers is the result."""
-
-    effect = False
 
     def __init__(self, ref: "Ref", name: str, description: str) -> None:
         self._ref = ref
@@ -126,10 +181,8 @@ class AgentCallee:
         return await self._ref.ask(_QUESTION.bind(call.arguments)["query"])
 
 
-class LlmCallee:
+class LlmCallee(_Free):
     """Another agent with a model; its parts are shown as they come, and its usage counts with that of the asker."""
-
-    effect = False
 
     def __init__(self, ref: "Ref", name: str, description: str) -> None:
         self._ref = ref
@@ -155,6 +208,33 @@ class LlmCallee:
                 if scene.emit is not None:
                     await scene.emit(AgentPart(address, call.id, part))
         raise IncompleteStreamError(address, "")
+
+
+class HandoffCallee(_Free):
+    """Another agent with a model, which is to go on with the conversation when the calls of this answer are done."""
+
+    def __init__(self, ref: "Ref", name: str, description: str) -> None:
+        self._ref = ref
+        words = f"Hand the conversation over: {description}" if description else "Hand the conversation over."
+        self.tool = Tool(name, words, _REASON.schema)
+
+    async def run(self, call: ToolCall, scene: Scene) -> Any:
+        """See `Callee`; one that is gone, or one too many, is an error like any other."""
+        reason: str = _REASON.bind(call.arguments).get("reason", "")
+        address, tally = self._ref.address, scene.tally
+        if not is_there(address, scene.context):
+            raise UnknownAgentError(address, ())
+        if scene.handoffs <= 0:
+            message = "no more handoffs in this answer; answer yourself"
+            raise ArgumentError(message)
+        tally.transfer = Transfer(address, reason, call.id)
+        return f"{address} goes on with the conversation."
+
+
+def is_there(address: str, context: "Context") -> bool:
+    """Say whether there is an agent at *address*, which takes mail."""
+    cell = context.interior.router.find(address)
+    return cell is not None and cell.state.takes_mail
 
 
 def _with_context(action: Action, bound: dict[str, Any], context: Any) -> dict[str, Any]:

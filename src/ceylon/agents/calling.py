@@ -5,18 +5,20 @@ mesh's stop, its own cancellation, and the hop limit: models told of that would 
 as it may.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
-from ceylon.agents.callees import Callee, Scene
+from ceylon.agents.called import CallCounts, Calls
+from ceylon.agents.callees import Callee, HandoffCallee, Scene
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.log import logger
 from ceylon.errors import (
     ActionArgumentsError,
+    ApprovalDeniedError,
     BudgetError,
     HandlerError,
     HopLimitError,
@@ -27,26 +29,10 @@ from ceylon.errors import (
 from ceylon.models.secret import redact
 from ceylon.models.turns import Reply, ToolCall, ToolResult, ToolResultPart
 
-__all__ = ["CallCounts", "Caller", "with_ids"]
+__all__ = ["Caller"]
 
 _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 _ENDS_THE_TURN: Final = (BudgetError, HopLimitError, MeshClosedError)
-
-
-class CallCounts(msgspec.Struct):
-    """What became of the calls of an agent's model, since the agent was made.
-
-    `called` counts those that ran to a result. `unknown`, `invalid` (arguments) and `surplus` ones were never run,
-    `failed` raised, `late` took too long, `repeated` ones had the id of an effect that had been run.
-    """
-
-    called: int = 0
-    unknown: int = 0
-    invalid: int = 0
-    surplus: int = 0
-    failed: int = 0
-    late: int = 0
-    repeated: int = 0
 
 
 class _NotCalledError(Exception):
@@ -63,43 +49,48 @@ class Caller:
     def __init__(self, toolbox: Toolbox, scene: Scene, counts: CallCounts) -> None:
         self._toolbox, self._scene, self._counts = toolbox, scene, counts
         self._settings = scene.context.interior.settings
-        self._effects: dict[tuple[str, str], tuple[ToolCall, ToolResult]] = {}  # those that were begun
+        # Effects that were wanted, by id and name: their arguments, and what to say to one who wants the same again.
+        self._effects: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
 
-    async def answer(self, reply: Reply[Any]) -> tuple[ToolResult, ...]:
-        """Run the calls of *reply* and return a result for each, in their order."""
-        calls = reply.calls
-        results: list[ToolResult | None] = [None] * len(calls)
+    async def answer(self, calls: Calls) -> None:
+        """Run *calls* and put down a result for each, in their order, as soon as it is there."""
+        await _run_all(lambda index: self._answer_one(calls, index), len(calls.reply.calls))
 
-        async def run(index: int) -> None:
-            results[index] = await self._answer_one(calls[index], index, is_cut=reply.finish == "length")
-
-        await _run_all(run, len(calls))
-        return tuple(result for result in results if result is not None)
-
-    async def _answer_one(self, call: ToolCall, index: int, *, is_cut: bool) -> ToolResult:
-        kind = "called"
+    async def _answer_one(self, calls: Calls, index: int) -> None:
+        call = calls.reply.calls[index]
         try:
-            callee = self._callee(call, index, is_cut=is_cut)
-            result = await self._run_once(callee, call) if callee.effect else await self._run(callee, call)
+            callee = self._callee(calls.reply, index)
+            if callee.effect:
+                result = await self._run_once(callee, call, calls.said[index])
+            else:
+                result = await self._run(callee, await self._admit(callee, call))
+            kind = "failed" if result.is_error else "called"
         except _NotCalledError as error:
-            kind = error.kind
-            result = ToolResult(call.id, call.name, str(error), is_error=True)
-        if result.is_error and kind == "called":
-            kind = "failed"
+            kind, result = error.kind, ToolResult(call.id, call.name, str(error), is_error=True)
+        calls.results[index] = result
         setattr(self._counts, kind, getattr(self._counts, kind) + 1)
         if kind != "called":
             context = self._scene.context
             context.interior.quiet_log.warning("call_failed", context.address, action=call.name[:64], why=kind)
         if self._scene.emit is not None:
             await self._scene.emit(ToolResultPart(result))
-        return result
 
-    def _callee(self, call: ToolCall, index: int, *, is_cut: bool) -> Callee:
-        """Return what *call* calls, if it may be called at all."""
+    async def _admit(self, callee: Callee, call: ToolCall) -> ToolCall:
+        """Return *call* as it may run; its arguments have been looked at, by a person too if need be."""
+        try:
+            return await callee.admit(call, self._scene)
+        except ActionArgumentsError as error:
+            raise _NotCalledError(self._as_words(error), "invalid") from error
+        except ApprovalDeniedError as error:
+            raise _NotCalledError(self._as_words(error), "denied") from error
+
+    def _callee(self, reply: Reply[Any], index: int) -> Callee:
+        """Return what the call at *index* calls, if it may be called at all."""
+        call = reply.calls[index]
         if index >= self._settings.model_calls:
             words = f"not called: no more than {self._settings.model_calls} calls in one answer"
             raise _NotCalledError(words, "surplus")
-        if is_cut:
+        if reply.finish == "length":
             words = "not called: your answer was cut off by its length limit; answer more briefly"
             raise _NotCalledError(words, "invalid")
         callee = self._toolbox.get(call.name)
@@ -108,33 +99,48 @@ class Caller:
         if call.invalid:
             words = f"not called: the arguments are no JSON object: {call.invalid[:200]}"
             raise _NotCalledError(words, "invalid")
+        if isinstance(callee, HandoffCallee) and any(map(self._hands_over, reply.calls[:index])):
+            words = "not called: a conversation goes to one agent; the first call decides"
+            raise _NotCalledError(words, "surplus")
         return callee
 
-    async def _run_once(self, callee: Callee, call: ToolCall) -> ToolResult:
-        """Run an effect, unless the same call has been made before; nothing cuts it off half-way."""
-        key = (call.id, call.name)
+    def _hands_over(self, call: ToolCall) -> bool:
+        return isinstance(self._toolbox.get(call.name), HandoffCallee)
+
+    async def _run_once(self, callee: Callee, call: ToolCall, said: ToolCall) -> ToolResult:
+        """Run an effect, unless the same call has been made before; nothing cuts it off half-way.
+
+        *said* is the call under the id that the model's server gave it: what comes twice has two ids of ours.
+        """
+        key = (said.id or call.id, call.name)
         if key in self._effects:
-            before, result = self._effects[key]
-            words = "not called: this id has been used" if before != call else result.text
+            before, text = self._effects[key]
+            words = "not called: this id has been used" if before != call.arguments else text
             raise _NotCalledError(words, "repeated")
-        unknown = ToolResult(call.id, call.name, "it was begun, and how it ended is not known", is_error=True)
-        self._effects[key] = (call, unknown)
-        with anyio.CancelScope(shield=True):
-            result = await self._run(callee, call)
-        self._effects[key] = (call, result)
+        self._effects[key] = (call.arguments, "not called again: it was not allowed, or not begun")
+        admitted = await self._admit(callee, call)
+        await anyio.lowlevel.checkpoint_if_cancelled()  # nothing may have been waited for since a stop
+        result = ToolResult(call.id, call.name, "it was begun, and how it ended is not known", is_error=True)
+        self._effects[key] = (call.arguments, f"not called again: {result.text}")
+        with anyio.CancelScope(shield=callee.shielded):
+            result = await self._run(callee, admitted)
+        self._effects[key] = (call.arguments, result.text)
         return result
 
     async def _run(self, callee: Callee, call: ToolCall) -> ToolResult:
         """Run one call to its result, or to the words of its error."""
         seconds = self._settings.action_timeout
         try:
-            with anyio.move_on_after(None if callee.effect else seconds):
+            context = self._scene.context
+            with context.interior.pauses.clock(context, None if callee.effect else seconds):
                 value = await _but_for_strays(call.name, callee.run(call, self._scene))
                 return ToolResult(call.id, call.name, self._as_text(value))
         except _ENDS_THE_TURN:
             raise
         except ActionArgumentsError as error:
             raise _NotCalledError(self._as_words(error), "invalid") from error
+        except ApprovalDeniedError as error:  # by the agent whose action it is
+            raise _NotCalledError(self._as_words(error), "denied") from error
         except (Exception, SystemExit, GeneratorExit) as error:
             root = error.root if isinstance(error, HandlerError) else error
             if isinstance(root, _ENDS_THE_TURN):
@@ -187,14 +193,3 @@ async def _but_for_strays(name: str, running: Awaitable[Any]) -> Any:
     except anyio.get_cancelled_exc_class():
         await anyio.lowlevel.checkpoint_if_cancelled()  # goes on with one that somebody did ask for
     raise StrayCancellationError(name)
-
-
-def with_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """Return *calls* with ids that differ: a result has to find its call."""
-    seen: set[str] = set()
-    unique: list[ToolCall] = []
-    for number, call in enumerate(calls):
-        name = call.id if call.id and call.id not in seen else f"{call.id or 'call'}_{number}"
-        seen.add(name)
-        unique.append(call if name == call.id else msgspec.structs.replace(call, id=name))
-    return tuple(unique)

@@ -1,55 +1,24 @@
-"""Conversations: histories kept under a key, and the handles to talk under one."""
+"""Conversations: the handles to talk under a key."""
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, overload
 
 from ceylon.agents.llm_streams import BlockingLlmStream, LlmStream, as_text
-from ceylon.agents.prompts import Forget, Recall
+from ceylon.agents.prompts import Forget, Recall, When
 from ceylon.errors import ArgumentError
 from ceylon.models.turns import Attachment, Reply, Turn
-from ceylon.settings import DEFAULTS, Settings
+from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ceylon.agents.road import Road
+    from ceylon.core.streams import BlockingStream, Stream
 
-__all__ = ["BlockingConversation", "Conversation", "Histories", "check_key"]
+__all__ = ["BlockingConversation", "Conversation", "check_key"]
 
 T = TypeVar("T")
 
-
-class Histories:
-    """The last turns of the conversations used last; the least recently used ones go first."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[Turn, ...]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def turns(self, key: str) -> tuple[Turn, ...]:
-        """Return the turns under *key*, oldest first."""
-        if key not in self._kept:
-            return ()
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def add(self, key: str, turns: "tuple[Turn, ...]", settings: Settings = DEFAULTS) -> None:
-        """Add one exchange; what is over the limits of *settings* goes, each question with all that followed it."""
-        kept = (*self.turns(key), *turns)
-        newest = len(kept) - len(turns)  # stays whole, however long it is: no provider takes a call without its result
-        first = max(0, len(kept) - settings.conversation_turns)
-        while first < newest and kept[first].role != "user":
-            first += 1
-        self._kept[key] = kept[min(first, newest) :]
-        self._kept.move_to_end(key)
-        while len(self._kept) > settings.conversations:
-            self._kept.popitem(last=False)
-
-    def drop(self, key: str) -> None:
-        """Forget what is under *key*."""
-        self._kept.pop(key, None)
+_WHEN: Final = get_args(When)
 
 
 def check_key(key: object) -> str:
@@ -62,6 +31,13 @@ def check_key(key: object) -> str:
         message = f"{key!r} is no key of a conversation; it takes text of 1 to {DEFAULTS.conversation_key} characters"
         raise ArgumentError(message)
     return key
+
+
+def _check_when(when: When) -> When:
+    if when not in _WHEN:
+        message = f"when={when!r} cannot be; it is one of {', '.join(map(repr, _WHEN))}"
+        raise ArgumentError(message)
+    return when
 
 
 class Conversation:
@@ -77,14 +53,22 @@ class Conversation:
     def __repr__(self) -> str:
         return f"<Conversation {self.key!r} with {self._road.agent.name!r}>"
 
-    async def send(self, text: str, *, timeout: float | None = None) -> str:
+    async def send(self, text: str, *, when: When = "queue", timeout: float | None = None) -> str:
         """Say *text* and return the answer; a failed turn leaves the history as it was.
+
+        Args:
+            text: What to say; not empty.
+            when: What to do if the conversation is busy. ``"queue"``: wait for its end. ``"absorb"``: join the turn
+                under way before its next request to the model, and share its answer; if there is none any more, be a
+                turn of its own. ``"interrupt"``: break that turn off, keep what it has said and done, and go next.
+            timeout: Seconds from now on.
 
         Raises:
             ArgumentError: the text is empty, or the key cannot be.
+            InterruptedTurnError: another message broke this turn off; `text` holds what had been said.
             ModelError: the model did not answer.
         """
-        return (await self.complete(text, timeout=timeout)).text
+        return (await self.complete(text, when=when, timeout=timeout)).text
 
     @overload
     async def complete(
@@ -94,6 +78,7 @@ class Conversation:
         output: type[T],
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[T]: ...
     @overload
@@ -104,6 +89,7 @@ class Conversation:
         output: Any = None,
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[Any]: ...
     async def complete(
@@ -113,6 +99,7 @@ class Conversation:
         output: Any = None,
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[Any]:
         """Say *text* and return the whole reply, with its usage; the options are those of `LlmAgent.complete`."""
@@ -123,11 +110,18 @@ class Conversation:
             output=output,
             tool_choice=tool_choice,
             attachments=attachments,
+            when=_check_when(when),
         )
 
-    def stream(self, text: str, *, timeout: float | None = None) -> LlmStream[str]:
-        """Say *text* and take the answer as it comes; the history has it when the stream has ended."""
-        return LlmStream(lambda: self._road.stream(text, key=check_key(self.key), timeout=timeout), as_text)
+    def stream(self, text: str, *, when: When = "queue", timeout: float | None = None) -> LlmStream[str]:
+        """Say *text* and take the answer as it comes; the history has it when the stream has ended.
+
+        What is to be absorbed has no stream of its own: it waits, as a turn of its own.
+        """
+        return LlmStream(lambda: self._stream(text, when, timeout), as_text)
+
+    async def _stream(self, text: str, when: When, timeout: float | None) -> "Stream":
+        return await self._road.stream(text, key=check_key(self.key), timeout=timeout, when=_check_when(when))
 
     async def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""
@@ -150,9 +144,9 @@ class BlockingConversation:
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._awaited)[1:]}"
 
-    def send(self, text: str, *, timeout: float | None = None) -> str:
+    def send(self, text: str, *, when: When = "queue", timeout: float | None = None) -> str:
         """Say *text* and return the answer; see `Conversation.send`."""
-        answer: str = self._block("send", lambda: self._awaited.send(text, timeout=timeout))
+        answer: str = self._block("send", lambda: self._awaited.send(text, when=when, timeout=timeout))
         return answer
 
     @overload
@@ -163,6 +157,7 @@ class BlockingConversation:
         output: type[T],
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[T]: ...
     @overload
@@ -173,6 +168,7 @@ class BlockingConversation:
         output: Any = None,
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[Any]: ...
     def complete(
@@ -182,21 +178,24 @@ class BlockingConversation:
         output: Any = None,
         tool_choice: str | None = None,
         attachments: "Iterable[Attachment]" = (),
+        when: When = "queue",
         timeout: float | None = None,
     ) -> Reply[Any]:
         """Say *text* and return the whole reply; see `Conversation.complete`."""
         reply: Reply[Any] = self._block(
             "complete",
             lambda: self._awaited.complete(
-                text, output=output, tool_choice=tool_choice, attachments=attachments, timeout=timeout
+                text, output=output, tool_choice=tool_choice, attachments=attachments, when=when, timeout=timeout
             ),
         )
         return reply
 
-    def stream(self, text: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:
-        """Say *text* and take the answer as it comes."""
-        key = self.key
-        return BlockingLlmStream(lambda: self._road.blocking_stream(text, key=check_key(key), timeout=timeout), as_text)
+    def stream(self, text: str, *, when: When = "queue", timeout: float | None = None) -> BlockingLlmStream[str]:
+        """Say *text* and take the answer as it comes; see `Conversation.stream`."""
+        return BlockingLlmStream(lambda: self._stream(text, when, timeout), as_text)
+
+    def _stream(self, text: str, when: When, timeout: float | None) -> "BlockingStream":
+        return self._road.blocking_stream(text, key=check_key(self.key), timeout=timeout, when=_check_when(when))
 
     def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""

@@ -10,6 +10,11 @@ from ceylon.agents.setup import Setup
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from ceylon.agents.conversations.port import ConversationStore
+    from ceylon.agents.conversations.summary import Summarise
+    from ceylon.agents.conversations.window import Window
+    from ceylon.agents.remembering import Recall
+    from ceylon.memory.port import Memory
     from ceylon.models.port import Model
 
 __all__ = ["ModelledAgent"]
@@ -39,7 +44,12 @@ class ModelledAgent(Agent):
         tool_choice: str = "auto",
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
+        handoffs: Iterable[Any] = (),
         description: str = "",
+        memory: "Memory | None" = None,
+        recall: "Recall | None" = None,
+        conversations: "ConversationStore | None" = None,
+        history: "Window | Summarise | None" = None,
     ) -> None:
         super().__init__(name)
         if concurrency is not None:
@@ -60,6 +70,11 @@ class ModelledAgent(Agent):
             tool_choice=tool_choice,
             output=output,
             max_turns=max_turns,
+            memory=memory,
+            recall=recall,
+            conversations=conversations,
+            history=history,
+            handoffs=handoffs,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -122,6 +137,10 @@ class ModelledAgent(Agent):
         """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""
         return self._with(tools=tools)
 
+    def with_handoffs(self, *handoffs: Any) -> Self:
+        """Let the model hand a conversation over to one of these agents, which goes on with it."""
+        return self._with(handoffs=handoffs)
+
     def with_tool_choice(self, tool_choice: str) -> Self:
         """Let the first request of each turn call as it likes, not at all, some tool, or the one of this name."""
         return self._with(tool_choice=tool_choice)
@@ -145,6 +164,20 @@ class ModelledAgent(Agent):
         """
         with self._setup.overridden(model):
             yield self
+
+    def with_memory(self, memory: "Memory | None", recall: "Recall | None" = None) -> Self:
+        """Remember beyond a conversation; *recall* says how."""
+        return self._with(memory=memory, recall=recall)
+
+    def with_conversations(
+        self, conversations: "ConversationStore | None", history: "Window | Summarise | None" = None
+    ) -> Self:
+        """Keep conversations in this store, and make long ones shorter as *history* says."""
+        return self._with(conversations=conversations, history=history)
+
+    def with_history(self, history: "Window | Summarise | None") -> Self:
+        """Make long conversations shorter: show the end of them, or summarise what is old."""
+        return self._with(history=history)
 
     def _with(self, **changes: Any) -> Self:
         self._setup.change(**changes)

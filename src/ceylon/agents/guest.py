@@ -117,6 +117,10 @@ class Guest:
         """See `AgentLike`."""
         return self.__ceylon_itself__.__ceylon_serial_key__(envelope)
 
+    def __ceylon_expect__(self, envelope: "Envelope") -> None:
+        """See `AgentLike`."""
+        self.__ceylon_itself__.__ceylon_expect__(envelope)
+
     def __ceylon_rebuild__(self) -> "Guest":
         """See `AgentLike`; nobody else holds the new instance, so this one does until the old handle is gone."""
         return Guest(self.__ceylon_itself__.__ceylon_rebuild__(), holds=True)

@@ -44,7 +44,12 @@ class LlmAgent(AnsweringAgent):
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.
         output: The type of the answers, where they are not text.
         max_turns: Requests in one answer, with calls in between (25).
+        handoffs: Agents that the model may hand a conversation over to; they answer from then on.
         description: What other models are told of the agent, where it is one of their tools.
+        memory: What it remembers beyond a conversation: a `Memory`.
+        recall: How the memory is used: what is put before a question, what the model may call (`Recall`).
+        conversations: Where conversations are kept; by default in this process, until the agent is gone.
+        history: How long conversations are made shorter: a `Window` or a `Summarise`; by default not at all.
     """
 
     async def send_message_async(self, query: str, *, timeout: float | None = None) -> str:
@@ -132,7 +137,7 @@ class LlmAgent(AnsweringAgent):
     ) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, calls, results, and the whole reply last."""
         road = self.__ceylon_road__
-        wishes = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
         return LlmStream(lambda: road.stream(query, timeout=timeout, **wishes), as_it_is)
 
     def conversation(self, key: str) -> Conversation:

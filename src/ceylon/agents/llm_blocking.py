@@ -92,7 +92,7 @@ class BlockingLlm:
     ) -> BlockingLlmStream[Part]:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
         road = self._agent.__ceylon_road__
-        wishes = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+        wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
         return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, **wishes), as_it_is)
 
     def conversation(self, key: str) -> BlockingConversation:

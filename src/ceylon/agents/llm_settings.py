@@ -1,14 +1,20 @@
 """What an `LlmAgent` is set to, as one value: checked as a whole, kept over restarts."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
+from ceylon.agents.conversations.port import ConversationStore
+from ceylon.agents.conversations.summary import Summarise
+from ceylon.agents.conversations.window import Window
 from ceylon.agents.outputs import output_of
-from ceylon.agents.toolbox import check_tools
+from ceylon.agents.remembering import Recall
+from ceylon.agents.toolbox import check_handoffs, check_tools
 from ceylon.errors import ArgumentError
+from ceylon.memory.port import Memory
 from ceylon.models.secret import Secret
 from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 from ceylon.settings import DEFAULTS
@@ -42,13 +48,18 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: Any = "auto"
     output: Any = None
     max_turns: Any = DEFAULTS.model_turns
+    memory: Any = None  # a `Memory`
+    recall: Any = None  # how it is used: a `Recall`
+    conversations: Any = None  # a `ConversationStore`; by default the agent's own
+    history: Any = None  # how long ones are made shorter: a `Window` or a `Summarise`
+    handoffs: Any = ()  # agents that may go on with a conversation
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
         if "stop" in changes:
             changes["stop"] = _as_texts(changes["stop"])
-        if "tools" in changes:
-            changes["tools"] = _as_tools(changes["tools"])
+        for name in {"tools", "handoffs"} & changes.keys():
+            changes[name] = _as_tools(changes[name])
         if isinstance(changes.get("options"), Mapping):
             changes["options"] = dict(changes["options"])
         if isinstance(changes.get("api_key"), str):
@@ -66,6 +77,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_concurrency(self.concurrency)
         check_timeout(self.timeout)
         check_tools(self.tools)
+        check_handoffs(self.handoffs)
         if self.output is not None:
             output_of(self.output)
 
@@ -151,7 +163,7 @@ def has_items(value: object) -> bool:
     return isinstance(value, Iterable)
 
 
-def _is_a(kind: type, value: object) -> bool:
+def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
     return isinstance(value, kind)
 
 
@@ -189,5 +201,9 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("tool_choice", lambda value: _is_text(value) and bool(value), "'auto', 'none', 'required' or the name of a tool"),
     ("max_turns", lambda value: _is_whole(value) and value > 0, "a whole number from 1"),
     ("api_key", lambda value: isinstance(value, Secret), "the key as text"),
+    ("memory", functools.partial(_is_a, Memory), "a Memory, like InMemory()"),
+    ("recall", functools.partial(_is_a, Recall), "a Recall, like Recall(inject=5)"),
+    ("conversations", functools.partial(_is_a, ConversationStore), "a ConversationStore, like SqliteConversations(…)"),
+    ("history", functools.partial(_is_a, (Window, Summarise)), "a Window or a Summarise"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

@@ -31,14 +31,14 @@ class _Picker(Generic[T]):
 
     def __init__(self, pick: Callable[[Any], T | None]) -> None:
         self._pick = pick
-        self._reply: Reply | None = None
+        self._reply: Reply[Any] | None = None
 
     def _take(self, part: Any) -> T | None:
         if isinstance(part, ReplyPart):
             self._reply = part.reply
         return self._pick(part)
 
-    def _whole(self) -> Reply:
+    def _whole(self) -> Reply[Any]:
         if self._reply is None:
             message = "the stream was closed before its end, so there is no whole reply"
             raise ModelProtocolError(message)
@@ -99,7 +99,7 @@ class Pieces(_Picker[T]):
 class LlmStream(Pieces[T]):
     """A model's answer as it comes."""
 
-    async def result(self) -> Reply:
+    async def result(self) -> Reply[Any]:
         """Read to the end; return the whole reply, also what was taken before, with its usage."""
         async for _ in self:
             pass
@@ -156,7 +156,7 @@ class BlockingPieces(_Picker[T]):
 class BlockingLlmStream(BlockingPieces[T]):
     """A model's answer as it comes, for plain `for` loops."""
 
-    def result(self) -> Reply:
+    def result(self) -> Reply[Any]:
         """Read to the end; return the whole reply, also what was taken before, with its usage."""
         for _ in self:
             pass

@@ -101,9 +101,10 @@ def output_of(hint: Any) -> Output:
         return _make(hint)
 
 
-def reply_type(message: object) -> Any:
+def reply_type(message: Any) -> Any:
     """Return what the class of *message* says it is answered with, if a model can: ``Message[Report]``."""
-    return _reply_type(type(message)) if isinstance(message, Message) else None
+    cls: type = message.__class__
+    return _reply_type(cls) if hasattr(cls, "__orig_bases__") else None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -134,8 +134,9 @@ def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
         ArgumentError: the text is empty, or an attachment is none.
         DefinitionError: the output has no JSON schema.
     """
-    attachments: tuple[object, ...] = tuple(wishes.get("attachments", ()))
-    prompt = Prompt(check_query(text), **{**wishes, "attachments": attachments})
+    attachments: tuple[Any, ...] = tuple(wishes.get("attachments", ()))
+    fields: dict[str, Any] = {**wishes, "attachments": attachments}
+    prompt = Prompt(check_query(text), **fields)
     if prompt.output is not None:
         output_of(prompt.output)
     for each in attachments:

@@ -38,7 +38,7 @@ class Seat:
             self._opening = signal = Signal(self.interior.driver)
             try:
                 await self.close()
-                self._session, self._model = await (await self._sessions()).open(model), model
+                self._session, self._model = await (await self.sessions()).open(model), model
             finally:
                 self._opening = None
                 signal.set()
@@ -48,9 +48,10 @@ class Seat:
         """Give the session back."""
         session, self._session = self._session, None
         if session is not None:
-            await (await self._sessions()).part(session)
+            await (await self.sessions()).part(session)
 
-    async def _sessions(self) -> "Sessions":
+    async def sessions(self) -> "Sessions":
+        """Return the sessions of the mesh; on its loop."""
         from ceylon.agents.sessions import close_sessions, opener_for  # noqa: PLC0415 – brings httpx in
 
         opener = opener_for(self.interior.settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.agents.action import Action, as_action
 from ceylon.agents.agent import Agent
-from ceylon.agents.callees import AgentAction, AgentCallee, Callee, LlmCallee, OwnAction
+from ceylon.agents.callees import AgentAction, AgentCallee, Callee, HandoffCallee, LlmCallee, OwnAction
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.errors import ArgumentError, DefinitionError, UnknownAgentError
 from ceylon.models.turns import Tool
@@ -15,7 +15,7 @@ from ceylon.models.turns import Tool
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
-__all__ = ["Toolbox", "callees_of", "check_tools"]
+__all__ = ["Toolbox", "callees_of", "check_handoffs", "check_tools"]
 
 _WORDS: Final = ("auto", "none", "required")  # what `tool_choice` says besides a name
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -85,8 +85,25 @@ def check_tools(tools: Iterable[Any]) -> None:
         _ = as_action(entry).schema
 
 
-def callees_of(agent: Agent, tools: Iterable[Any], interior: "Interior") -> Iterator[Callee]:
-    """Yield what *agent* lets its model call: its own actions first, then *tools* in their order.
+def check_handoffs(handoffs: Iterable[Any]) -> None:
+    """Look at the agents that an agent may hand conversations to, as far as one can without a mesh.
+
+    Raises:
+        ArgumentError: one is no agent, or none with a model.
+    """
+    for entry in handoffs:
+        target = entry.__ceylon_target__ if isinstance(entry, (Ref, BlockingRef)) else entry
+        if isinstance(entry, (Ref, BlockingRef, str)) and (target is None or isinstance(entry, str)):
+            continue
+        if not isinstance(target, Agent) or not _has_model(target):
+            message = f"handoffs={entry!r} cannot be; it takes agents with a model, refs of such, and addresses"
+            raise ArgumentError(message)
+
+
+def callees_of(
+    agent: Agent, tools: Iterable[Any], interior: "Interior", handoffs: Iterable[Any] = ()
+) -> Iterator[Callee]:
+    """Yield what *agent* lets its model call: its own actions first, then *tools* in their order, then *handoffs*.
 
     Raises:
         UnknownAgentError: an agent among them is in no mesh.
@@ -101,6 +118,18 @@ def callees_of(agent: Agent, tools: Iterable[Any], interior: "Interior") -> Iter
             yield from _of_agent(_ref_of(entry, interior), taken)
         else:
             yield _of_function(entry)
+    for entry in handoffs:
+        yield _of_handoff(Ref(interior, entry.name) if isinstance(entry, Agent) else _ref_of(entry, interior))
+
+
+def _of_handoff(ref: Ref) -> Callee:
+    """Return what hands a conversation to the agent behind *ref*; that one is gone is found when it is called."""
+    target = ref.__ceylon_target__
+    if target is not None and not _has_model(target):
+        message = f"handoffs: {ref.address!r} has no model, so it cannot go on with a conversation; give it as a tool"
+        raise ArgumentError(message)
+    name = _NOT_IN_A_NAME.sub("_", ref.address)
+    return HandoffCallee(ref, f"transfer_to_{name}"[:64], "" if target is None else describe_agent(target))
 
 
 def _of_function(function: Callable[..., Any]) -> Callee:
@@ -140,6 +169,7 @@ def describe_agent(agent: Any) -> str:
     said = getattr(agent, "description", None)
     if said:
         return str(said)
-    docstring = type(agent).__doc__ or ""
-    own = docstring if "__doc__" in vars(type(agent)) and type(agent).__module__.partition(".")[0] != "ceylon" else ""
-    return own.strip().partition("\n\n")[0] or f"Ask the agent {agent.name!r}."
+    own: dict[str, Any] = dict(agent.__class__.__dict__)
+    is_ours = str(own["__module__"]).partition(".")[0] == "ceylon"
+    docstring = "" if is_ours else str(own.get("__doc__") or "")
+    return docstring.strip().partition("\n\n")[0] or f"Ask the agent {agent.name!r}."

@@ -1,20 +1,23 @@
 """One turn of an agent: requests to its model, and calls in between, until the model has nothing more to call."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import anyio.lowlevel
 import msgspec
 
-from ceylon.agents.callees import Emit, Scene, Tally
-from ceylon.agents.calling import CallCounts, Caller, with_ids
+from ceylon.agents.called import CallCounts, Calls
+from ceylon.agents.callees import Scene, Tally
+from ceylon.agents.calling import Caller
 from ceylon.agents.outputs import Output, WrongOutputError
+from ceylon.agents.prompts import TakenOver
+from ceylon.agents.steering import Turning
 from ceylon.agents.toolbox import Toolbox
 from ceylon.errors import IncompleteStreamError, MaxTurnsError, ModelError, OutputError
 from ceylon.models.turns import Reply, ReplyPart, Request, Turn, UsagePart
 
 if TYPE_CHECKING:
-    from ceylon.core.context import Context
     from ceylon.models.port import Session
 
 __all__ = ["Plan", "TurnRun"]
@@ -28,54 +31,71 @@ class Plan(msgspec.Struct, frozen=True):
     output: Output | None
     max_turns: int
     model: str
+    handoffs: int = 0
 
 
 class TurnRun:
     """One turn under way."""
 
-    def __init__(
-        self, plan: Plan, session: "Session", context: "Context", counts: CallCounts, emit: Emit | None
-    ) -> None:
-        self._plan, self._session, self._emit = plan, session, emit
+    def __init__(self, plan: Plan, session: "Session", turning: Turning, counts: CallCounts) -> None:
+        context = turning.context
+        self._plan, self._session, self._turning, self._emit = plan, session, turning, turning.emit
         self._tally = Tally()
+        self._added: list[Turn] = []
+        self._calls: Calls | None = None  # under way
         self._retries = context.interior.settings.output_retries
         toolbox = plan.toolbox if plan.request.tool_choice != "none" else Toolbox(())
-        self._caller = Caller(toolbox, Scene(context, emit, self._tally), counts)
+        self._caller = Caller(toolbox, Scene(context, turning.emit, self._tally, plan.handoffs), counts)
 
-    async def run(self, history: Sequence[Turn], question: Turn) -> Reply[Any]:
-        """Return the model's answer to *question*, and all that it took.
+    async def run(self, conversation: Sequence[Turn]) -> TakenOver:
+        """Return the model's answer to *conversation*, and all that it took; or to whom it hands that over.
 
         Raises:
             MaxTurnsError: it wants calls without end.
             OutputError: it has answered, and never with a value of the type.
         """
-        added: list[Turn] = []
         try:
-            return await self._run([*history, question], added)
+            return await self._run([*conversation])
         except ModelError as error:
-            error.acted = bool(added)
+            error.acted = bool(self._added)
             raise
 
-    async def _run(self, turns: list[Turn], added: list[Turn]) -> Reply[Any]:
-        """Go on with *turns* to the answer; *added* has what has been called on the way."""
+    def broken_off(self) -> tuple[Turn, ...]:
+        """Return what a turn that was broken off adds to the conversation, its calls paired with results."""
+        return (*self._added, *(self._calls.turns() if self._calls is not None else ()))
+
+    async def _run(self, turns: list[Turn]) -> TakenOver:
+        """Go on with *turns* to the answer."""
         wrong, reply = 0, Reply[Any](text="")
         for number in range(self._plan.max_turns):
             reply = await self._ask(self._request(turns, is_first=not number))
             self._tally.add(reply)
             if reply.calls:
-                reply = _with_own_ids(reply)
-                pair = (reply.turn(), Turn("tool", results=await self._caller.answer(reply)))
-                turns += pair
-                added += pair
+                new = await self._call(reply, {call.id for turn in turns for call in turn.calls})
+                if self._tally.transfer is not None:
+                    return TakenOver(self._sum(reply, new=()), self._tally.transfer)
+                turns += new
                 continue
             try:
-                return self._whole(reply, added)
+                return TakenOver(self._whole(reply))
             except WrongOutputError as error:
                 wrong += 1
                 if wrong > self._retries:
                     raise self._no_output(reply, str(error), wrong) from error
                 turns += (reply.turn(), Turn("user", _correction(reply, str(error))))
         raise MaxTurnsError(self._plan.model, self._plan.max_turns, reply.text)
+
+    async def _call(self, reply: Reply[Any], taken: Collection[str]) -> tuple[Turn, ...]:
+        """Run the calls of *reply*; return what that adds to the conversation, with what arrived to join it."""
+        self._calls = calls = Calls(reply, taken)
+        self._turning.written_down()
+        await self._caller.answer(calls)
+        await anyio.lowlevel.checkpoint_if_cancelled()  # trio leaves a group of tasks without looking
+        joined = self._turning.absorb() if self._tally.transfer is None else ()
+        new = (*calls.turns(), *joined)
+        self._added += new
+        self._calls = None
+        return new
 
     def _request(self, turns: Sequence[Turn], *, is_first: bool) -> Request:
         """Return the request that continues *turns*; a choice that forces a call holds for the first one only."""
@@ -99,33 +119,29 @@ class TurnRun:
         await emit(UsagePart(reply.usage, reply.cost, reply.model))
         return reply
 
-    def _whole(self, reply: Reply[Any], added: Sequence[Turn]) -> Reply[Any]:
+    def _whole(self, reply: Reply[Any]) -> Reply[Any]:
         """Return the last *reply* as the answer of the whole turn.
 
         Raises:
             WrongOutputError: it is no value of the type that is wanted.
         """
         output = self._plan.output
+        value = None if output is None else output.read(reply.text)
+        return self._sum(msgspec.structs.replace(reply, output=value), (reply.turn(),))
+
+    def _sum(self, reply: Reply[Any], new: tuple[Turn, ...]) -> Reply[Any]:
+        """Return *reply* as that of the turn, which also adds what is *new*."""
         return msgspec.structs.replace(
             reply,
-            output=None if output is None else output.read(reply.text),
             usage=self._tally.usage,
             cost=self._tally.cost,
             requests=self._tally.requests,
-            turns=(*added, reply.turn()),
+            turns=(*self._added, *new),
         )
 
     def _no_output(self, reply: Reply[Any], reason: str, tries: int) -> OutputError:
         name = "" if self._plan.output is None else self._plan.output.name
         return OutputError(self._plan.model, name, reason, reply.text, tries=tries)
-
-
-def _with_own_ids(reply: Reply[Any]) -> Reply[Any]:
-    """Return *reply* with calls that can be told apart; what the provider wants back unchanged may name the old ids."""
-    calls = with_ids(reply.calls)
-    if calls == reply.calls:
-        return reply
-    return msgspec.structs.replace(reply, calls=calls, native=None)
 
 
 def _correction(reply: Reply[Any], reason: str) -> str:

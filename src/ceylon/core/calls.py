@@ -119,10 +119,18 @@ class AskCall(ParkedCall):
         return True
 
     def fire(self) -> None:
-        """End by the deadline: what still waits expires, what runs is cancelled."""
+        """End by the deadline: what still waits expires, what runs is cancelled.
+
+        A pause takes the deadline back, and may set a later one; see `pauses`.
+        """
         if not self.is_settled:
+            deadline = self.envelope.deadline
+            if deadline is None or deadline > self._router.driver.now():
+                if deadline is not None:
+                    self._router.timers.add(deadline, self)
+                return
             self._router.withdraw(self.envelope, self.cell, "expired")
-            given = (self.envelope.deadline or self.began) - self.began
+            given = deadline - self.began
             number = self._router.name(self.envelope.id)
             self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3), number))
 

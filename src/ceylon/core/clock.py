@@ -201,7 +201,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self._holds > 0 or len(self._sockets.get_map()) > 1 or any(map(self._is_busy, threading.enumerate()))
 
     def _is_busy(self, thread: threading.Thread) -> bool:
-        """Say whether *thread* is one of anyio's, at work for this loop."""
+        """Say whether *thread* is one of anyio's, at work for this loop, or a store's own, at work at all."""
+        if getattr(thread, "is_at_work", False):
+            return True
         if getattr(thread, "loop", None) is not self or getattr(thread, "stopping", True):
             return False
         return thread not in getattr(thread, "idle_workers", ())

@@ -459,6 +459,18 @@ class Dispatcher:
         else:
             self.failed(cell, envelope, refusal)
 
+    def answered(self, cell: "Cell", envelope: "Envelope", outcome: Outcome) -> None:
+        """End an envelope that is still in the mailbox: another handler of the agent has answered it with *outcome*."""
+        if not cell.discard(envelope):  # whoever asked has left
+            return
+        if outcome.error is None:
+            cell.completed += 1
+        else:
+            cell.failed += 1
+        if envelope.kind is not TELL:
+            self._router.reply(envelope, outcome)
+        self._router.ended(envelope, "completed" if outcome.error is None else "failed")
+
     # -- leases --------------------------------------------------------------------------------------------------------
 
     def _lease(self, cell: "Cell", handler: Handler, envelope: "Envelope") -> bool:
@@ -597,7 +609,7 @@ class Dispatcher:
         worker = context.worker if context is not None else None
         if worker is None or self._threads.runs_for(context):  # in a thread, which nothing can cancel
             return
-        if not self.is_shielded(envelope, cell):
+        if not self.is_shielded(envelope, cell) or self._interior.pauses.is_asking(envelope.id):
             self._cancel(worker)
 
     @staticmethod

@@ -27,6 +27,7 @@ from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
+from ceylon.core.pauses import Pauses
 from ceylon.core.ports import check_agent
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
@@ -82,6 +83,7 @@ class Interior:
     watches: Watches
     resources: Resources
     inspector: Inspector
+    pauses: Pauses
     quiet: Quiet
     quiet_log: QuietLog
 
@@ -128,6 +130,7 @@ class Interior:
         self.watches = Watches(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
+        self.pauses = Pauses(self)
         self._set_watchdog()
         self.gateway.open(driver, self.threads)
         self.quiet = Quiet(self.router)

@@ -106,6 +106,12 @@ class Lease(Hold):
             self.is_abandoned = self.is_abandoned or left <= 0
         return left
 
+    def give(self, seconds: float) -> None:
+        """Give the handler under way *seconds* more, or take them back."""
+        with self.lock:
+            if self.began is not None:
+                self.began += seconds
+
     def report(self) -> None:
         """Count the first as ended; on the loop, which has put it under another counter.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.dispatcher import Dispatcher
     from ceylon.core.leases import Lease
+    from ceylon.core.origin import Origin
 
 __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 
@@ -90,6 +91,6 @@ class LeaseLimit(Timer):
         self._dispatcher.give_up_lease(self._lease, error)
 
 
-def limit_of(context: "Context") -> HandlerLimit | None:
+def limit_of(context: "Origin") -> HandlerLimit | None:
     """Return the limit of the handler that *context* belongs to, if it has one."""
     return context.interior.dispatcher.limits.get(context.envelope.id)

@@ -94,6 +94,10 @@ class AgentLike(Protocol):
         """Return what must not be handled twice at once; `None` for an envelope that is free."""
         ...
 
+    def __ceylon_expect__(self, envelope: "Envelope") -> None:
+        """Hear of an envelope to an address with a key, before it is in the mailbox; perhaps more than once."""
+        ...
+
     def __ceylon_rebuild__(self) -> "AgentLike":
         """Return a new agent, made as this one was."""
         ...

@@ -121,6 +121,8 @@ class Router:
             known = [address for address, each in self.cells.items() if each.state.takes_mail]
             error = UnknownAgentError(check_address(envelope.recipient), known)
             raise error
+        if cell.options.takes_keys:
+            cell.agent.__ceylon_expect__(envelope)
         return cell
 
     def find(self, address: str) -> "Cell | None":

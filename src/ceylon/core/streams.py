@@ -43,7 +43,7 @@ class Pulled(msgspec.Struct, frozen=True):
 class Channel:
     """The parts on their way from one producer to one consumer."""
 
-    __slots__ = ("_call", "_credit", "_end", "_parts", "_pull", "_room", "_router")
+    __slots__ = ("_call", "_credit", "_end", "_parts", "_pull", "_room", "_router", "rests", "went_on")
 
     def __init__(self, router: "Router", credit: int, call: "StreamCall | None" = None) -> None:
         self._router = router
@@ -53,6 +53,19 @@ class Channel:
         self._pull: PullCall | None = None
         self._room: Signal | None = None  # several producers may wait for it
         self._end: Outcome | None = None
+        self.rests = False  # the producer waits for a person, and the consumer has patience
+        self.went_on = -math.inf  # when it last ceased to
+
+    def rest(self) -> None:
+        """Let the consumer's patience have no end for a while."""
+        self.rests = True
+
+    def go_on(self) -> None:
+        """Let it have one again: all of it from now on."""
+        self.rests = False
+        self.went_on = self._router.driver.now()
+        if self._pull is not None:
+            self._pull.begin_again()
 
     def room(self) -> int:
         """Count the parts that may still be sent before the consumer has to take some."""
@@ -308,10 +321,24 @@ class PullCall(Call):
 
     def fire(self) -> None:
         """End the whole stream, because its producer has stalled."""
-        if not self.is_settled:
+        if not self.is_settled and not self._is_early():
             self._source.channel.forget()  # or the end of the stream would look like this pull's good end
             self.fail(StreamTimeoutError(self._source.address, self._timeout))
             self._source.cancel()
+
+    def begin_again(self) -> None:
+        """Wait from now on; what was waited so far does not count."""
+        if self._timeout < math.inf and not self.is_armed:
+            self._router.timers.add(self._router.driver.now() + self._timeout, self)
+
+    def _is_early(self) -> bool:
+        """Say whether the time is not over after all, because the producer rests or has rested."""
+        channel = self._source.channel
+        until = channel.went_on + self._timeout
+        is_early = until > self._router.driver.now()
+        if is_early and not channel.rests:
+            self._router.timers.add(until, self)
+        return is_early or channel.rests
 
     def cancel(self) -> None:
         """Let go, because the consumer waits no more; the stream itself goes on until it is closed."""

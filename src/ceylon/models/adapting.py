@@ -49,12 +49,10 @@ class AdaptedSession:
         session, request = self._road(request)
         return await session.complete(request)
 
-    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the answer as it comes."""
+    def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        """Yield the answer as it comes: no hop of its own, where there is nothing to do."""
         session, request = self._road(request)
-        async with aclosing(session.stream(request)) as parts:
-            async for part in parts:
-                yield part
+        return session.stream(request)
 
     async def aclose(self) -> None:
         """Close the session inside."""

@@ -25,16 +25,18 @@ ANTHROPIC: Final = Host(
     url_variable="ANTHROPIC_BASE_URL",
     versions=("/v1",),
     keys={"ANTHROPIC_API_KEY": "x-api-key", "ANTHROPIC_AUTH_TOKEN": "authorization"},
-    headers={"anthropic-version": "2026-10-21"},
     options=frozenset(
         {
-            *("top_p", "top_k", "thinking", "output_config", "cache_control", "disable_parallel_tool_use"),
-            *("metadata", "service_tier", "speed", "betas"),
+            *("thinking", "output_config", "cache_control", "disable_parallel_tool_use", "metadata"),
+            *("service_tier", "speed", "betas", "anthropic_version"),
         }
     ),
     models_path="/v1/models",
 )
 
+_VERSION: Final = "2026-10-21"
+_OLD_VERSION: Final = "2023-06-01"  # the last one that takes …
+_SAMPLING: Final = frozenset({"top_p", "top_k"})  # … these and a temperature; later ones refuse the whole request
 _NEVER_FORCED: Final = ("fable", "mythos")  # these models refuse to be made to call
 _NOT_IN_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")  # calls of other providers' models have dots and colons in it
 _PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -44,15 +46,25 @@ class AnthropicModel(ServiceModel, frozen=True, kw_only=True):
     """A Claude.
 
     Of the options, ``cache_control={"type": "ephemeral"}`` marks the last block that can be cached,
-    ``disable_parallel_tool_use=True`` asks for one call at a time, and ``betas=[...]`` become their header.
+    ``disable_parallel_tool_use=True`` asks for one call at a time, and ``betas=[...]`` become their header. The API
+    refuses a temperature, so that none is sent, unless ``anthropic_version="2023-06-01"`` asks for how it was before.
     """
 
     host: ClassVar[Host] = ANTHROPIC
 
+    @property
+    def takes_sampling(self) -> bool:
+        """Whether a temperature may be sent."""
+        return bool(self.options.get("anthropic_version") == _OLD_VERSION)
+
+    def known_options(self) -> frozenset[str]:
+        """See `ServiceModel`."""
+        return ANTHROPIC.options | _SAMPLING if self.takes_sampling else ANTHROPIC.options
+
     def own_headers(self) -> dict[str, str]:
-        """Return the header that asks for what is not yet for everybody."""
-        betas = self.options.get("betas")
-        return {"anthropic-beta": ",".join(betas)} if betas else {}
+        """Return the version, and what asks for things that are not yet for everybody."""
+        version, betas = self.options.get("anthropic_version", _VERSION), self.options.get("betas")
+        return {"anthropic-version": version} | ({"anthropic-beta": ",".join(betas)} if betas else {})
 
     def dialect(self) -> Dialect:
         """See `ServiceModel`."""
@@ -79,7 +91,8 @@ class _Messages:
 
     def body(self, request: Request, options: dict[str, Any], *, stream: bool) -> dict[str, Any]:
         one_at_a_time = options.pop("disable_parallel_tool_use", False)
-        options.pop("betas", None)  # a header
+        for name in ("betas", "anthropic_version"):  # headers
+            options.pop(name, None)
         body: dict[str, Any] = {
             "model": self._model.model,
             "max_tokens": _limit(request, options),
@@ -99,7 +112,8 @@ class _Messages:
             body["tools"] = [_tool(tool) for tool in request.tools]
             choice = self._choice(request.tool_choice, options, one_at_a_time=one_at_a_time)
             body |= {"tool_choice": choice} if choice else {}
-        body |= {} if request.temperature is None else {"temperature": request.temperature}
+        if request.temperature is not None and self._model.takes_sampling:
+            body["temperature"] = request.temperature
         body |= {"stop_sequences": list(request.stop)} if request.stop else {}
         return body | {"stream": True} if stream else body
 

@@ -46,6 +46,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     slots: int
     context: int  # tokens, for each slot
+    embedding: bool = False  # whether it turns texts into vectors, too; such an engine is one of its own
 
 
 class Engine:
@@ -53,6 +54,7 @@ class Engine:
 
     def __init__(self, weights: Weights, options: EngineOptions) -> None:
         self.weights, self.pid, self.users = weights, os.getpid(), 0
+        self.key = (weights.path, options.embedding)
         self._process, self.url = _start(weights, options)
 
     @property
@@ -79,13 +81,14 @@ class _Engines:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_path: dict[Path, Engine] = {}
+        self._by_key: dict[tuple[Path, bool], Engine] = {}
 
     def acquire(self, weights: Weights, options: EngineOptions) -> Engine:
         with self._lock:
-            engine = self._by_path.get(weights.path)
+            key = (weights.path, options.embedding)
+            engine = self._by_key.get(key)
             if engine is None or not engine.is_running:
-                engine = self._by_path[weights.path] = Engine(weights, options)
+                engine = self._by_key[key] = Engine(weights, options)
             engine.users += 1
             return engine
 
@@ -94,20 +97,20 @@ class _Engines:
             engine.users -= 1
             if engine.users > 0:
                 return
-            if self._by_path.get(engine.weights.path) is engine:
-                del self._by_path[engine.weights.path]
+            if self._by_key.get(engine.key) is engine:
+                del self._by_key[engine.key]
             engine.stop()
 
     def stop_all(self) -> None:
         """At exit: the ones whose users never closed their sessions."""
-        for engine in self._by_path.values():
+        for engine in self._by_key.values():
             engine.stop()
 
     def forget(self) -> None:
         """In a forked child: none of them is ours, and the lock may be held by a thread that does not exist here."""
-        for engine in self._by_path.values():
+        for engine in self._by_key.values():
             engine.abandon()
-        self._by_path = {}
+        self._by_key = {}
         self._lock = threading.Lock()
 
 

@@ -38,6 +38,10 @@ def _start(order: dict[str, Any]) -> Any:
     parameters.n_parallel = order["slots"]
     parameters.n_ctx = order["slots"] * order["context"]  # split between the slots
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = order["threads"]
+    if order["embedding"]:
+        parameters.embedding = True
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        parameters.n_batch = parameters.n_ubatch = order["context"]  # a mean is taken of a whole text at a time
     parameters.cache_ram_mib = 64  # of finished conversations' states; the default is 8 GiB
     parameters.warmup = False
     parameters.verbosity = -1

@@ -21,7 +21,7 @@ from ceylon.models.turns import Part, Reply, Request
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
 
-__all__ = ["LocalModel", "LocalSession"]
+__all__ = ["LocalModel", "LocalSession", "threads_of", "weights_of"]
 
 _SMOLLM2: Final = ("smollm2", "smollm2:135m")
 _THREADS_VARIABLE: Final = "CEYLON_LOCAL_THREADS"
@@ -46,7 +46,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise `ModelConfigError` for what is neither the known name nor a file."""
-        _threads()
+        threads_of()
         if self.model in _SMOLLM2:
             return
         path = Path(self.model).expanduser()
@@ -64,8 +64,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
             ModelUnavailableError: the engine or the weights are not installed; the sentence says how to get them.
         """
         self.check()
-        weights = find_smollm2() if self.model in _SMOLLM2 else _weights(self.model)
-        options = EngineOptions(threads=_threads(), slots=self.slots, context=self.context)
+        weights = weights_of(self.model)
+        options = EngineOptions(threads=threads_of(), slots=self.slots, context=self.context)
         engine = await anyio.to_thread.run_sync(acquire, weights, options)
         return LocalSession(self, engine, client)
 
@@ -119,12 +119,19 @@ class LocalSession:
             raise ModelUnavailableError(self._model.name, "the engine of another process", advice)
 
 
-def _weights(model: str) -> Weights:
+def weights_of(model: str) -> Weights:
+    """Return the weights that *model* names: the known ones, or a file.
+
+    Raises:
+        ModelUnavailableError: the known ones are not installed.
+    """
+    if model in _SMOLLM2:
+        return find_smollm2()
     path = Path(model).expanduser().resolve()
     return Weights(path, path.stem)
 
 
-def _threads() -> int:
+def threads_of() -> int:
     """Return how many threads the engine computes with: one, unless the environment says otherwise."""
     words = os.environ.get(_THREADS_VARIABLE, "").strip() or "1"
     if not words.isdecimal() or int(words) == 0:

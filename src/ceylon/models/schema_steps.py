@@ -1,6 +1,6 @@
 """Tools for a model that knows none: a schema of what it may write next, and the conversation in words it knows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeGuard, cast
 
 import msgspec
@@ -11,6 +11,7 @@ from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 __all__ = ["in_words", "step_request", "with_system"]
 
 _STEP: Final = "step"
+_GO_ON: Final = "If you know enough, write your answer now."  # without it the tiny embedded model calls for ever
 _TEXT: Final = {"type": "string"}
 
 
@@ -34,9 +35,12 @@ def step_request(request: Request) -> Request:
     )
 
 
-def in_words(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+def in_words(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """Return *turns* with their calls and results as text, for models that take neither."""
-    return tuple(_in_words(turn) if turn.calls or turn.role == "tool" else turn for turn in turns)
+    told = [_in_words(turn) if turn.calls or turn.role == "tool" else turn for turn in turns]
+    if turns and turns[-1].role == "tool":
+        told[-1] = msgspec.structs.replace(told[-1], text=f"{told[-1].text}\n{_GO_ON}")
+    return tuple(told)
 
 
 def with_system(turns: tuple[Turn, ...], words: str) -> tuple[Turn, ...]:

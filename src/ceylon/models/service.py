@@ -79,7 +79,11 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raise `ModelConfigError` for an option the service is not known to have."""
         hint = "; what is not listed goes into `extra_body={...}`"
-        check_options(self.name, options, self.host.options | {"extra_body"}, hint)
+        check_options(self.name, options, self.known_options() | {"extra_body"}, hint)
+
+    def known_options(self) -> frozenset[str]:
+        """Return the options there are."""
+        return self.host.options
 
     def endpoint(self) -> Endpoint:
         """Return where the model is served, and with which key."""

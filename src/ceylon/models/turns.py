@@ -163,6 +163,7 @@ class Reply(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         turns: What the answer adds to the conversation, the question not included: calls, results, the answer itself.
         requests: How many requests it took.
         native: See `Native`.
+        agent: The address of the agent that the conversation was handed to; empty for the one that was asked.
     """
 
     text: str
@@ -177,6 +178,7 @@ class Reply(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     turns: tuple[Turn, ...] = ()
     requests: int = 1
     native: Native | None = None
+    agent: str = ""
 
     def turn(self) -> Turn:
         """Return the answer as an entry of the conversation."""

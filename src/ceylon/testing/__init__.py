@@ -16,6 +16,8 @@ from ceylon.testing.checkers import (
     nothing_leaked,
     one_at_a_time,
 )
+from ceylon.testing.conversations import check_history
+from ceylon.testing.embedding import HashingEmbedder
 from ceylon.testing.history import Event, History, What
 from ceylon.testing.law import LawWatch
 from ceylon.testing.leftovers import Leftovers
@@ -32,6 +34,7 @@ __all__ = [
     "CassetteError",
     "Event",
     "Faults",
+    "HashingEmbedder",
     "History",
     "LawWatch",
     "Leftovers",
@@ -46,6 +49,7 @@ __all__ = [
     "asks_resolved",
     "block_models",
     "check",
+    "check_history",
     "conservation",
     "effects_once",
     "fifo",

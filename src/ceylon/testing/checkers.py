@@ -130,8 +130,8 @@ def fifo(history: History, slots: Mapping[str, int] = _NOBODY) -> list[str]:
     """Compare, for each sender and address, the order in which envelopes were begun with that of their acceptance.
 
     An ask that comes back to an agent whose own handler waits for it is free: it goes ahead of what that handler keeps
-    waiting. So are messages in threads of an agent that has several *slots*: of two threads that have been given one
-    each, either may begin first.
+    waiting. So is what breaks a turn off, and so are messages in threads of an agent that has several *slots*: of two
+    threads that have been given one each, either may begin first.
     """
     returning = _returning(history)
     places: dict[int, int] = {}
@@ -141,7 +141,7 @@ def fifo(history: History, slots: Mapping[str, int] = _NOBODY) -> list[str]:
         if event.what is What.ACCEPTED:
             places.setdefault(event.id, event.step)
         elif event.what is What.BEGAN and event.id in places and event.id not in returning:
-            if event.detail == "threaded" and slots.get(_agent(event), 1) > 1:
+            if event.detail == "interrupting" or (event.detail == "threaded" and slots.get(_agent(event), 1) > 1):
                 continue
             road = (event.sender, event.recipient)
             before = latest.get(road)

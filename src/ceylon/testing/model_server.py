@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Final, Self
 
 import anyio
 import anyio.to_thread
@@ -22,6 +22,7 @@ from ceylon.testing.dialects import Question
 from ceylon.testing.every_dialect import answer, ask, dialect_at, failure, key_of, list_at, model_list
 from ceylon.testing.faults import Fault, replaced, send_broken
 from ceylon.testing.http_server import Connection, HttpRequest, ServerThread, announce, run_as_process, serve
+from ceylon.testing.recorded import Recorded, Replier
 from ceylon.testing.saying import Said
 
 __all__ = ["Fault", "ModelServer", "Recorded", "Replier", "Said"]
@@ -32,29 +33,6 @@ _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _WAIT_SECONDS: Final = 30.0
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """A request the server got."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    prompt: str
-
-    @property
-    def json(self) -> Any:
-        """The body, decoded."""
-        return msgspec.json.decode(self.body)
-
-
-@runtime_checkable
-class Replier(Protocol):
-    """Makes an answer out of all of a request, such as `ceylon.testing.obedient.Obedient`."""
-
-    def reply(self, request: Recorded) -> Said:
-        """Return the answer."""
-        ...
 
 
 class ModelServer:

@@ -13,7 +13,7 @@ from ceylon.testing.saying import Said
 from ceylon.testing.wishes import wish_of
 
 if TYPE_CHECKING:
-    from ceylon.testing.model_server import Recorded
+    from ceylon.testing.recorded import Recorded
 
 __all__ = ["Obedient", "sample"]
 
@@ -60,10 +60,12 @@ def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = No
         return sample(choices[0], known)
     if "const" in schema or "enum" in schema:
         return schema["const"] if "const" in schema else schema["enum"][0]
-    if schema.get("type") == "object":
+    kinds = schema.get("type", "string")
+    kind = str(kinds if isinstance(kinds, str) else kinds[0])
+    if kind == "object":
         properties = schema.get("properties", {})
         return {name: sample(properties[name], known) for name in schema.get("required", ())}
-    if schema.get("type") == "array":
+    if kind == "array":
         return [sample(schema["items"], known) for _ in range(schema.get("minItems", 0))]
-    value = _FIRST[schema.get("type", "string")]
-    return max(value, schema.get("minimum", value)) if schema.get("type") in {"integer", "number"} else value
+    value = _FIRST[kind]
+    return max(value, schema.get("minimum", value)) if kind in {"integer", "number"} else value

@@ -3,6 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from ceylon.agents.prompts import Prompt
 from ceylon.core.ledger import Reason, type_name_of
 from ceylon.testing.history import Event, History, What
 
@@ -102,7 +103,7 @@ class Record:
             if envelope.id in self._open and envelope.id not in self._begun:
                 self._note_slots(cell)
                 self._begun[envelope.id] = how
-                self.envelope(What.BEGAN, envelope, how)
+                self.envelope(What.BEGAN, envelope, how or ("interrupting" if _interrupts(envelope) else ""))
 
     def _note_slots(self, cell: "Cell") -> None:
         """Keep how many messages the agent may handle at one time: what its class says, or has been given since."""
@@ -126,3 +127,9 @@ class Record:
         """Return the envelopes that have been accepted and have not ended."""
         with self.lock:
             return [envelope for envelope, _ in self._open.values()]
+
+
+def _interrupts(envelope: "Envelope") -> bool:
+    """Say whether *envelope* goes before what waits, to break a turn off."""
+    message = envelope.message
+    return isinstance(message, Prompt) and message.when == "interrupt"

@@ -7,10 +7,12 @@ it restores the core. They are for the tests of checkers, and of nothing else.
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ceylon.agents.action import as_action
+from ceylon.agents.approvals import Approved, Question
+from ceylon.agents.called import Calls
 from ceylon.agents.callees import Callee, OwnAction
 from ceylon.agents.toolbox import Toolbox
 from ceylon.core.cell import Cell
@@ -20,8 +22,18 @@ from ceylon.core.router import Router
 if TYPE_CHECKING:
     from ceylon.core.backend import Future, Task
     from ceylon.messages import Envelope, Outcome
+    from ceylon.models.turns import Turn
 
-__all__ = ["drop_a_message", "grant_everything", "leak_a_task", "lose_a_reply", "run_two_at_once", "skip_fifo"]
+__all__ = [
+    "drop_a_message",
+    "grant_everything",
+    "leak_a_task",
+    "leave_calls_open",
+    "lose_a_reply",
+    "run_two_at_once",
+    "skip_fifo",
+    "unbind_approvals",
+]
 
 
 @contextlib.contextmanager
@@ -130,6 +142,34 @@ def grant_everything(*functions: Callable[..., Any]) -> Generator[None]:
         return granted[name.strip()] if name.strip() in granted else find(self, name)
 
     with _replaced(Toolbox, "__getitem__", broken):
+        yield
+
+
+@contextlib.contextmanager
+def unbind_approvals() -> Generator[None]:
+    """Let an approval be good for any request, and for whatever arguments the caller holds when it comes."""
+
+    def broken(self: Question) -> "Mapping[str, Any]":
+        return self.given
+
+    def is_no_refusal(self: Question, answer: object) -> None:
+        if not isinstance(answer, Approved):
+            check(self, answer)
+
+    check = Question.check
+    with _replaced(Question, "approved", broken), _replaced(Question, "check", is_no_refusal):
+        yield
+
+
+@contextlib.contextmanager
+def leave_calls_open() -> Generator[None]:
+    """Let a turn that is broken off keep the calls of its model without their results."""
+
+    def broken(self: Calls) -> "tuple[Turn, ...]":
+        return (self.reply.turn(),) if None in self.results else turns(self)
+
+    turns = Calls.turns
+    with _replaced(Calls, "turns", broken):
         yield
 
 

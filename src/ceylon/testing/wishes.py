@@ -43,7 +43,7 @@ def _of_anthropic(body: _Body) -> Wish:
     choice = body.get("tool_choice", {"type": "auto"})
     return Wish(
         tools=tuple((tool["name"], tool["input_schema"]) for tool in body.get("tools", ())),
-        choice=choice.get("name") or _CHOICES.get(choice["type"], choice["type"]),
+        choice=str(choice.get("name") or _CHOICES.get(choice["type"], choice["type"])),
         schema=body.get("output_config", {}).get("format", {}).get("schema"),
         is_told=body["messages"][-1]["content"][0]["type"] == "tool_result",
     )
@@ -51,11 +51,11 @@ def _of_anthropic(body: _Body) -> Wish:
 
 def _of_gemini(body: _Body) -> Wish:
     config = body.get("toolConfig", {}).get("functionCallingConfig", {"mode": "AUTO"})
-    (name,) = config.get("allowedFunctionNames", [None])
+    (name,) = config.get("allowedFunctionNames", [""])
     declared = [each for tool in body.get("tools", ()) for each in tool["functionDeclarations"]]
     return Wish(
         tools=tuple((each["name"], each["parametersJsonSchema"]) for each in declared),
-        choice=name or _CHOICES[config["mode"]],
+        choice=str(name or _CHOICES[config["mode"]]),
         schema=body.get("generationConfig", {}).get("responseJsonSchema"),
         is_told="functionResponse" in body["contents"][-1]["parts"][0],
     )

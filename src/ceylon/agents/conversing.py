@@ -1,0 +1,186 @@
+"""How an `LlmAgent` takes a turn: by itself or handed over, whole or in parts, and what its histories keep of it."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from ceylon.agents.background import Background, Setting, background_of
+from ceylon.agents.called import CallCounts
+from ceylon.agents.conversations.in_memory import InMemoryConversations
+from ceylon.agents.conversations.port import ConversationStore
+from ceylon.agents.emitting import channel_of, sender
+from ceylon.agents.fluent import ModelledAgent
+from ceylon.agents.outputs import output_of
+from ceylon.agents.prompts import Prompt, TakenOver, TakeOver
+from ceylon.agents.relay import Holders, Relay
+from ceylon.agents.seat import Seat
+from ceylon.agents.steering import Turning, Turnings
+from ceylon.agents.toolbox import Toolbox, callees_of
+from ceylon.agents.turn import Plan, TurnRun
+from ceylon.core.context import Context
+from ceylon.core.handlers import Refusal
+from ceylon.core.names import split_key
+from ceylon.core.streams import Channel
+from ceylon.errors import AgentStoppedError, ModelTimeoutError
+from ceylon.models.turns import Reply, ReplyPart, Turn
+
+__all__ = ["ConversingAgent", "key_of"]
+
+T = TypeVar("T")
+
+
+class ConversingAgent(ModelledAgent):
+    """An agent that holds conversations with its model."""
+
+    _seat: Seat | None = None
+
+    def _begin(self) -> None:
+        self._conversations = InMemoryConversations()
+        self._holders = Holders()
+        self._turnings = Turnings()
+        self._counts = CallCounts()
+
+    @property
+    def calls(self) -> CallCounts:
+        """What became of the calls that the model wanted, as a snapshot."""
+        return msgspec.structs.replace(self._counts)
+
+    async def _answer(self, prompt: Prompt, context: Context) -> Any:
+        """Take one turn; a stream gets its parts as they come, and the last of them is returned.
+
+        A conversation keeps what a stream's consumer has taken to the end, and what was said before an interruption.
+        """
+        key, channel = key_of(context), channel_of(context)
+        turning = Turning(key, context, None if channel is None else sender(channel, context))
+        relay = Relay(context, prompt.output, turning, self._holders.get(key))
+        question = Turn("user", prompt.text, attachments=prompt.attachments)
+        with self._turnings.holding(turning):
+            reply = await self._converse(question, prompt, relay, turning)
+            if key:
+                if channel is not None and not await _consumer_wants_more(channel, turning):
+                    return None
+                await self._keep(turning, relay, question, *reply.turns)
+            turning.settle(reply)
+        return reply if channel is None else ReplyPart(reply)
+
+    async def _converse(self, question: Turn, prompt: Prompt, relay: Relay, turning: Turning) -> Reply[Any]:
+        """Return the answer to *question* in its conversation, by whichever agents have that.
+
+        Raises:
+            InterruptedTurnError: another message has broken it off; what was said is kept.
+        """
+        run: TurnRun | None = None
+
+        async def converse() -> Reply[Any]:
+            background = await self._background(turning.key, prompt.text, turning.context)
+
+            async def run_here(turns: Sequence[Turn], handoffs: int) -> TakenOver:
+                nonlocal run
+                run = await self._begin_turn(prompt, handoffs, turning, background)
+                taken = await run.run(turns)
+                run = None
+                return taken
+
+            return background.counted(await relay.run((*background.turns, question), run_here))
+
+        with turning.scope:
+            return await self._in_time(converse(), turning.context)
+        error = turning.error()
+        begun = run.broken_off() if run is not None else ()
+        await self._keep(turning, relay, question, *turning.cut((*relay.added, *begun)))
+        turning.settle(error)
+        turning.let_next()
+        raise Refusal(error)  # it is no failure of the agent's
+
+    async def _go_on(self, take_over: TakeOver, context: Context) -> TakenOver:
+        """Take one leg of a conversation that another agent keeps."""
+        channel = channel_of(context)
+        turning = Turning("", context, None if channel is None else sender(channel, context))
+        prompt = Prompt(last_words(take_over.turns), output=take_over.output)
+
+        async def run_leg() -> TakenOver:
+            background = await self._background("", prompt.text, context)
+            return await (await self._begin_turn(prompt, take_over.handoffs, turning, background)).run(take_over.turns)
+
+        return await self._in_time(run_leg(), context)
+
+    async def _in_time(self, running: Awaitable[T], context: Context) -> T:
+        """Await a turn; its time runs from here, but not while a person is asked."""
+        timeout = self._setup.settings.timeout
+        with context.interior.pauses.clock(context, timeout):
+            return await running
+        raise ModelTimeoutError(self._setup.model().name, timeout)
+
+    async def _background(self, key: str, question: str, context: Context) -> Background:
+        """Return what is known before *question*: the conversation so far, and what is remembered."""
+        seat = self._seat_in(context)
+        session = await seat.session(await self._setup.load())
+        setting = Setting(self.name, key, self._setup.settings, self._store(context), seat, session)
+        return await background_of(setting, question)
+
+    async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning, background: Background) -> TurnRun:
+        session = await self._seat_in(turning.context).session(await self._setup.load())
+        plan = self._plan(prompt, handoffs, background, turning.context)
+        return TurnRun(plan, session, turning, self._counts)
+
+    def _plan(self, prompt: Prompt, handoffs: int, background: Background, context: Context) -> Plan:
+        """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
+        settings = self._setup.settings
+        tools = (*settings.tools, *background.actions)
+        toolbox = Toolbox(callees_of(self, tools, context.interior, settings.handoffs))
+        wanted = settings.output if prompt.output is None else prompt.output
+        output = None if wanted is None else output_of(wanted)
+        choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
+        request = settings.request(
+            toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
+        )
+        return Plan(background.onto(request), toolbox, output, settings.max_turns, self._setup.model().name, handoffs)
+
+    async def _keep(self, turning: Turning, relay: Relay, *turns: Turn) -> None:
+        """Add *turns* to the conversation, if they belong to one."""
+        context = turning.context
+        if turning.key:
+            await self._store(context).append(self._stored_key(context), turns)
+            self._holders.put(turning.key, relay.holder, context.interior.settings.conversations)
+
+    def _store(self, context: Context) -> ConversationStore:
+        """Return where conversations are kept: the store the agent was given, or its own with the mesh's limits."""
+        given: ConversationStore | None = self._setup.settings.conversations
+        if given is not None:
+            return given
+        self._conversations.settings = context.interior.settings
+        return self._conversations
+
+    def _stored_key(self, context: Context) -> str:
+        return f"{self.name}/{key_of(context)}"
+
+    def _seat_in(self, context: Context) -> Seat:
+        """Return the seat in the mesh that handles the message; the agent may have moved on from there."""
+        seat = self._seat
+        if seat is None or seat.interior is not context.interior:
+            raise AgentStoppedError(context.address)
+        return seat
+
+
+def key_of(context: Context) -> str:
+    """Return the key of the conversation that a message belongs to; empty for none."""
+    return split_key(context.recipient)[1]
+
+
+def last_words(turns: Sequence[Turn]) -> str:
+    """Return what the user said last."""
+    return next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
+
+
+async def _consumer_wants_more(channel: Channel, turning: Turning) -> bool:
+    """Wait until the consumer has taken all the text and asks for more; say no if it has left before.
+
+    Not for ever: one that has stopped halfway without leaving must not keep its conversation closed, nor keep one
+    waiting who interrupts.
+    """
+    turning.begin_again()
+    with turning.scope, anyio.move_on_after(turning.context.interior.settings.stream_idle_timeout):
+        return await channel.wait_for_pull()
+    return True

@@ -1,0 +1,183 @@
+"""Let the clocks of all who wait stand still while a person is asked: nobody's deadline is about a person's leisure.
+
+A handler that waits for a person is mostly waited for itself: by an agent that asked it, by that one's asker, and so on
+up the chain of asks. For so long their deadlines, time limits and idle times are taken back; afterwards each goes on
+with what it had left. The chain ends at what no handler of this mesh has asked.
+"""
+
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ceylon.core.limits import limit_of
+from ceylon.core.streams import StreamCall
+
+if TYPE_CHECKING:
+    from ceylon.core.calls import AskCall
+    from ceylon.core.context import Context
+    from ceylon.core.interior import Interior
+    from ceylon.core.leases import Lease
+    from ceylon.core.origin import Origin
+
+__all__ = ["Clock", "Pauses"]
+
+
+class Pauses:
+    """Which handlers of a mesh rest just now, and the clocks that some of them have of their own."""
+
+    def __init__(self, interior: "Interior") -> None:
+        self._interior = interior
+        self._rests: dict[int, _Rest] = {}  # by envelope id, as all of these
+        self._clocks: dict[int, list[Clock]] = {}
+        self._asking: Counter[int] = Counter()
+
+    def clock(self, context: "Context", seconds: float | None) -> "Clock":
+        """Return what cancels a block after *seconds*, like `anyio.move_on_after`, but for pauses of its handler."""
+        return Clock(self, context.envelope.id, seconds)
+
+    def begin_clock(self, number: int, clock: "Clock") -> None:
+        """Let *clock* run as part of the handler of the envelope *number*, unless that rests."""
+        self._clocks.setdefault(number, []).append(clock)
+        if number in self._rests:
+            clock.stop()
+
+    def end_clock(self, number: int, clock: "Clock") -> None:
+        """Forget it."""
+        clocks = self._clocks[number]
+        clocks.remove(clock)
+        if not clocks:
+            del self._clocks[number]
+
+    @contextlib.contextmanager
+    def pause(self, origin: "Origin") -> Generator[None]:
+        """Let the clocks of *origin*, and of everyone who waits for it, stand still in the block."""
+        line = list(self._line(origin))
+        number = origin.envelope.id
+        for each in line:
+            self._stop(each)
+        self._asking[number] += 1
+        try:
+            yield
+        finally:
+            self._asking[number] -= 1
+            if not self._asking[number]:
+                del self._asking[number]
+            for each in line:
+                self._go_on(each)
+
+    def is_asking(self, number: int) -> bool:
+        """Say whether the handler of the envelope *number* itself waits for a person; until that ends, it can leave."""
+        return number in self._asking
+
+    def _line(self, origin: "Origin") -> "Iterator[Origin]":
+        """Yield *origin*, whoever asked it, and so on."""
+        at: Origin | None = origin.invocation
+        while at is not None:
+            yield at
+            call = self._interior.router.calls.get(at.envelope.id)
+            at = None if call is None or call.source is None else call.source.invocation
+
+    def _stop(self, origin: "Origin") -> None:
+        number = origin.envelope.id
+        rest = self._rests.get(number)
+        if rest is not None:
+            rest.count += 1
+            return
+        rest = self._rests[number] = _Rest(self._interior, origin)
+        rest.begin()
+        for clock in self._clocks.get(number, ()):
+            clock.stop()
+
+    def _go_on(self, origin: "Origin") -> None:
+        number = origin.envelope.id
+        rest = self._rests[number]
+        rest.count -= 1
+        if rest.count:
+            return
+        del self._rests[number]
+        rest.end()
+        for clock in self._clocks.get(number, ()):
+            clock.go_on()
+
+
+class Clock:
+    """The time of one block of code, which is cancelled when it is over."""
+
+    __slots__ = ("_left", "_number", "_pauses", "_scope")
+
+    def __init__(self, pauses: Pauses, number: int, seconds: float | None) -> None:
+        self._pauses, self._number = pauses, number
+        self._scope = anyio.move_on_after(seconds)
+        self._left = math.inf
+
+    def __enter__(self) -> anyio.CancelScope:
+        scope = self._scope.__enter__()
+        self._pauses.begin_clock(self._number, self)
+        return scope
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._pauses.end_clock(self._number, self)
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+    def stop(self) -> None:
+        """Take back what is left of the time."""
+        self._left = self._scope.deadline - anyio.current_time()
+        self._scope.deadline = math.inf
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self._scope.deadline = anyio.current_time() + self._left
+
+
+class _Rest:
+    """What was taken back for one handler, and is to be set again: `count` pauses hold it."""
+
+    def __init__(self, interior: "Interior", origin: "Origin") -> None:
+        self.count = 1
+        self._interior, self._origin = interior, origin
+        self._envelope = origin.envelope
+        self._deadline = origin.envelope.deadline
+        self._began = interior.driver.now()
+
+    def begin(self) -> None:
+        """Take the times back; see `AskCall.fire` for an ask whose timer comes meanwhile."""
+        self._envelope.deadline = None
+        call = self._call()
+        if isinstance(call, StreamCall):
+            call.channel.rest()
+        if (limit := limit_of(self._origin)) is not None:
+            limit.rest()
+        if (lease := self._lease()) is not None:
+            lease.give(self._interior.settings.approval_timeout)
+
+    def end(self) -> None:
+        """Set them again, by so much later."""
+        now = self._interior.driver.now()
+        waited = now - self._began
+        if self._deadline is not None:
+            self._envelope.deadline = self._deadline + waited
+        call = self._call()
+        if call is not None and not call.is_settled:
+            if self._deadline is not None and not call.is_armed:
+                self._interior.timers.add(self._deadline + waited, call)
+            if isinstance(call, StreamCall):
+                call.channel.go_on()
+        if (limit := limit_of(self._origin)) is not None:
+            limit.begin()
+        if (lease := self._lease()) is not None:
+            lease.give(waited - self._interior.settings.approval_timeout)
+
+    def _call(self) -> "AskCall | None":
+        return self._interior.router.calls.get(self._envelope.id)
+
+    def _lease(self) -> "Lease | None":
+        """Return the thread's lease under which the handler runs, if one does."""
+        leases = self._origin.cell.leases or ()
+        return next((each for each in leases if each.context is self._origin), None)

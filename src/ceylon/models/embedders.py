@@ -1,0 +1,208 @@
+"""The embedding models by name: Ollama, OpenAI and every server that speaks like it, Gemini, the embedded engine."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio.to_thread
+import msgspec
+
+from ceylon.errors import ModelConfigError
+from ceylon.models.bodies import check_options
+from ceylon.models.embedding import Embedder, EmbeddingSession
+from ceylon.models.embedding_dialects import GEMINI, OLLAMA, OPENAI
+from ceylon.models.embedding_sessions import HttpEmbeddingSession, LocalEmbeddingSession
+from ceylon.models.endpoint import Endpoint, check_url
+from ceylon.models.engine import EngineOptions, acquire
+from ceylon.models.local import LocalModel, threads_of, weights_of
+from ceylon.models.ollama import OllamaModel, ollama_endpoint
+from ceylon.models.openai import OpenAIModel
+from ceylon.models.providers import ALIASES, SERVICES
+from ceylon.models.resolve import parse
+from ceylon.models.secret import Secret
+
+if TYPE_CHECKING:
+    from ceylon.models.http import HttpClient
+
+__all__ = ["GeminiEmbedder", "LocalEmbedder", "OllamaEmbedder", "OpenAIEmbedder", "resolve_embedder"]
+
+_GOOGLE: Final = "https://generativelanguage.googleapis.com"
+_GOOGLE_KEYS: Final = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_OPENAI_NAMES: Final = ("text-embedding-3-", "text-embedding-ada-")
+_GEMINI_NAMES: Final = ("gemini-embedding-", "text-embedding-00", "embedding-00")
+_SLOTS: Final = 2  # texts at a time; more would only share the same core
+
+
+class OllamaEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+    """An embedding model that an Ollama server runs, like ``nomic-embed-text``."""
+
+    model: str
+    base_url: str | None = None
+    api_key: Secret | None = None
+    options: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``ollama::model``."""
+        return f"ollama::{self.model}"
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for a wrong address or an unknown option."""
+        self._endpoint()
+        check_options(self.name, self.options, OLLAMA.options)
+
+    async def open(self, client: "HttpClient") -> EmbeddingSession:
+        """Return a session; nothing is sent before the first request."""
+        self.check()
+        return HttpEmbeddingSession(OLLAMA, self._endpoint(), self.model, self.options, client)
+
+    def _endpoint(self) -> Endpoint:
+        return ollama_endpoint(OllamaModel(model=self.model, base_url=self.base_url, api_key=self.api_key))
+
+
+class OpenAIEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+    """An embedding model behind OpenAI's `/embeddings`; *spoken* says which server, and has its key."""
+
+    spoken: OpenAIModel
+    options: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``provider::model``."""
+        return self.spoken.name
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for a wrong address, a missing key or an unknown option."""
+        self.spoken.check()
+        check_options(self.name, self.options, OPENAI.options)
+
+    async def open(self, client: "HttpClient") -> EmbeddingSession:
+        """Return a session; nothing is sent before the first request."""
+        self.check()
+        return HttpEmbeddingSession(OPENAI, self.spoken.endpoint(), self.spoken.model, self.options, client)
+
+
+class _GoogleEndpoint(Endpoint, frozen=True, kw_only=True):
+    """Google's servers take the key in a header of their own."""
+
+    def headers(self) -> dict[str, str]:
+        headers = super().headers()
+        if self.key is not None:
+            headers["x-goog-api-key"] = self.key.reveal()
+            del headers["authorization"]
+        return headers
+
+
+class GeminiEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+    """An embedding model of Google's, like ``gemini-embedding-001``."""
+
+    model: str
+    base_url: str | None = None
+    api_key: Secret | None = None
+    options: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``gemini::model``."""
+        return f"gemini::{self.model}"
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for a missing key, a wrong address or an unknown option."""
+        if self._endpoint().key is None and self.base_url is None:
+            sentence = f"{self.name} needs a key: set {_GOOGLE_KEYS[0]} in the environment, or pass `api_key=`"
+            raise ModelConfigError(sentence)
+        check_options(self.name, self.options, GEMINI.options)
+
+    async def open(self, client: "HttpClient") -> EmbeddingSession:
+        """Return a session; nothing is sent before the first request."""
+        self.check()
+        return HttpEmbeddingSession(GEMINI, self._endpoint(), self.model, self.options, client)
+
+    def _endpoint(self) -> Endpoint:
+        base_url = (self.base_url or _GOOGLE).strip().rstrip("/")
+        check_url(base_url, source="base_url")
+        found = (Secret.of(os.environ.get(variable)) for variable in _GOOGLE_KEYS)
+        key = self.api_key or next((each for each in found if each is not None), None)
+        if key is not None:
+            key.check("api_key" if self.api_key else " or ".join(_GOOGLE_KEYS))
+        advice = "Correct `base_url`, or use the embedded model 'local::smollm2', which needs no server."
+        return _GoogleEndpoint(model=self.name, base_url=base_url, advice=advice, key=key)
+
+
+class LocalEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+    """The embedded engine: the mean of what a model makes of a text's words. It proves the road, not wisdom."""
+
+    model: str = "smollm2"
+    context: int = 2048  # the longest text, in tokens
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``local::model``."""
+        return f"local::{self.model}"
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for what is neither the known name nor a file."""
+        LocalModel(model=self.model).check()
+
+    async def open(self, client: "HttpClient") -> EmbeddingSession:
+        """Start an engine that embeds, or join the one that runs.
+
+        Raises:
+            ModelUnavailableError: the engine or the weights are not installed.
+        """
+        self.check()
+        options = EngineOptions(threads=threads_of(), slots=_SLOTS, context=self.context, embedding=True)
+        engine = await anyio.to_thread.run_sync(acquire, weights_of(self.model), options)
+        return LocalEmbeddingSession(engine, self.name, client)
+
+
+def resolve_embedder(
+    embedder: str | Embedder,
+    *,
+    api_key: str | Secret | None = None,
+    base_url: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Embedder:
+    """Return the embedding model that *embedder* names, in the spelling of models; an `Embedder` is returned as it is.
+
+    Raises:
+        ModelConfigError: the string names nothing, or a provider that embeds nothing.
+    """
+    if not isinstance(embedder, str):
+        return _as_given(embedder)
+    provider, name = _parse(embedder)
+    settings: dict[str, Any] = {"base_url": base_url, "api_key": Secret.of(api_key)}
+    given = dict(options or {})
+    if provider == "local":
+        if base_url or api_key or given:
+            sentence = f"{embedder!r} runs in this process: api_key, base_url and options cannot be given here"
+            raise ModelConfigError(sentence)
+        return LocalEmbedder(model=name)
+    if provider == "ollama":
+        return OllamaEmbedder(model=name, options=given, **settings)
+    if provider == "gemini":
+        return GeminiEmbedder(model=name, options=given, **settings)
+    if provider not in SERVICES:
+        sentence = f"{embedder!r}: {provider} embeds nothing; name a model of ollama, openai, gemini or local"
+        raise ModelConfigError(sentence)
+    return OpenAIEmbedder(spoken=OpenAIModel(model=name, service=SERVICES[provider], **settings), options=given)
+
+
+def _as_given(embedder: object) -> Embedder:
+    if not isinstance(embedder, Embedder):
+        sentence = f"an embedder is a string or an Embedder, not {type(embedder).__name__}"
+        raise ModelConfigError(sentence)
+    return embedder
+
+
+def _parse(embedder: str) -> tuple[str, str]:
+    """Return provider and name; some names are known to be embedding models, whoever is the default."""
+    text = embedder.strip()
+    head, double, tail = text.partition("::")
+    if double and ALIASES.get(head.lower(), head.lower()) == "gemini" and tail.strip():
+        return "gemini", tail.strip()
+    if text.startswith(_OPENAI_NAMES):
+        return "openai", text
+    if text.startswith(_GEMINI_NAMES):
+        return "gemini", text
+    return parse(embedder)

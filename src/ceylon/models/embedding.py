@@ -1,0 +1,109 @@
+"""The port of models that turn texts into vectors: an `Embedder` says which, an `EmbeddingSession` asks it."""
+
+import contextlib
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ceylon.errors import ArgumentError, ModelProtocolError
+from ceylon.settings import DEFAULTS, Settings
+
+if TYPE_CHECKING:
+    from ceylon.models.http import HttpClient
+    from ceylon.models.secret import Secret
+
+__all__ = ["Embedder", "EmbeddingSession", "check_texts", "check_vectors", "open_embedder"]
+
+
+class EmbeddingSession(Protocol):
+    """An embedding model in use on one event loop; many requests may be under way at once."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return a vector for each of *texts*, in their order, all of one length.
+
+        Raises:
+            ArgumentError: too many texts, or one without words.
+            ModelError: whatever went wrong, as one of its kinds.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what the session holds; the shared `HttpClient` is not its own."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Which embedding model, as a value: no connection, no loop, safe to share and to keep."""
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, ``provider::model``."""
+        ...
+
+    def check(self) -> None:
+        """Raise `ModelConfigError` for what is known to be wrong before the first request."""
+        ...
+
+    async def open(self, client: "HttpClient") -> EmbeddingSession:
+        """Return a session on the running loop, over the mesh's one HTTP client.
+
+        Raises:
+            ModelUnavailableError: nothing to talk to (an engine that is not installed).
+        """
+        ...
+
+
+@contextlib.asynccontextmanager
+async def open_embedder(
+    embedder: str | Embedder,
+    *,
+    api_key: "str | Secret | None" = None,
+    base_url: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    settings: Settings = DEFAULTS,
+) -> AsyncGenerator[EmbeddingSession]:
+    """Open a session with *embedder* outside a mesh, over an HTTP client of its own.
+
+    Raises:
+        ModelConfigError: the string names nothing, or a key is missing.
+        ModelUnavailableError: nothing to talk to.
+    """
+    from ceylon.models.embedders import resolve_embedder  # noqa: PLC0415 – brings the adapters in
+    from ceylon.models.http import HttpClient  # noqa: PLC0415 – as above
+
+    resolved = resolve_embedder(embedder, api_key=api_key, base_url=base_url, options=options)
+    async with HttpClient(settings) as client:
+        session = await resolved.open(client)
+        try:
+            yield session
+        finally:
+            await session.aclose()
+
+
+def check_texts(texts: Sequence[str], settings: Settings) -> None:
+    """Raise `ArgumentError` for what no provider embeds."""
+    if len(texts) > settings.embedding_texts:
+        sentence = f"{len(texts):,} texts are too many for one call; embed {settings.embedding_texts:,} at a time"
+        raise ArgumentError(sentence)
+    for number, text in enumerate(texts):
+        if not text.strip():
+            sentence = f"text {number} has no words; there is nothing to embed"
+            raise ArgumentError(sentence)
+
+
+def check_vectors(name: str, vectors: Sequence[Sequence[float]], wanted: int) -> list[list[float]]:
+    """Return *vectors* if they are as many as *wanted*, of one length, and of numbers.
+
+    Raises:
+        ModelProtocolError: they are not.
+    """
+    lengths = {len(vector) for vector in vectors}
+    if len(vectors) != wanted or len(lengths) > 1 or 0 in lengths:
+        found = f"{len(vectors)} vectors of {', '.join(map(str, sorted(lengths))) or 'no'} numbers"
+        sentence = f"{name}: it answered {wanted} texts with {found}"
+        raise ModelProtocolError(sentence)
+    if not all(math.isfinite(number) for vector in vectors for number in vector):
+        sentence = f"{name}: it answered with numbers that are none"
+        raise ModelProtocolError(sentence)
+    return [list(vector) for vector in vectors]
