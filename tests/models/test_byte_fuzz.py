@@ -1,4 +1,4 @@
-"""Bytes at random, and gadgets that other formats fell for: declared errors only, and nothing is run because of them."""
+"""Bytes at random, and gadgets that other formats fell for: declared errors only, and nothing runs because of them."""
 
 import subprocess
 import sys

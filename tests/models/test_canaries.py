@@ -37,7 +37,10 @@ ECHO: Final = (
 _JSON: Final = f'{{"type":"error","error":{{"message":"{ECHO}","type":"x","code":"y"}}}}'.encode()
 _COOKIE: Final = {"set-cookie": f"session={CANARIES['a cookie that is set']}", "location": f"http://box/?key={OWN}"}
 FAULTS: Final = (
-    *(Fault(status=status, body=_JSON, headers=_COOKIE) for status in (301, 400, 401, 403, 404, 413, 422, 429, 500, 529)),
+    *(
+        Fault(status=status, body=_JSON, headers=_COOKIE)
+        for status in (301, 400, 401, 403, 404, 413, 422, 429, 500, 529)
+    ),
     Fault(status=503, body=ECHO.encode()),
     Fault(body=_JSON),
     Fault(body=ECHO.encode()),
@@ -105,7 +108,10 @@ async def everything(way: str, fault: Fault, caplog: pytest.LogCaptureFixture) -
             letters = mesh.dead_letters()
             texts += [repr(letter) + repr(vars(letter) if hasattr(letter, "__dict__") else "") for letter in letters]
             settings = agent.__ceylon_llm_setup__.settings
-            texts += [repr(each) for each in (agent, tutor, mesh, mesh.statistics(), settings, settings.resolve(), mesh.waits())]
+            texts += [
+                repr(each)
+                for each in (agent, tutor, mesh, mesh.statistics(), settings, settings.resolve(), mesh.waits())
+            ]
             texts += [f"{settings}", f"{settings.api_key}", f"{settings.fingerprint()!r}"]
         texts += [f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records]
     caplog.clear()
@@ -144,7 +150,11 @@ async def test_without_redaction_the_canaries_are_found(
 def test_an_own_key_is_masked_in_every_way_of_writing_it_down() -> None:
     secret = Secret(OWN)
 
-    assert not [text for text in (f"{secret}", f"{secret!r}", "%s" % secret, "%r" % [secret], str({1: secret})) if OWN in text]  # noqa: UP031 – the ways there are
+    assert not [
+        text
+        for text in (f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret}", str({1: secret}))
+        if OWN in text
+    ]
 
 
 def test_the_faults_are_tried_on_every_dialect() -> None:

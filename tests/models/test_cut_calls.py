@@ -127,7 +127,9 @@ class Over:
     async def open(self, client: HttpClient) -> Session:
         """Open a session over the transport."""
         del client
-        return _Next(await self._inner.open(HttpClient(transport=self._transport)), self)
+        made: Any = _Next(await self._inner.open(HttpClient(transport=self._transport)), self)
+        opened: Session = made
+        return opened
 
     def turn(self) -> None:
         """Let the next answer be sent."""

@@ -175,6 +175,39 @@ async def test_headers_without_end_are_refused(caller: Caller) -> None:
     assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 5_000,
+        b"HTTP/1.1 200 OK\r\nx-filler: " + b"y" * 200_000 + b"\r\n\r\n{}",
+    ],
+    ids=["continue", "hints", "a long header"],
+)
+async def test_what_comes_before_an_answer_is_bounded(caller: Caller, raw: bytes) -> None:
+    assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
+
+
+async def test_five_hundred_at_once_all_end_and_leave_no_connection_busy(server: ModelServer) -> None:
+    ended: list[str] = []
+    async with HttpClient() as client:
+        asker = Caller("openai", is_streamed=False, client=client, server=server)
+
+        async def ask(number: int) -> None:
+            if number % 5 == 0:
+                server.fail(Fault(reset=True))
+            try:
+                ended.append((await asker.ask(str(number))).text)
+            except ModelUnavailableError:
+                ended.append("unavailable")
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(500):
+                tasks.start_soon(ask, number)
+        assert len(ended) == 500
+        assert "0 busy" in repr(client)
+
+
 async def test_a_server_that_speaks_no_tls_is_unavailable(caller: Caller, connection: type[Connection]) -> None:
     plain = Elsewhere(caller.server.base_url.replace("http:", "https:"))
     settings = msgspec.structs.replace(DEFAULTS, model_connect_timeout=SOON)

@@ -10,6 +10,7 @@ opened or connected to.
 import argparse
 import asyncio
 import contextlib
+import importlib
 import json
 import random
 import resource
@@ -21,6 +22,10 @@ from typing import Any, Final
 
 if __name__ == "__main__":  # as a program it has only its own directory on the path
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    if "--guided" in sys.argv:  # what is to guide it has to be loaded with eyes open
+        with importlib.import_module("atheris").instrument_imports(include=["ceylon.models", "ceylon.testing"]):
+            importlib.import_module("ceylon.testing")
+            importlib.import_module("ceylon.models.resolve")
 
 from ceylon.errors import ModelError
 from ceylon.models.arguments import call_of_text
@@ -149,9 +154,31 @@ _GADGETS: Final = (
     {"tag": "ceylon.core.mesh.Mesh"},
 )
 _ODD: Final = (
-    *(b"", b"null", b"\xef\xbb\xbf{}", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000, b"9" * 5_000, b"1e400", b"NaN", b"-Infinity"),
-    *(b'{"a":1,"a":2}', b'"\\ud800"', b"data: {}\r\rdata: x\n\n", b"\xc7\x00\x00", b"\xdf\xff\xff\xff\xff", b"retry: 9e99\n\n"),
-    *(b"cassette: 1\nexchanges:\n  - model: m\n    verb: complete\n    request: {}\n", b"- - - -", b"!!python/object:os.system x"),
+    *(
+        b"",
+        b"null",
+        b"\xef\xbb\xbf{}",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"9" * 5_000,
+        b"1e400",
+        b"NaN",
+        b"-Infinity",
+    ),
+    *(
+        b'{"a":1,"a":2}',
+        b'"\\ud800"',
+        b"data: {}\r\rdata: x\n\n",
+        b"\xc7\x00\x00",
+        b"\xdf\xff\xff\xff\xff",
+        b"retry: 9e99\n\n",
+    ),
+    *(
+        b"cassette: 1\nexchanges:\n  - model: m\n    verb: complete\n    request: {}\n",
+        b"- - - -",
+        b"!!python/object:os.system x",
+    ),
     *(b"openai::gpt", b"local::../../etc/passwd", b"a" * 9_000, b"-9223372036854775809", b"18446744073709551616"),
 )
 SEEDS: Final = (
@@ -194,6 +221,11 @@ def throw(target: Callable[[bytes], None], content: bytes) -> float:
 # -- as a program ------------------------------------------------------------------------------------------------------
 
 
+def _compile(content: bytes) -> None:
+    """Do what no reader may do."""
+    compile(repr(content), "x", "eval")
+
+
 def _run(name: str, target: Callable[[bytes], None], inputs: int, seconds: float) -> bool:
     """Throw at one target; print the figures, and return whether all is well."""
     watch, chance = Watch(), random.Random(name)  # noqa: S311 – repeatable is the point
@@ -212,7 +244,7 @@ def _run(name: str, target: Callable[[bytes], None], inputs: int, seconds: float
 
 def _guided(target: Callable[[bytes], None], seconds: float) -> None:
     """Let atheris find the inputs; it ends the process, with an error if one raises or a forbidden thing happens."""
-    atheris: Any = __import__("atheris")
+    atheris: Any = importlib.import_module("atheris")
     watch = Watch()
     for seed in SEEDS:
         throw(target, seed)
@@ -223,8 +255,9 @@ def _guided(target: Callable[[bytes], None], seconds: float) -> None:
         if watch.seen:
             raise AssertionError(watch.seen)
 
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}", "-max_len=8192", "-rss_limit_mb=512", "-timeout=10"], one)
+    atheris.Setup(
+        [sys.argv[0], f"-max_total_time={seconds:.0f}", "-max_len=8192", "-rss_limit_mb=512", "-timeout=10"], one
+    )
     atheris.Fuzz()
 
 
@@ -236,11 +269,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--guided", action="store_true", help="let atheris find the inputs; one target")
     options = parser.parse_args(arguments)
-    targets = {**TARGETS, "sabotage": lambda content: compile(repr(content), "x", "eval")}
+    targets = {**TARGETS, "sabotage": _compile}
     names = options.target or list(TARGETS)
     if options.guided:
         _guided(targets[names[0]], options.seconds)
-    return 0 if all([_run(name, targets[name], options.inputs, options.seconds) for name in names]) else 1
+    outcomes = [_run(name, targets[name], options.inputs, options.seconds) for name in names]
+    return 0 if all(outcomes) else 1
 
 
 if __name__ == "__main__":
