@@ -88,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     characters_per_token: float = 4.0  # of English; only for windows, no provider counts so
     # memory
     memory_namespaces: int = 10_000  # of a memory that is in this process
-    memory_namespace: int = 256  # characters
+    memory_namespace: int = 512  # characters: an agent's name and a conversation's key fit
     memory_entries: int = 10_000  # of one namespace; beyond it nothing is remembered, so that nobody can flush the rest
     memory_text: int = 16 * 1024  # characters of one entry: several pages
     memory_metadata: int = 32  # keys of one entry, and conditions of one query

@@ -113,6 +113,41 @@ def test_a_promise_without_a_test_and_one_with_an_invented_test_are_found() -> N
     assert unproved("\n".join(rows), {"test_other"}) == rows
 
 
+FAULT = re.compile(r"^\| ([JKM]\d+) \|.*\| (.*?) \| (.*?) \|$", re.MULTILINE)
+
+
+def untested(text: str, tests: set[str]) -> list[str]:
+    """Return the rows of the table of faults that name no test, or one that there is not."""
+    rows = FAULT.findall(text)
+    return [row for row, proofs, _ in rows if not PROOF.findall(proofs) or not tests.issuperset(PROOF.findall(proofs))]
+
+
+def test_every_fault_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/explanation/faults.md").read_text(encoding="utf-8")
+    rows = [row for row, _, _ in FAULT.findall(text)]
+
+    assert rows[:26] == [f"J{number}" for number in range(1, 27)]
+    assert untested(text, all_tests()) == []
+    assert set(PROOF.findall(text)) - all_tests() == set()
+
+
+def test_every_dialect_meets_the_rows_that_say_so() -> None:
+    text = (ROOT / "docs/explanation/faults.md").read_text(encoding="utf-8")
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    every = re.compile(r"def (test_\w+)\(\s*(?:caller: Caller|name: str|way: str)")
+    met = {name for source in sources.values() for name in every.findall(source)}
+    fuzzed = {"test_bytes_at_random_raise_declared_errors_and_make_nothing_happen"}  # of all sessions; see its program
+
+    for row, proofs, dialects in FAULT.findall(text):
+        assert not dialects.startswith("all five") or (met | fuzzed).intersection(PROOF.findall(proofs)), row
+
+
+def test_a_fault_without_a_test_and_one_with_an_invented_test_are_found() -> None:
+    rows = "| J1 | x | y | | all five |\n| J2 | x | y | `test_invented` | – |\n| J3 | x | y | `test_real` | – |"
+
+    assert untested(rows, {"test_real"}) == ["J1", "J2"]
+
+
 def reference() -> dict[str, list[str]]:
     """Return what the reference has of each public thing: the members it lists, or nothing where it has all."""
     pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]

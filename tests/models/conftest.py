@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         pair = (chosen.get("anyio_backend"), chosen.get("connection"))
-        if None not in pair and pair not in _pairs(item.name.partition("[")[0], chosen.get("caller", "")):
+        if None not in pair and pair not in _pairs(item.name.partition("[")[0], str(chosen.get("caller", ""))):
             item.add_marker(pytest.mark.big)
 
 

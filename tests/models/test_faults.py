@@ -29,8 +29,8 @@ from ceylon.models.http import HttpClient
 from ceylon.models.pool import Pool
 from ceylon.models.port import Session
 from ceylon.settings import DEFAULTS
-from ceylon.testing.model_server import Fault, ModelServer
 from ceylon.testing.every_dialect import key_of
+from ceylon.testing.model_server import Fault, ModelServer
 from support.dialects import answer_pieces, dialect
 from support.models import Caller, question
 
@@ -161,7 +161,11 @@ async def test_a_connection_lost_before_the_answer_is_unavailable(caller: Caller
 
 
 async def test_what_is_no_http_is_a_protocol_error(caller: Caller) -> None:
-    for raw in (b"SSH-2.0-OpenSSH\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46" * 9 + b"\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n"):
+    for raw in (
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46" * 9 + b"\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+    ):
         assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelProtocolError)
 
 
@@ -169,6 +173,39 @@ async def test_headers_without_end_are_refused(caller: Caller) -> None:
     raw = b"HTTP/1.1 200 OK\r\n" + b"x-filler: y\r\n" * 20_000
 
     assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 5_000,
+        b"HTTP/1.1 200 OK\r\nx-filler: " + b"y" * 200_000 + b"\r\n\r\n{}",
+    ],
+    ids=["continue", "hints", "a long header"],
+)
+async def test_what_comes_before_an_answer_is_bounded(caller: Caller, raw: bytes) -> None:
+    assert isinstance(await failure_of(caller, Fault(raw=raw)), ModelError)
+
+
+async def test_five_hundred_at_once_all_end_and_leave_no_connection_busy(server: ModelServer) -> None:
+    ended: list[str] = []
+    async with HttpClient() as client:
+        asker = Caller("openai", is_streamed=False, client=client, server=server)
+
+        async def ask(number: int) -> None:
+            if number % 5 == 0:
+                server.fail(Fault(reset=True))
+            try:
+                ended.append((await asker.ask(str(number))).text)
+            except ModelUnavailableError:
+                ended.append("unavailable")
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(500):
+                tasks.start_soon(ask, number)
+        assert len(ended) == 500
+        assert "0 busy" in repr(client)
 
 
 async def test_a_server_that_speaks_no_tls_is_unavailable(caller: Caller, connection: type[Connection]) -> None:
@@ -432,7 +469,12 @@ async def test_compression_is_never_asked_for(caller: Caller) -> None:
 async def test_a_redirect_is_never_followed(caller: Caller) -> None:
     path = dialect(caller.dialect).path[caller.is_streamed]
     with ModelServer() as other:
-        targets = (f"{other.base_url}{path}", "file:///etc/passwd", "http://127.0.0.1:1/", f"{caller.server.base_url}{path}")
+        targets = (
+            f"{other.base_url}{path}",
+            "file:///etc/passwd",
+            "http://127.0.0.1:1/",
+            f"{caller.server.base_url}{path}",
+        )
         for asked, (status, target) in enumerate(itertools.product((301, 302, 303, 307, 308), targets), 1):
             error = await failure_of(caller, Fault(status=status, headers={"location": target}))
 

@@ -39,17 +39,35 @@ _GEMINI: Final = "/v1beta/models/test-model:"
 ALL: Final = {
     each.name: each
     for each in (
-        Dialect("openai", ("/v1/chat/completions",) * 2, _SSE, b"data: ", (b'"stop"', b'"finish_reason":"tool_calls"')),
-        Dialect("ollama", ("/api/chat",) * 2, "application/x-ndjson", b"", (b'"stop"', b'"stop"'), b"\r\n"),
-        Dialect("anthropic", ("/v1/messages",) * 2, _SSE, b"data: ", (b"event: message_stop",) * 2),
+        Dialect(
+            "openai",
+            ("/v1/chat/completions", "/v1/chat/completions"),
+            _SSE,
+            b"data: ",
+            (b'"stop"', b'"finish_reason":"tool_calls"'),
+        ),
+        Dialect("ollama", ("/api/chat", "/api/chat"), "application/x-ndjson", b"", (b'"stop"', b'"stop"'), b"\r\n"),
+        Dialect(
+            "anthropic",
+            ("/v1/messages", "/v1/messages"),
+            _SSE,
+            b"data: ",
+            (b"event: message_stop", b"event: message_stop"),
+        ),
         Dialect(
             "gemini",
             (f"{_GEMINI}generateContent", f"{_GEMINI}streamGenerateContent?alt=sse"),
             _SSE,
             b"data: ",
-            (b'"finishReason"',) * 2,
+            (b'"finishReason"', b'"finishReason"'),
         ),
-        Dialect("openai-responses", ("/v1/responses",) * 2, _SSE, b"data: ", (b"event: response.completed",) * 2),
+        Dialect(
+            "openai-responses",
+            ("/v1/responses", "/v1/responses"),
+            _SSE,
+            b"data: ",
+            (b"event: response.completed", b"event: response.completed"),
+        ),
     )
 }
 WAYS: Final = tuple(f"{name}-{way}" for name in ALL for way in ("whole", "streamed"))
@@ -66,6 +84,8 @@ def dialect(name: str) -> Dialect:
 def answer_pieces(name: str, said: str | Said, *, is_streamed: bool) -> tuple[bytes, ...]:
     """Return the bytes of a good answer in the dialect *name*, in the pieces a server sends."""
     list_name = "input" if name == "openai-responses" else "messages"
-    asked: Any = f'{{"model":"test-model","stream":{str(is_streamed).lower()},"max_tokens":9,"{list_name}":{_MESSAGES}}}'
+    asked: Any = (
+        f'{{"model":"test-model","stream":{str(is_streamed).lower()},"max_tokens":9,"{list_name}":{_MESSAGES}}}'
+    )
     body = _CONTENTS if name == "gemini" else asked.encode()
     return answer(name, ask(name, ALL[name].path[is_streamed], body), Said.of(said)).pieces

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from ceylon.errors import ModelConfigError
-from ceylon.models.secret import Secret
+from ceylon.models.secret import Secret, redact
 
 __all__ = ["Endpoint", "check_url"]
 
@@ -52,6 +52,6 @@ def check_url(url: str, *, source: str) -> None:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() for character in url):
-        shown = url.rpartition("@")[2]
+        shown = redact(url.rpartition("@")[2])
         sentence = f"{source} is {shown!r}, which is no address; write it like http://127.0.0.1:8000/v1"
         raise ModelConfigError(sentence)

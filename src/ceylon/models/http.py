@@ -27,6 +27,7 @@ from ceylon.models.endpoint import Endpoint
 from ceylon.models.incoming import Incoming, Parser, chunks_of, speaking
 from ceylon.models.lines import BodyParser, Event, EventParser, LineParser
 from ceylon.models.pool import Pool
+from ceylon.models.secret import redact
 from ceylon.models.stand_ins import gates
 from ceylon.models.statuses import status_error
 from ceylon.settings import DEFAULTS, Settings
@@ -37,6 +38,7 @@ _Item = TypeVar("_Item")
 
 _MOST_URLS: Final = 256  # kept parsed; a mesh talks to a few
 _ERROR_BYTES: Final = 64 * 1024  # read of an error's body; far less of it is kept
+_SHOWN_BYTES: Final = 40  # of a header that is quoted
 _ERROR_SECONDS: Final = 2.0  # for that: the status is known already
 
 
@@ -166,7 +168,8 @@ class HttpClient:
             self._hear(response.headers.raw)
         encoding = response.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
-            sentence = f"it answered with content encoding {encoding[:40]!r}, which nobody asked for"
+            shown = redact(encoding, endpoint.key, limit=_SHOWN_BYTES)
+            sentence = f"it answered with content encoding {shown!r}, which nobody asked for"
             raise ModelProtocolError(sentence)
         if not response.is_success:
             words = await _read_words(chunks_of(response), _ERROR_BYTES)

@@ -3,8 +3,8 @@
 import email.utils
 import math
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -89,13 +89,11 @@ def _facts_of(body: bytes) -> tuple[str, float | None]:
 
 def _field(value: Any, name: str) -> Any:
     """Return what JSON of any shape has under *name*."""
-    fields: dict[str, Any] = value if isinstance(value, dict) else {}
-    return fields.get(name)
+    return cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
 
 
-def _items(value: Any) -> list[Any]:
-    items: list[Any] = value if isinstance(value, list) else []
-    return items
+def _items(value: Any) -> "Sequence[Any]":
+    return tuple(cast("Iterable[Any]", value)) if isinstance(value, list) else ()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

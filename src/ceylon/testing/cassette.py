@@ -54,12 +54,18 @@ class Cassette(msgspec.Struct):
             CassetteError: it is not there, or cannot be read.
         """
         try:
-            content = read(path.read_text(encoding="utf-8"))
-            made = msgspec.convert(content, cls)
+            content = path.read_bytes()
         except FileNotFoundError:
             sentence = f"there is no cassette {path}; record it with CEYLON_RECORD=1"
             raise CassetteError(sentence) from None
-        except (OutlineError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return cls.parse(content, path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> "Cassette":
+        """Return what *content*, of the file *path*, says; raises like `load`."""
+        try:
+            made = msgspec.convert(read(content.decode()), cls)
+        except (OutlineError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
             sentence = f"{path} is no cassette that can be read: {error}; record it again with CEYLON_RECORD=1"
             raise CassetteError(sentence) from None
         if made.cassette != _VERSION:
