@@ -1,5 +1,6 @@
 """What stands between all agents of a mesh and one model, by provider, address and key."""
 
+import functools
 import random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,6 @@ class Governor:
         self.model = model
         self.allowance = Allowance(settings.retry_share, settings.retry_spare)
         self.breaker = Breaker(model, settings.breaker_failures, settings.breaker_pause, settings.breaker_longest_pause)
-        self.random = random.Random(interior.random.getrandbits(64))  # noqa: S311 – its own: a replay reads no more of it
         self.under_way = 0
         self.pace = Pace(settings.governor_room, settings.retry_first_pause)
         self.line = Line()
@@ -54,6 +54,11 @@ class Governor:
 
     def __repr__(self) -> str:
         return f"<Governor {self.model!r} {self.under_way} under way, {len(self.line)} waiting, {self.pace!r}>"
+
+    @functools.cached_property
+    def random(self) -> random.Random:
+        """Chance of its own, from the first fault on: a replay reads no more of the mesh's than was recorded."""
+        return random.Random(self._interior.random.getrandbits(64))  # noqa: S311 – for jitter
 
     # -- coming --------------------------------------------------------------------------------------------------------
 
@@ -235,7 +240,7 @@ class Governor:
     def _pause(self, seconds: float, now: float) -> None:
         """Let nobody go for so long: once for all who wait."""
         seconds = min(seconds, self._settings.breaker_longest_pause)
-        jitter = self.random.uniform(0.0, seconds * _JITTER)
+        jitter = self.random.uniform(0.0, seconds * _JITTER) if seconds else 0.0
         self._pause_ends = max(self._pause_ends, now + seconds + jitter)
 
     # -- hearing -------------------------------------------------------------------------------------------------------
