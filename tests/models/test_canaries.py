@@ -151,9 +151,7 @@ def test_an_own_key_is_masked_in_every_way_of_writing_it_down() -> None:
     secret = Secret(OWN)
 
     assert not [
-        text
-        for text in (f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret}", str({1: secret}))
-        if OWN in text
+        text for text in (f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret}", str({1: secret})) if OWN in text
     ]
 
 
