@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ceylon.agents.llm_agent import LlmAgent
     from ceylon.agents.prompts import Prompt as Prompt
     from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.budgets import Budget
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
     from ceylon.core.handlers import on
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
     from ceylon.errors import ModelProtocolError as ModelProtocolError
     from ceylon.errors import ModelRefusalError as ModelRefusalError
+    from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
     from ceylon.errors import StoreError as StoreError
@@ -115,6 +117,7 @@ __all__ = [
     "BlockingMesh",
     "BlockingRef",
     "BlockingStream",
+    "Budget",
     "CeylonError",
     "Context",
     "Conversation",
@@ -157,6 +160,7 @@ _HOMES: Final = {
     "ceylon.agents.llm_agent": ("LlmAgent",),
     "ceylon.agents.prompts": ("Prompt",),
     "ceylon.core.blocking": ("BlockingMesh",),
+    "ceylon.core.budgets": ("Budget",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
     "ceylon.core.handlers": ("on",),

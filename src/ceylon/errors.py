@@ -39,6 +39,7 @@
     └── ModelError                             whatever a language model does wrong
         ├── ModelConfigError (ValueError)      model string, key or option
         ├── ModelUnavailableError              no server there, or no engine here
+        │   └── ModelSuspendedError            not asked for a while: it failed too often
         ├── ModelNotFoundError (LookupError)   the server has no such model
         ├── ModelStatusError                   an HTTP status that says no
         │   ├── ModelAuthError                 401, 403
@@ -94,6 +95,7 @@ __all__ = [
     "ModelRateLimitError",
     "ModelRefusalError",
     "ModelStatusError",
+    "ModelSuspendedError",
     "ModelTimeoutError",
     "ModelUnavailableError",
     "NotAnAddressError",
@@ -417,14 +419,22 @@ class CodecError(CeylonError, ValueError):
     """Bytes that are no message of ours, or a message that has no bytes."""
 
 
+_UNAFFORDABLE = (
+    "the budget of {limit:g} {what} has {left:g} left, and the next request may need {wanted:g}; "
+    "give the run a larger `Budget`, or its agent a smaller `max_tokens`"
+)
+_OVERSPENT = {
+    "seconds": "the run has taken the {limit:g} s of its budget; give it a larger `Budget(seconds=...)`",
+    "depth": "this would be ask {wanted:g} inside of asks, and the budget allows {limit:g}; give the run a larger "
+    "`Budget(depth=...)`",
+}
+
+
 class BudgetError(CeylonError):
     """A request was not made, because it might cost more than its run may still spend."""
 
     def __init__(self, what: str, wanted: float, left: float, limit: float) -> None:
-        super().__init__(
-            f"the budget of {limit:g} {what} has {left:g} left, and the next request may need {wanted:g}; "
-            "give the run a larger `Budget`, or its agent a smaller `max_tokens`"
-        )
+        super().__init__(_OVERSPENT.get(what, _UNAFFORDABLE).format(what=what, wanted=wanted, left=left, limit=limit))
         self.what, self.wanted, self.left, self.limit = what, wanted, left, limit
 
 
@@ -486,6 +496,15 @@ class ModelUnavailableError(ModelError):
         self.model, self.address, self.advice = model, address, advice
 
 
+class ModelSuspendedError(ModelUnavailableError):
+    """The model has failed so often in a row that nobody asks it for a while; `seconds` says how long still."""
+
+    def __init__(self, model: str, failures: int, seconds: float, last: str) -> None:
+        advice = f"It failed {failures} times in a row and is asked again in {seconds:.0f} s; the last time: {last}"
+        super().__init__(model, "it", advice)
+        self.failures, self.seconds, self.last = failures, seconds, last
+
+
 class ModelNotFoundError(ModelError, LookupError):
     """The server is there and does not have this model."""
 
@@ -496,11 +515,25 @@ class ModelNotFoundError(ModelError, LookupError):
 
 
 class ModelStatusError(ModelError):
-    """The server answered with a status that says no; `body` holds its words, redacted, at most 2 KiB."""
+    """The server answered with a status that says no; `body` holds its words, redacted, at most 2 KiB.
 
-    def __init__(self, model: str, status: int, body: str, *, retry_after: float | None = None) -> None:
+    `retry_after` are the seconds it asks to wait, `should_retry` is what it says about another try, `code` its own name
+    for the error; each only if it says so.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        status: int,
+        body: str,
+        *,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        code: str = "",
+    ) -> None:
         super().__init__(f"{model}: HTTP {status}: {body}")
         self.model, self.status, self.body, self.retry_after = model, status, body, retry_after
+        self.should_retry, self.code = should_retry, code
 
 
 class ModelAuthError(ModelStatusError):

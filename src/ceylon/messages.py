@@ -94,7 +94,8 @@ class Envelope(msgspec.Struct, eq=False):
     """A message on its road: from whom, to whom, until when, and as part of what.
 
     `deadline` is seconds on the mesh's clock; `hops` counts the agents passed; `chain` holds the addresses that wait
-    for this envelope's answer, outermost first; `parent` is the id of the envelope whose handler sent this one, or 0.
+    for this envelope's answer, outermost first; `parent` is the id of the envelope whose handler sent this one, or 0,
+    and `root` that of the one it all began with. `priority`: see `ceylon.core.terms`.
     """
 
     id: int
@@ -109,6 +110,8 @@ class Envelope(msgspec.Struct, eq=False):
     topic: str | None = None
     trace: str | None = None
     budget: Any = None
+    priority: int = 0
+    root: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, eq=False):

@@ -54,8 +54,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model_first_part_timeout: float = 300.0  # a cold model loads its weights first
     model_answer_tokens: int = 8_192  # for the one provider that must be told a limit: its older models take no more
     model_concurrency: int = 8  # what one server usually takes at a time
-    retry_first_pause: float = 0.5  # before a batch asks a query again; doubled each time, with full jitter
+    # going on after faults of models
+    retry_tries: int = 4  # of one request, the first included
+    retry_share: float = 0.1  # of a minute's requests to one model may be further tries …
+    retry_spare: int = 10  # … and so many more: a program with one agent may try again too
+    retry_first_pause: float = 0.5  # before a request is made again; doubled each time, with full jitter
     retry_longest_pause: float = 60.0  # a server that asks for more patience is not asked again
+    governor_room: int = 16  # requests to one model sent at once; as many more each 25 ms until some are refused
+    breaker_failures: int = 5  # requests in a row given up for a server's fault, after which it is left alone …
+    breaker_pause: float = 30.0  # … for so long; doubled each time it still fails …
+    breaker_longest_pause: float = 300.0  # … up to this
+    budget_output: int = 4_096  # tokens held for an answer, where nobody has set `max_tokens`
+    budget_least_output: int = 256  # likewise, when a budget comes to its end: shorter answers are of no use
     model_connect_timeout: float = 5.0
     model_max_body: int = 32 * 1024 * 1024  # a decoded answer, whole
     model_max_event: int = 1024 * 1024  # one event of a stream
@@ -78,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     characters_per_token: float = 4.0  # of English; only for windows, no provider counts so
     # memory
     memory_namespaces: int = 10_000  # of a memory that is in this process
-    memory_namespace: int = 256  # characters
+    memory_namespace: int = 512  # characters: an agent's name and a conversation's key fit
     memory_entries: int = 10_000  # of one namespace; beyond it nothing is remembered, so that nobody can flush the rest
     memory_text: int = 16 * 1024  # characters of one entry: several pages
     memory_metadata: int = 32  # keys of one entry, and conditions of one query

@@ -25,9 +25,10 @@ from ceylon import (
     ModelStatusError,
     ModelUnavailableError,
 )
+from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
-from support.llm import llm, plays
+from support.llm import impatient, llm, plays
 
 
 @pytest.fixture
@@ -262,9 +263,12 @@ async def test_an_unknown_ollama_model_lists_what_there_is_and_how_to_pull(
 async def test_a_status_that_says_no_is_an_error_with_the_server_s_words(
     status: int, kind: type[ModelStatusError], server: ModelServer, anyio_backend: str
 ) -> None:
-    server.fail(Fault(status=status))
-    with pytest.raises(kind, match=rf"openai::test-model: HTTP {status}: it broke") as failed:
-        await llm(server).send_message_async("hi")
+    server.fail(*[Fault(status=status)] * DEFAULTS.retry_tries)
+    agent = llm(server)
+    async with Mesh(settings=impatient()) as mesh:
+        mesh.add(agent)
+        with pytest.raises(kind, match=rf"openai::test-model: HTTP {status}: it broke") as failed:
+            await agent.send_message_async("hi")
 
     assert failed.value.status == status
 

@@ -176,6 +176,19 @@ async def test_conversations_may_each_have_a_memory_of_their_own() -> None:
     assert model.requests[4].tools == ()
 
 
+async def test_the_longest_key_and_a_long_question_have_a_memory_too() -> None:
+    memory, model, key = InMemory(), ScriptedModel([calls("remember", text="tea"), "ok", "ok"]), "k" * 256
+    name = "a" * 64
+    async with Mesh() as mesh:
+        agent = LlmAgent(name, model, memory=memory, recall=Recall(scope="conversation"))
+        mesh.add(agent)
+        await agent.conversation(key).send("note it")
+        await agent.conversation(key).send("tea " * 5_000)
+
+    assert [each.text for each in await memory.entries(f"{name}/{key}")] == ["tea"]
+    assert len(notes_in(model.requests[2])) == 1
+
+
 async def test_conditions_and_time_to_live_hold() -> None:
     clock = Clock()
     memory = InMemory(now=clock)
@@ -293,6 +306,30 @@ async def test_agents_that_share_a_store_do_not_share_conversations() -> None:
             mesh.add(agent)
             await agent.conversation("ada").send("hi")
             assert [turn.text for turn in await agent.conversation("ada").history()] == ["hi", name]
+    await store.aclose()
+
+
+class Fragile(LlmAgent):
+    """Begins again after every failure."""
+
+    on_failure = "restart"
+
+
+async def test_a_restart_forgets_neither_memory_nor_stored_conversations() -> None:
+    store, memory = SqliteConversations(":memory:"), InMemory()
+    model = ScriptedModel([calls("remember", text="Ada likes Assam."), "noted", ModelError("no"), "Assam"])
+    async with Mesh() as mesh:
+        agent = Fragile("tutor", model, conversations=store, memory=memory)
+        mesh.add(agent)
+        chat = agent.conversation("ada")
+        await chat.send("note it")
+        with pytest.raises(ModelError):
+            await chat.send("What does Ada like?")
+        assert await chat.send("What does Ada like?") == "Assam"
+        assert mesh.agent("tutor") is not agent
+
+    assert "Ada likes Assam." in system(model.requests[-1])
+    assert [turn.text for turn in model.requests[-1].turns if turn.role == "user"] == ["note it", "What does Ada like?"]
     await store.aclose()
 
 

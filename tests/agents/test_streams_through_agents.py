@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from ceylon import AgentPart, LlmAgent, Mesh, Ref, Reply, ReplyPart, TextPart, ToolCall, Usage, UsagePart
-from ceylon.errors import HopLimitError, ModelUnavailableError
+from ceylon.errors import HopLimitError, ModelTimeoutError
 from ceylon.models.scripted import ScriptedModel, Step
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
@@ -79,14 +79,14 @@ async def test_leaving_the_stream_ends_the_innermost_request(server: ModelServer
 
 
 async def test_an_inner_failure_is_told_to_the_outer_model(mesh: Mesh) -> None:
-    broken = mesh.add(LlmAgent("inner", ScriptedModel([ModelUnavailableError("m", "there", "Try again.")])))
+    broken = mesh.add(LlmAgent("inner", ScriptedModel([ModelTimeoutError("m", 1.0)])))
     model = ScriptedModel([calling("inner"), "sorry"])
     outer = mesh.add(LlmAgent("outer", model, tools=[broken]))
 
     assert (await parts_of(outer))[-1].reply.text == "sorry"
     [result] = model.requests[1].turns[-1].results
     assert result.is_error
-    assert "cannot reach there" in result.text
+    assert "did not finish within 1 s" in result.text
 
 
 async def test_a_part_is_shown_before_the_call_has_ended(mesh: Mesh) -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +64,8 @@ async def test_no_key_operator_value_or_text_says_more_than_it_is(memory: Memory
     assert await memory.count("victim") == await memory.count("agent") == 1
 
 
-async def test_sqlite_is_told_a_closed_list_of_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+async def statements_of(kind: type[SqliteMemory], monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
+    """Return the statements SQLite is told for plain words, and those that hostile ones add."""
     said: set[str] = set()
     connect = sqlite3.connect
 
@@ -74,25 +76,46 @@ async def test_sqlite_is_told_a_closed_list_of_statements(monkeypatch: pytest.Mo
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", listening)
-    async with SqliteMemory(":memory:") as memory:
+    async with kind(":memory:") as memory:
 
         async def ask_everything(words: str, key: str) -> None:
             note = Note(text=f"t {words}", metadata={key: words}, id=words, ttl=9, source=words, vector=(1.0, 2.0))
-            await memory.remember(words or "x", note)
+            await memory.remember(words, note)
             for operator in OPERATORS:
                 value = (words, words) if operator == "in" else words
                 where = (Where(key, operator, value),)  # type: ignore[arg-type]
-                await memory.recall(words or "x", Query(text=f"a {words}", vector=(1.0, 0.0), where=where))
-                await memory.entries(words or "x", where)
-                await memory.count(words or "x", where)
-            await memory.forget(words or "x", words)
+                await memory.recall(words, Query(text=f"a {words}", vector=(1.0, 0.0), where=where))
+                await memory.entries(words, where)
+                await memory.count(words, where)
+            await memory.forget(words, words)
 
         await ask_everything("plain", "key")
         known = set(said)
         for number, words in enumerate(payloads(60, seed=7)):
             await ask_everything(words, f"k{number}")
-        assert said - known == set()
-        assert len(known) > 20
+    return known, said - known
+
+
+async def test_sqlite_is_told_a_closed_list_of_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, added = await statements_of(SqliteMemory, monkeypatch)
+
+    assert len(known) > 20
+    assert added == set()
+
+
+class Leaky(SqliteMemory):
+    """Writes the key of a condition into the statement, as others have done."""
+
+    async def count(self, namespace: str, where: Iterable[Where] = ()) -> int:
+        (condition,) = where
+        statement = f"SELECT count(*) FROM facts WHERE key = '{condition.key}'"  # noqa: S608 – the hole
+        return await self._file.read(lambda file: int(file.execute(statement).fetchone()[0]))
+
+
+async def test_a_key_that_becomes_part_of_a_statement_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, added = await statements_of(Leaky, monkeypatch)
+
+    assert "SELECT count(*) FROM facts WHERE key = 'k0'" in added
 
 
 class Listening(sqlite3.Connection):

@@ -17,6 +17,7 @@ from ceylon.memory.own_thread import OwnThread
 from ceylon.memory.sqlite import SqliteMemory
 from ceylon.memory.vectors import pack, similarities
 from ceylon.testing import Simulation, run_simulation
+from support.memories import Clock
 
 
 def a_thread(events: list[str]) -> OwnThread[list[int]]:
@@ -133,6 +134,33 @@ async def test_many_vectors_are_looked_through_beside_the_loop() -> None:
     found = await memory.recall("agent", Query(vector=(1.0, 0.3, *[0.0] * 98), limit=1))
 
     assert [each.entry.text for each in found] == ["n300"]
+
+
+class Ticking(Clock):
+    """A clock that goes on whenever somebody looks at it."""
+
+    def __call__(self) -> float:
+        self.advance(0.001)
+        return self.now
+
+
+def test_the_memory_in_this_process_may_be_used_from_several_threads() -> None:
+    clock = Ticking()
+    memory = InMemory(now=clock)
+
+    async def work(number: int) -> None:
+        for each in range(150):
+            await memory.remember("agent", Note(text=f"tea n{number}x{each}", ttl=0.01 if each % 3 else None))
+            await memory.recall("agent", Query(text="tea"))
+
+    threads = [threading.Thread(target=lambda n=number: anyio.run(work, n)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    clock.advance(1)
+    assert anyio.run(memory.count, "agent") == 4 * 50
 
 
 async def test_a_notebook_is_a_memory_of_one_owner() -> None:

@@ -1,11 +1,13 @@
 """Embedding models: each provider is asked in its own way and answers alike; the embedded engine, really."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import msgspec
+import ollama
 import pytest
 
 from ceylon.errors import (
@@ -23,7 +25,7 @@ from ceylon.models.embedding import Embedder, open_embedder
 from ceylon.models.http import HttpClient
 from ceylon.settings import DEFAULTS
 from ceylon.testing import HashingEmbedder
-from ceylon.testing.contracts import memory_contract
+from ceylon.testing.contracts import embedder_contract, memory_contract
 from ceylon.testing.http_server import Connection, HttpRequest, ServerThread
 
 JSON = {"content-type": "application/json"}
@@ -35,7 +37,7 @@ PATHS = {
 
 
 class EmbeddingServer:
-    """Answers each text with its length and its place, in the dialect of the path; or with what was prepared."""
+    """Answers each text with its length and a number made of its bytes, or with what was prepared."""
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []
@@ -60,7 +62,7 @@ class EmbeddingServer:
 def answer(dialect: str, body: dict[str, Any]) -> bytes:
     """Return what a server says to *body*."""
     texts = body["input"] if "input" in body else [each["content"]["parts"][0]["text"] for each in body["requests"]]
-    vectors = [[float(len(text)), float(place + 1)] for place, text in enumerate(texts)]
+    vectors = [[float(len(text)), float(len(text.encode()) % 7 + 1)] for text in texts]
     if dialect == "openai":
         backwards = [{"index": place, "embedding": vector} for place, vector in enumerate(vectors)][::-1]
         return msgspec.json.encode({"object": "list", "data": backwards, "usage": {"prompt_tokens": 3}})
@@ -97,10 +99,87 @@ async def test_texts_become_vectors_in_their_order_a_batch_at_a_time(
 
     vectors = await session.embed(["a", "bb", "ccc", "dddd", "eeeee"])
 
-    assert vectors == [[1.0, 1.0], [2.0, 2.0], [3.0, 1.0], [4.0, 2.0], [5.0, 1.0]]
+    assert vectors == [[1.0, 2.0], [2.0, 3.0], [3.0, 4.0], [4.0, 5.0], [5.0, 6.0]]
     assert len(server.requests) == 3
     assert await session.embed([]) == []
     await session.aclose()
+
+
+@pytest.mark.parametrize("provider", ["openai", "ollama", "gemini"])
+async def test_the_adapters_keep_the_contract(server: EmbeddingServer, client: HttpClient, provider: str) -> None:
+    await embedder_contract(server.embedder(provider), client)
+
+
+async def test_the_hashing_embedder_keeps_the_contract() -> None:
+    await embedder_contract(HashingEmbedder())
+
+
+class Shuffled(HashingEmbedder):
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return (await super().embed(texts))[::-1][1:] + (await super().embed(texts))[::-1][:1]
+
+
+class Short(HashingEmbedder):
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return (await super().embed(texts))[:1]
+
+
+class Alike(HashingEmbedder):
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0, 0.0] for _ in texts]
+
+
+class Nowhere(HashingEmbedder):
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[0.0, 0.0] for _ in texts]
+
+
+class Nameless(HashingEmbedder):
+    def __init__(self) -> None:
+        super().__init__(name="hashing")
+
+
+class ClosedOnce(HashingEmbedder):
+    is_closed = False
+
+    async def open(self, client: object = None) -> "ClosedOnce":
+        return ClosedOnce()
+
+    async def aclose(self) -> None:
+        assert not self.is_closed, "closed already"
+        self.is_closed = True
+
+
+class OneAtATime(HashingEmbedder):
+    busy = 0
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        self.busy += 1
+        try:
+            await anyio.lowlevel.checkpoint()
+            return [[*vector, self.busy * 10.0] for vector in await super().embed(texts)]
+        finally:
+            self.busy -= 1
+
+
+@pytest.mark.parametrize(
+    ("embedder", "promise"),
+    [
+        (Shuffled, "it gives a vector for each text in their order: one text has two vectors"),
+        (Short, "it gives a vector for each text in their order: 4 texts became 1 vectors"),
+        (Alike, "it gives a vector for each text in their order: two texts have one vector"),
+        (Alike, "a text without words is refused: it embeds ('',)"),
+        (Nowhere, "it gives a vector for each text in their order: a vector points nowhere"),
+        (Nameless, "it has a canonical name: its name is 'hashing'"),
+        (ClosedOnce, "a session may be closed twice: closed already"),
+        (OneAtATime, "requests may run at the same time: ExceptionGroup"),
+    ],
+)
+async def test_a_broken_embedder_is_found_out(embedder: type[HashingEmbedder], promise: str) -> None:
+    with pytest.raises(AssertionError) as raised:
+        await embedder_contract(embedder())
+
+    assert promise in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +229,24 @@ async def test_each_provider_is_asked_in_its_own_way(
     assert msgspec.json.decode(request.body) == body
     assert request.headers[header[0]] == header[1]
     assert {"authorization", "x-goog-api-key"}.intersection(request.headers) == {header[0]}
+
+
+async def test_ollamas_own_client_takes_our_request_and_the_answer_for_its_own(
+    server: EmbeddingServer, client: HttpClient
+) -> None:
+    session = await server.embedder("ollama", truncate=False, num_ctx=512).open(client)
+
+    vectors = await session.embed(["hi", "ho"])
+
+    (request,) = server.requests
+    sent = msgspec.json.decode(request.body)
+    published = ollama.Client(host=server.thread.url)
+    theirs = await anyio.to_thread.run_sync(
+        lambda: published.embed("test-embed", ["hi", "ho"], truncate=False, options={"num_ctx": 512})
+    )
+    assert msgspec.json.decode(server.requests[-1].body) == sent
+    assert [list(vector) for vector in theirs.embeddings] == vectors
+    published._client.close()  # noqa: SLF001 – it has no other way
 
 
 @pytest.mark.parametrize("provider", ["openai", "ollama", "gemini"])
@@ -287,6 +384,17 @@ async def test_the_embedded_engine_gives_like_texts_like_vectors() -> None:
     assert len(paris) == len(rome) == len(code) == 576
     assert cosine(paris, again) > 0.999
     assert cosine(paris, rome) > cosine(paris, code)
+
+
+@pytest.mark.model
+@pytest.mark.big
+@pytest.mark.timeout(300)
+def test_the_embedded_engine_keeps_the_contract() -> None:
+    async def keep() -> None:
+        async with open_embedder(LocalEmbedder()), HttpClient() as client:  # the engine runs until both are done
+            await embedder_contract(LocalEmbedder(), client)
+
+    anyio.run(keep)
 
 
 @pytest.mark.model

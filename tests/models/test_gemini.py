@@ -290,6 +290,11 @@ async def test_the_end_needs_a_reason(client: HttpClient, server: ModelServer) -
     assert not any(isinstance(part, ToolCallPart) for part in parts)
 
 
+async def test_a_whole_answer_needs_one_too(client: HttpClient, server: ModelServer) -> None:
+    with pytest.raises(IncompleteStreamError):
+        await whole(server, client, said({"text": "a"}))
+
+
 async def test_only_the_first_candidate_is_heard(client: HttpClient, server: ModelServer) -> None:
     first, second = said({"text": "a"}, reason="STOP"), said({"text": "b"})["candidates"][0]
 

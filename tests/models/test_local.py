@@ -249,16 +249,18 @@ class TestTheGrammar:
     async def test_a_hundred_of_a_hundred_answers_are_of_the_schema(self, anyio_backend: str) -> None:
         texts: list[str] = []
         numbers = iter(range(100))
+        short = Turn("system", 'Answer like {"size":"small","rank":3}')  # or half of what it writes are blanks
 
         async def ask(session: Session) -> None:
             for number in numbers:
-                asked = question(f"City {number}?", output=SIZE, max_tokens=64, seed=number)
+                turns = (short, Turn("user", f"City {number}?"))
+                asked = Request(turns=turns, output=SIZE, max_tokens=64, seed=number)
                 texts.append((await session.complete(asked)).text)
 
         async with HttpClient() as client:
             session = adapt(await LocalModel().open(client))
             async with anyio.create_task_group() as tasks:
-                for _ in range(8):
+                for _ in range(4):  # with one thread, twice as fast as with eight
                     tasks.start_soon(ask, session)
             await session.aclose()
 

@@ -3,6 +3,7 @@
 They come with the dependency group `clients`; `scripts/test --clients` runs this file with them.
 """
 
+import importlib
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ import msgspec
 import pytest
 
 from ceylon.errors import ModelStatusError
+from ceylon.models.closed_schema import closed
 from ceylon.models.http import HttpClient
 from ceylon.models.turns import Reply, Request, ToolCall, ToolResult, Turn
 from ceylon.testing.every_dialect import answer, ask
 from ceylon.testing.model_server import Fault, ModelServer, Said
 from support import official
 from support.models import question
-from support.services import CONVERSATIONS, PICTURE, model_at, reply_of
+from support.services import CONVERSATIONS, PICTURE, REPORT, WEATHER, model_at, reply_of
 
 pytestmark = pytest.mark.clients
 
@@ -116,6 +118,13 @@ def test_so_are_requests_with_options(server: ModelServer, dialect: str) -> None
 
 
 @pytest.mark.parametrize("dialect", official.DIALECTS)
+def test_so_are_requests_for_a_stream(server: ModelServer, dialect: str) -> None:
+    replied(server, dialect, is_streamed=True)
+
+    official.check_request(dialect, server.requests[-1].body, is_streamed=True)
+
+
+@pytest.mark.parametrize("dialect", official.DIALECTS)
 def test_so_are_signed_thoughts_on_their_way_back(dialect: str) -> None:
     with ModelServer(lambda _: ANSWERS["everything"]) as server:
         reply = replied(server, dialect, is_streamed=True)
@@ -187,6 +196,21 @@ def test_an_error_has_the_same_status_and_words(server: ModelServer, dialect: st
         replied(server, dialect, is_streamed=False)
 
     assert official.failure_of(dialect, theirs.value) == (ours.value.status, ours.value.body) == (status, "it broke")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        REPORT.schema,
+        WEATHER.parameters,
+        {"type": "array", "items": {"type": "string", "maxLength": 3, "format": "color"}, "minItems": 2},
+        {"oneOf": [{"type": "null"}, {"const": 1}, {"type": "string", "format": "date"}], "description": "which"},
+    ],
+)
+def test_a_schema_is_closed_as_anthropics_client_does_it(schema: dict[str, Any]) -> None:
+    transform = importlib.import_module("anthropic.lib._parse._transform").transform_schema
+
+    assert closed(schema) == transform(schema)
 
 
 # -- sabotage

@@ -82,6 +82,10 @@ def test_what_looks_like_a_key_is_redacted(words: str) -> None:
     assert "****" in redact(words)
 
 
+def test_googles_keys_look_like_keys_too() -> None:
+    assert redact("API key AIzaCanary47114711 expired") == "API key **** expired"
+
+
 def test_the_callers_own_key_is_redacted_whatever_it_looks_like() -> None:
     assert redact("you sent plain-words", Secret("plain-words")) == "you sent ****"
 

@@ -20,9 +20,9 @@ CLIENTS: Final = ("openai", "anthropic", "google.genai", "ollama")
 DIALECTS: Final = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 KEY: Final = "sk-test"
 _REQUESTS: Final = {
-    "openai": ("openai.types.chat.completion_create_params", "CompletionCreateParamsNonStreaming"),
-    "openai-responses": ("openai.types.responses.response_create_params", "ResponseCreateParamsNonStreaming"),
-    "anthropic": ("anthropic.types.message_create_params", "MessageCreateParamsNonStreaming"),
+    "openai": ("openai.types.chat.completion_create_params", "CompletionCreateParams"),
+    "openai-responses": ("openai.types.responses.response_create_params", "ResponseCreateParams"),
+    "anthropic": ("anthropic.types.message_create_params", "MessageCreateParams"),
 }
 _ANSWERS: Final = {  # whole, and an event of a stream
     "openai": (("openai.types.chat", "ChatCompletion"), ("openai.types.chat", "ChatCompletionChunk")),
@@ -65,14 +65,15 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 # -- types -------------------------------------------------------------------------------------------------------------
 
 
-def check_request(dialect: str, body: bytes) -> None:
+def check_request(dialect: str, body: bytes, *, is_streamed: bool = False) -> None:
     """Raise pydantic's error unless *body* is what the client's types allow, without a field they do not know."""
     if dialect == "gemini":
         _gemini_request(json.loads(body))
     elif dialect == "ollama":
         _ollama_request(json.loads(body))
     else:
-        _validator(*_REQUESTS[dialect]).validate_json(body, strict=True)
+        module, name = _REQUESTS[dialect]
+        _validator(module, name + ("Streaming" if is_streamed else "NonStreaming")).validate_json(body, strict=True)
 
 
 def check_answer(dialect: str, content: bytes, *, is_streamed: bool) -> None:

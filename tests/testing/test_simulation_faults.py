@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ceylon import Agent, BlockingContext, CeylonError, Context, HandlerError, InjectedFaultError, LlmAgent, ModelError
+from ceylon.settings import DEFAULTS
 from ceylon.testing import Faults, ScriptedModel, Simulation, SimulationOutcome, What, run_simulation
 from ceylon.testing.simulation.faults import KINDS, NO_FAULTS
 from support.simulated import run_shops
@@ -142,7 +143,7 @@ def test_a_model_fails_in_every_way_a_model_can() -> None:
 
     async def run(simulation: Simulation) -> None:
         model = simulation.model(ScriptedModel(["one two three four"] * 20))
-        async with simulation.mesh() as mesh:
+        async with simulation.mesh(settings=msgspec.structs.replace(DEFAULTS, retry_tries=1)) as mesh:
             mesh.add(LlmAgent("tutor", model))
             for stream in (False, True):
                 try:

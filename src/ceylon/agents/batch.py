@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -12,13 +12,7 @@ from ceylon.agents.journal import Journal
 from ceylon.agents.llm_settings import check_concurrency, check_retries, has_items
 from ceylon.agents.llm_streams import BlockingPieces, Pieces, as_it_is
 from ceylon.agents.progress import Display, Progress, display_for
-from ceylon.errors import (
-    ArgumentError,
-    IncompleteStreamError,
-    ModelError,
-    ModelStatusError,
-    ModelUnavailableError,
-)
+from ceylon.errors import ArgumentError, IncompleteStreamError
 from ceylon.models.turns import Reply, Usage
 
 if TYPE_CHECKING:
@@ -29,8 +23,6 @@ if TYPE_CHECKING:
     from ceylon.core.streams import Channel
 
 __all__ = ["Answer", "Answers", "Batch", "BlockingAnswers"]
-
-_PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})  # statuses that another try may not meet
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +77,11 @@ class Batch:
             self._journal = Journal(self._resume, self._setup.settings.fingerprint())
         self._queries = list(self._given)
         self.results = [None] * len(self._queries)
+
+    @property
+    def tries(self) -> int:
+        """How often a request may be made."""
+        return self._retries + 1
 
     # -- on the mesh's loop --------------------------------------------------------------------------------------------
 
@@ -207,16 +204,12 @@ class BlockingAnswers(BlockingPieces[Answer]):
 
 
 def _pause(error: Exception, attempt: int, interior: "Interior") -> float | None:
-    """Return the seconds to wait before another try, or `None` if that would fail as well."""
+    """Return the seconds to wait before another try, or `None` if there is to be none.
+
+    Where no answer had begun, the model's governor has tried again already, as often as the batch wants.
+    """
     settings = interior.settings
-    if isinstance(error, ModelError) and error.acted:
-        return None
-    if isinstance(error, ModelStatusError):
-        if error.status not in _PASSING:
-            return None
-        if error.retry_after is not None:
-            return error.retry_after if error.retry_after <= settings.retry_longest_pause else None
-    elif not isinstance(error, ModelUnavailableError | IncompleteStreamError):
+    if not isinstance(error, IncompleteStreamError) or error.acted:
         return None
     return interior.random.uniform(0.0, min(settings.retry_first_pause * 2**attempt, settings.retry_longest_pause))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ceylon.agents.remembering import Recall
     from ceylon.memory.port import Memory
     from ceylon.models.port import Model
+    from ceylon.models.prices import OwnPrices
 
 __all__ = ["ModelledAgent"]
 
@@ -40,6 +41,8 @@ class ModelledAgent(Agent):
         timeout: float = DEFAULTS.model_timeout,
         api_key: str | None = None,
         base_url: str | None = None,
+        fallback: "str | Model | Iterable[str | Model]" = (),
+        prices: "OwnPrices | None" = None,
         tools: Iterable[Any] = (),
         tool_choice: str = "auto",
         output: Any = None,
@@ -66,6 +69,8 @@ class ModelledAgent(Agent):
             timeout=timeout,
             api_key=api_key,
             base_url=base_url,
+            fallback=fallback,
+            prices={} if prices is None else prices,
             tools=tools,
             tool_choice=tool_choice,
             output=output,
@@ -132,6 +137,14 @@ class ModelledAgent(Agent):
     def with_base_url(self, base_url: str | None) -> Self:
         """Use the server at *base_url*."""
         return self._with(base_url=base_url)
+
+    def with_fallback(self, *models: "str | Model") -> Self:
+        """Ask these models, in order, when the one before cannot answer; none: no other is asked."""
+        return self._with(fallback=models)
+
+    def with_prices(self, prices: "OwnPrices") -> Self:
+        """Reckon with these prices: dollars for a million tokens in and out, by model."""
+        return self._with(prices=prices)
 
     def with_tools(self, *tools: Any) -> Self:
         """Let the model call *tools* besides the agent's own actions: functions, refs, agents."""

@@ -15,6 +15,8 @@ from ceylon.models.turns import Attachment, Part, Reply
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ceylon.core.budgets import Budget
+
 __all__ = ["LlmAgent"]
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ class LlmAgent(AnsweringAgent):
         timeout: Seconds for one turn, from its start (600).
         api_key: The key; by default the provider's environment variable.
         base_url: The server's address; by default the provider's.
+        fallback: Models that are asked when the one before cannot answer, in order; with their own keys and addresses.
+        prices: Dollars for a million tokens in and out, by model, where the price list has none or another.
         tools: What the model may call besides the agent's own actions: functions, refs, other agents.
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.
         output: The type of the answers, where they are not text.
@@ -52,27 +56,31 @@ class LlmAgent(AnsweringAgent):
         history: How long conversations are made shorter: a `Window` or a `Summarise`; by default not at all.
     """
 
-    async def send_message_async(self, query: str, *, timeout: float | None = None) -> str:
+    async def send_message_async(
+        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+    ) -> str:
         """Ask the model *query* and return its answer; on any loop, in a mesh or not.
 
         Args:
             query: The question; not empty.
             timeout: Seconds from now on; by default the query waits in line as long as it takes, and only the turn
                 itself is bounded.
+            budget: What the query, with all that follows from it, may spend.
 
         Raises:
             ArgumentError: the query is empty or no text.
             ModelError: the model did not answer.
+            BudgetError: that might have cost more than the budget has left.
         """
-        return (await self.complete(query, timeout=timeout)).text
+        return (await self.complete(query, timeout=timeout, budget=budget)).text
 
-    def send_message(self, query: str, *, timeout: float | None = None) -> str:
+    def send_message(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> str:
         """Ask the model *query* and wait for its answer; see `send_message_async`.
 
         Raises:
             BlockingCallError: this thread runs the mesh's own loop.
         """
-        return self.blocking.send_message(query, timeout=timeout)
+        return self.blocking.send_message(query, timeout=timeout, budget=budget)
 
     @overload
     async def complete(
@@ -83,6 +91,7 @@ class LlmAgent(AnsweringAgent):
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[T]: ...
     @overload
     async def complete(
@@ -93,6 +102,7 @@ class LlmAgent(AnsweringAgent):
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]: ...
     async def complete(
         self,
@@ -102,8 +112,9 @@ class LlmAgent(AnsweringAgent):
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]:
-        """Ask the model *query* and return the whole reply: text, output, usage, finish reason, turns.
+        """Ask the model *query* and return the whole reply: text, output, usage, cost, finish reason, turns.
 
         Args:
             query: The question; not empty.
@@ -111,20 +122,22 @@ class LlmAgent(AnsweringAgent):
             tool_choice: As the agent's own option, for this query.
             attachments: Pictures and files that go with the question, where the model takes them.
             timeout: Seconds from now on.
+            budget: What the query, with all that follows from it, may spend.
 
         Raises:
+            BudgetError: that might have cost more than the budget has left.
             OutputError: the model gave no value of the type.
             MaxTurnsError: it calls without end.
             ModelError: it did not answer.
         """
         return await self.__ceylon_road__.query(
-            query, timeout=timeout, output=output, tool_choice=tool_choice, attachments=attachments
+            query, timeout=timeout, budget=budget, output=output, tool_choice=tool_choice, attachments=attachments
         )
 
-    def stream(self, query: str, *, timeout: float | None = None) -> LlmStream[str]:
+    def stream(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> LlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
         road = self.__ceylon_road__
-        return LlmStream(lambda: road.stream(query, timeout=timeout), as_text)
+        return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget), as_text)
 
     def parts(
         self,
@@ -134,11 +147,12 @@ class LlmAgent(AnsweringAgent):
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> LlmStream[Part]:
         """Ask the model *query* and take typed parts: text, thinking, calls, results, and the whole reply last."""
         road = self.__ceylon_road__
         wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
-        return LlmStream(lambda: road.stream(query, timeout=timeout, **wishes), as_it_is)
+        return LlmStream(lambda: road.stream(query, timeout=timeout, budget=budget, **wishes), as_it_is)
 
     def conversation(self, key: str) -> Conversation:
         """Return the conversation kept under *key*; at the address ``name/key`` in a mesh."""
@@ -183,7 +197,8 @@ class LlmAgent(AnsweringAgent):
             concurrency: How many at a time; by default as many as the agent itself takes.
             return_exceptions: Put errors among the answers instead of raising the first one.
             progress: `None`: shown on a terminal; `False`: never; `True`: always; or a function of done and total.
-            retries: How often a query is asked again after a fault that may pass.
+            retries: How often a request is made again after a fault that may pass; before an answer has begun, no more
+                often than the settings' `retry_tries` allows.
             resume: A file that keeps each answer as a line of JSON; a run that was killed asks only what is missing.
         """
         batch = self.__ceylon_batch__(

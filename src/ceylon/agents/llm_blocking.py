@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ceylon.agents.llm_agent import LlmAgent
     from ceylon.agents.progress import Progress
+    from ceylon.core.budgets import Budget
 
 __all__ = ["BlockingLlm"]
 
@@ -28,11 +29,11 @@ class BlockingLlm:
     def __repr__(self) -> str:
         return f"<BlockingLlm {self._agent.name!r}>"
 
-    def send_message(self, query: str, *, timeout: float | None = None) -> str:
+    def send_message(self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None) -> str:
         """Ask the model *query* and wait for its answer; see `LlmAgent.send_message_async`."""
         agent, instead = self._agent, "`await agent.send_message_async(...)`"
         answer: str = agent.__ceylon_road__.block(
-            "send_message", lambda: agent.send_message_async(query, timeout=timeout), instead
+            "send_message", lambda: agent.send_message_async(query, timeout=timeout, budget=budget), instead
         )
         return answer
 
@@ -45,6 +46,7 @@ class BlockingLlm:
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[T]: ...
     @overload
     def complete(
@@ -55,6 +57,7 @@ class BlockingLlm:
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]: ...
     def complete(
         self,
@@ -64,22 +67,24 @@ class BlockingLlm:
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]:
         """Ask the model *query* and wait for the whole reply; see `LlmAgent.complete`."""
         agent, instead = self._agent, "`await agent.complete(...)`"
 
         def ask() -> Awaitable[Reply[Any]]:
-            return agent.complete(
-                query, output=output, tool_choice=tool_choice, attachments=attachments, timeout=timeout
-            )
+            wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
+            return agent.complete(query, timeout=timeout, budget=budget, **wishes)
 
         reply: Reply[Any] = agent.__ceylon_road__.block("complete", ask, instead)
         return reply
 
-    def stream(self, query: str, *, timeout: float | None = None) -> BlockingLlmStream[str]:
+    def stream(
+        self, query: str, *, timeout: float | None = None, budget: "Budget | None" = None
+    ) -> BlockingLlmStream[str]:
         """Ask the model *query* and take the answer's text as it comes."""
         road = self._agent.__ceylon_road__
-        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout), as_text)
+        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, budget=budget), as_text)
 
     def parts(
         self,
@@ -89,11 +94,14 @@ class BlockingLlm:
         tool_choice: str | None = None,
         attachments: Iterable[Attachment] = (),
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> BlockingLlmStream[Part]:
         """Ask the model *query* and take typed parts; see `LlmAgent.parts`."""
         road = self._agent.__ceylon_road__
         wishes: dict[str, Any] = {"output": output, "tool_choice": tool_choice, "attachments": attachments}
-        return BlockingLlmStream(lambda: road.blocking_stream(query, timeout=timeout, **wishes), as_it_is)
+        return BlockingLlmStream(
+            lambda: road.blocking_stream(query, timeout=timeout, budget=budget, **wishes), as_it_is
+        )
 
     def conversation(self, key: str) -> BlockingConversation:
         """Return the conversation kept under *key*."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlmSettings", "check_concurrency", "check_retries", "check_timeout", "has_items", "is_concurrency"]
 
+_PAIR: Final = 2
 _HOTTEST: Final = 2.0  # what every provider takes
 
 
@@ -44,6 +45,8 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Any = DEFAULTS.model_timeout
     api_key: Any = None
     base_url: Any = None
+    fallback: Any = ()  # model strings or `Model`s
+    prices: Any = {}
     tools: Any = ()
     tool_choice: Any = "auto"
     output: Any = None
@@ -60,8 +63,11 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
             changes["stop"] = _as_texts(changes["stop"])
         for name in {"tools", "handoffs"} & changes.keys():
             changes[name] = _as_tools(changes[name])
-        if isinstance(changes.get("options"), Mapping):
-            changes["options"] = dict(changes["options"])
+        if "fallback" in changes:
+            changes["fallback"] = _as_models(changes["fallback"])
+        for name in ("options", "prices"):
+            if isinstance(changes.get(name), Mapping):
+                changes[name] = dict(changes[name])
         if isinstance(changes.get("api_key"), str):
             changes["api_key"] = Secret.of(changes["api_key"])
         return msgspec.structs.replace(self, **changes)
@@ -89,12 +95,17 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         from ceylon.models.resolve import resolve  # noqa: PLC0415 – brings the adapters in, and these an HTTP client
 
-        return resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
+        model = resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
+        if not self.fallback and not self.prices:
+            return model
+        from ceylon.models.fallback import FallbackModel  # noqa: PLC0415 – as above
+
+        return FallbackModel((model, *(resolve(each) for each in self.fallback)), self.prices)
 
     def names_same_model(self, other: "LlmSettings") -> bool:
         """Say whether *other* resolves to the same model."""
-        mine = (self.model, self.api_key, self.base_url, self.options)
-        return mine == (other.model, other.api_key, other.base_url, other.options)
+        mine = (self.model, self.api_key, self.base_url, self.options, self.fallback, self.prices)
+        return mine == (other.model, other.api_key, other.base_url, other.options, other.fallback, other.prices)
 
     def request(self, tools: tuple[Tool, ...], tool_choice: str, output: OutputSchema | None) -> Request:
         """Return the request that begins with the system prompt; the turns are still to come."""
@@ -116,6 +127,13 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         facts = (model, self.system_prompt, self.temperature, self.max_tokens, self.seed, self.stop, self.base_url)
         schema = None if self.output is None else output_of(self.output).schema
         return msgspec.json.encode((*facts, *([schema] if schema else ()), sorted(self.options.items())), enc_hook=repr)
+
+
+def _as_models(value: Any) -> Any:
+    """Return *value* as a tuple; one model is one, and what is none stays as it is, for the check."""
+    if isinstance(value, str) or not has_items(value):
+        return (value,)
+    return tuple(value)
 
 
 def _as_tools(value: Any) -> Any:
@@ -187,6 +205,17 @@ def _are_texts(value: Any) -> bool:
     return _is_a(tuple, value) and all(text and _is_text(text) for text in value)
 
 
+def _are_models(value: Any) -> bool:
+    return _is_a(tuple, value) and all(_is_text(each) or hasattr(each, "open") for each in value)
+
+
+def _are_prices(value: Any) -> bool:
+    if not _is_a(dict, value) or not all(_is_text(name) and has_items(pair) for name, pair in value.items()):
+        return False
+    pairs = [tuple(pair) for pair in value.values()]
+    return all(len(pair) == _PAIR and all(_is_number(each) and 0 <= each < math.inf for each in pair) for pair in pairs)
+
+
 def _are_options(value: Any) -> bool:
     return _is_a(dict, value) and all(_is_text(name) for name in value)
 
@@ -205,5 +234,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("recall", functools.partial(_is_a, Recall), "a Recall, like Recall(inject=5)"),
     ("conversations", functools.partial(_is_a, ConversationStore), "a ConversationStore, like SqliteConversations(…)"),
     ("history", functools.partial(_is_a, (Window, Summarise)), "a Window or a Summarise"),
+    ("fallback", _are_models, "model strings, or models"),
+    ("prices", _are_prices, "dollars for a million tokens, like {'provider::model': (0.4, 1.6)}"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

@@ -119,7 +119,7 @@ def _reply_type(cls: type) -> Any:
 def _resolved(hint: Any, cls: type) -> Any:
     """Return *hint*, perhaps the name of a class further down, as a type; `None` if there is no such name."""
     written = SimpleNamespace(__annotations__={"reply": hint})
-    module = vars(sys.modules[cls.__module__])
+    module = vars(sys.modules.get(cls.__module__, SimpleNamespace()))  # none: code that was run, not imported
     try:
         return get_type_hints(written, globalns=module, localns=siblings(cls), include_extras=True)["reply"]
     except (NameError, TypeError, SyntaxError, AttributeError):

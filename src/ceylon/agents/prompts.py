@@ -16,8 +16,9 @@ When: TypeAlias = Literal["queue", "absorb", "interrupt"]
 class Prompt(Message[Reply[Any]], tag="$prompt"):
     """Continue the conversation the address names, or answer a query of its own; the reply is whole, with its usage.
 
-    `output` is the type of the answer, `tool_choice` as in `Request`; `None` leaves either to the agent. `when` says
-    what to do while the conversation is busy; see `Conversation.send`.
+    `output` is the type of the answer, `tool_choice` as in `Request`, `tries` bounds those of each request to the
+    model; `None` leaves each to the agent, or to the mesh's settings. `when` says what to do while the conversation is
+    busy; see `Conversation.send`.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Prompt(Message[Reply[Any]], tag="$prompt"):
     tool_choice: str | None = None
     attachments: tuple[Attachment, ...] = ()
     when: When = "queue"
+    tries: int | None = None
 
 
 class Recall(Message[tuple[Turn, ...]], tag="$recall"):

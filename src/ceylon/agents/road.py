@@ -14,6 +14,7 @@ from ceylon.agents.outputs import output_of
 from ceylon.agents.prompts import Prompt
 from ceylon.core import tasks, verbs
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.terms import Terms, terms_of
 from ceylon.errors import ArgumentError, HandlerError, MeshClosedError
 from ceylon.messages import Message
 from ceylon.models.turns import Attachment, Reply
@@ -41,14 +42,17 @@ class Road:
     async def query(self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any) -> Reply[Any]:
         """Ask *text*, in the conversation *key* or by itself; the wait in line has no clock.
 
-        *wishes* are further fields of a `Prompt`.
+        *wishes* are further fields of a `Prompt`, and the budget.
         """
+        terms = terms_of(wishes.pop("budget", None), None)
         prompt = prompt_of(text, wishes)
         await self.agent.__ceylon_llm_setup__.load()
-        reply: Reply[Any] = await self.put(prompt, key=key, timeout=timeout)
+        reply: Reply[Any] = await self.put(prompt, key=key, timeout=timeout, terms=terms)
         return reply
 
-    async def put(self, message: Message[Any], *, key: str = "", timeout: float | None = None) -> Any:
+    async def put(
+        self, message: Message[Any], *, key: str = "", timeout: float | None = None, terms: Terms | None = None
+    ) -> Any:
         """Send *message* to the agent and return the reply."""
         if timeout is not None:
             check_timeout(timeout)
@@ -56,16 +60,17 @@ class Road:
         source = verbs.source_in(interior)
         recipient = f"{address}/{key}" if key else address
         try:
-            return await verbs.ask(interior, source, recipient, message, timeout, clock=False)
+            return await verbs.ask(interior, source, recipient, message, timeout, clock=False, terms=terms)
         except HandlerError as error:
             root = error.root
         raise root from root.__cause__
 
     async def stream(self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any) -> Stream:
         """Open the stream of the parts that answer *text*."""
+        terms = terms_of(wishes.pop("budget", None), None)
         prompt = self._checked(text, timeout, wishes)
         await self.agent.__ceylon_llm_setup__.load()
-        return _stream(Stream, await self._find_home(), prompt, key, timeout)
+        return _stream(Stream, await self._find_home(), prompt, key, timeout, terms)
 
     async def batch(self, batch: "Batch") -> Stream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
@@ -91,9 +96,10 @@ class Road:
         self, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any
     ) -> BlockingStream:
         """Open the stream of the parts that answer *text*."""
+        terms = terms_of(wishes.pop("budget", None), None)
         prompt = self._checked(text, timeout, wishes)
         self.agent.__ceylon_llm_setup__.model()
-        return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout)
+        return _stream(BlockingStream, self._find_home_blocking(), prompt, key, timeout, terms)
 
     def blocking_batch(self, batch: "Batch") -> BlockingStream:
         """Open the stream of the answers of *batch*, which runs on the mesh's loop."""
@@ -122,7 +128,8 @@ class Road:
 
     def _batch(self, kind: type[S], interior: "Interior", batch: "Batch") -> S:
         batch.check()
-        run = functools.partial(batch.run, interior, self._seat(), self.query)
+        ask = functools.partial(self.query, tries=batch.tries)
+        run = functools.partial(batch.run, interior, self._seat(), ask)
         source = verbs.source_in(interior)
         return kind(interior.gateway, lambda sink: tasks.run_stream(interior, sink, run, source), _NO_LIMIT, _NO_LIMIT)
 
@@ -146,10 +153,17 @@ def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
     return prompt
 
 
-def _stream(kind: type[S], home: "tuple[Interior, str]", message: Prompt, key: str, timeout: float | None) -> S:
+def _stream(
+    kind: type[S],
+    home: "tuple[Interior, str]",
+    message: Prompt,
+    key: str,
+    timeout: float | None,
+    terms: Terms | None,
+) -> S:
     """Return a stream of the parts that answer *message*; the wait in line has no clock."""
     interior, address = home
     source = verbs.source_in(interior)
     recipient = f"{address}/{key}" if key else address
     patience = interior.settings.model_first_part_timeout  # for a model that does not watch its own time
-    return verbs.stream(kind, interior, lambda: source, recipient, message, timeout, patience, _NO_LIMIT)
+    return verbs.stream(kind, interior, lambda: source, recipient, message, timeout, patience, _NO_LIMIT, terms)

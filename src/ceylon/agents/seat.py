@@ -54,7 +54,7 @@ class Seat:
         """Return the sessions of the mesh; on its loop."""
         from ceylon.agents.sessions import close_sessions, opener_for  # noqa: PLC0415 – brings httpx in
 
-        opener = opener_for(self.interior.settings)
+        opener = opener_for(self.interior)
         found: Sessions = await self.interior.resources.get("models", opener, close_sessions)
         return found
 

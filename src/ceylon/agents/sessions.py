@@ -1,35 +1,85 @@
-"""Sessions with models, for all agents of one mesh, over one HTTP client on the mesh's loop."""
+"""Sessions with models, for all agents of one mesh: over one HTTP client, on the mesh's loop, behind governors."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from ceylon.agents.prompts import Prompt
+from ceylon.core.current import current
 from ceylon.models.adapting import adapt
 from ceylon.models.embedders import resolve_embedder
 from ceylon.models.embedding import Embedder, EmbeddingSession
+from ceylon.models.fallback import FallbackModel, FallbackSession
+from ceylon.models.governor.asker import Asker
+from ceylon.models.governor.governor import Governor
+from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
+from ceylon.models.prices import price_of
 from ceylon.models.resolve import resolve
-from ceylon.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from ceylon.core.interior import Interior
     from ceylon.models.port import Model, Session
+    from ceylon.models.prices import OwnPrices
 
 __all__ = ["Sessions", "close_sessions", "opener_for"]
 
 _KEPT: Final = 4  # so that agents made one after another do not start an embedded engine each
+_GOVERNORS: Final = 1_000  # what those that nobody has used for longest have learned is forgotten
 
 
 class Sessions:
     """Opens sessions, and keeps the last few that were given back until others push them out."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._client = HttpClient(settings)
+    def __init__(self, interior: "Interior") -> None:
+        self._interior = interior
+        self._client = HttpClient(interior.settings)
         self._parted: deque[Session] = deque()
         self._embedding: dict[str | _Same, EmbeddingSession] = {}
+        self._governors: OrderedDict[Hashable, tuple[Governor, Model]] = OrderedDict()
 
     async def open(self, model: "Model") -> "Session":
-        """Return a new session with *model*, which takes tools and output schemas whatever its server can do."""
-        return adapt(await model.open(self._client))
+        """Return a new session with *model*, which takes tools and output schemas whatever its server can do.
+
+        Every request of it passes the model's governor.
+        """
+        if not isinstance(model, FallbackModel):
+            return await self._open(model, {})
+        return FallbackSession(model, lambda each: self._open(each, model.prices), self._interior.driver.now)
+
+    async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
+        governor = self.governor(model)
+        session = await model.open(self._client.heard_by(governor.hear))
+        price = price_of(model.name, prices)
+        return adapt(GovernedSession(session, governor, self._interior, self._asker, price))
+
+    def governor(self, model: "Model") -> Governor:
+        """Return what stands between all agents of the mesh and *model*: by address, key and name."""
+        key = _identity(model)
+        if key not in self._governors:
+            self._governors[key] = (Governor(model.name, self._interior), model)
+        self._governors.move_to_end(key)
+        if len(self._governors) > _GOVERNORS:
+            oldest = next(iter(self._governors))
+            if not self._governors[oldest][0].under_way:
+                del self._governors[oldest]
+        return self._governors[key][0]
+
+    def _asker(self) -> Asker:
+        """Return for whom the request is made that is made now: for the handler this runs in."""
+        origin = current.get()
+        if origin is None or origin.interior is not self._interior:
+            return Asker()
+        envelope = origin.envelope
+        return Asker(
+            origin.address,
+            envelope.root or envelope.id,
+            envelope.priority,
+            envelope.budget,
+            envelope.message.tries if isinstance(envelope.message, Prompt) else None,
+        )
 
     def resolve(self, model: "str | Model") -> "Model":
         """Return the model that *model* names, checked.
@@ -81,11 +131,23 @@ class _Same:
         return id(self._thing)
 
 
-def opener_for(settings: Settings) -> Callable[[], Awaitable[Sessions]]:
+def _identity(model: "Model") -> "Hashable":
+    """Return what is the same for models that share their provider's limits; a model that says nothing is its own."""
+    endpoint: Any = getattr(model, "endpoint", None)
+    if callable(endpoint):
+        found: Any = endpoint()
+        return model.name, found.base_url, found.key
+    base_url = getattr(model, "base_url", None)
+    if base_url is not None or hasattr(model, "__struct_fields__"):
+        return model.name, base_url, getattr(model, "api_key", None)
+    return id(model)
+
+
+def opener_for(interior: "Interior") -> Callable[[], Awaitable[Sessions]]:
     """Return what makes a mesh's `Sessions`, on its loop."""
 
     async def open_sessions() -> Sessions:
-        return Sessions(settings)
+        return Sessions(interior)
 
     return open_sessions
 

@@ -7,11 +7,12 @@ whether a task of this loop, a task of another loop, or a thread is behind it.
 from typing import TYPE_CHECKING, Any
 
 from ceylon.core.timers import Timer
-from ceylon.errors import AskTimeoutError, CeylonError, MailboxFullError
+from ceylon.errors import AskTimeoutError, BudgetError, CeylonError, MailboxFullError
 from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.budgets import Account
     from ceylon.core.cell import Cell
     from ceylon.core.ledger import Reason
     from ceylon.core.origin import Origin
@@ -130,9 +131,19 @@ class AskCall(ParkedCall):
                     self._router.timers.add(deadline, self)
                 return
             self._router.withdraw(self.envelope, self.cell, "expired")
+            if self.envelope.budget is not None and self._ends_by_budget(self.envelope.budget):
+                return
             given = deadline - self.began
             number = self._router.name(self.envelope.id)
             self.fail(AskTimeoutError(self.envelope.recipient, round(max(given, 0.0), 3), number))
+
+    def _ends_by_budget(self, account: "Account") -> bool:
+        """End because the run's time is over, if it is that."""
+        try:
+            account.check_time()
+        except BudgetError as error:
+            return self.fail(error)
+        return False
 
     def cancel(self) -> None:
         """Let go, because the asker has left."""

@@ -28,6 +28,7 @@ def statistics_of(interior: "Interior", gone: "Gone") -> MeshStatistics:
         workers=interior.dispatcher.worker_count,
         threads=interior.threads.statistics(),
         abandoned_handlers=interior.dispatcher.abandoned,
+        spending=interior.spending.statistics(interior.message_id),
     )
 
 

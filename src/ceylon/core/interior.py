@@ -35,6 +35,7 @@ from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
 from ceylon.core.sources import OwnSources
+from ceylon.core.spending import Spending
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
@@ -103,6 +104,7 @@ class Interior:
         self.stop_at_once: Callable[[], None] | None = None  # as Ctrl-C does, and a critical agent's failure
         self.on_closed: Callable[[], None] | None = None
         self.read_from(OwnSources(self.instruments.clock, random_source))
+        self.spending = Spending()
         self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started

@@ -7,7 +7,7 @@ from ceylon.core.current import current
 from ceylon.core.generators import settle_lazy
 from ceylon.core.handlers import Handler, Refusal
 from ceylon.core.limits import HandlerLimit
-from ceylon.errors import AskTimeoutError, DeadlockError, HandlerError, MeshClosedError
+from ceylon.errors import AskTimeoutError, BudgetError, DeadlockError, HandlerError, MeshClosedError
 from ceylon.messages import type_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["LAZY", "as_asker_sees", "call_as", "invoke", "invoke_in_time"]
 LAZY: Final[frozenset[type]] = frozenset({types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType})
 """Results that are not yet results: they are run before the reply."""
 
-_PASS_THROUGH: Final = (AskTimeoutError, DeadlockError, MeshClosedError)
+_PASS_THROUGH: Final = (AskTimeoutError, BudgetError, DeadlockError, MeshClosedError)
 
 
 async def invoke(handler: Handler, context: "Context", threads: "ThreadPool") -> Any:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from ceylon.core.spending import SpendingStatistics
 from ceylon.messages import Envelope, Kind, type_name
 
 __all__ = [
@@ -100,7 +101,8 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused` counts the envelopes that were never accepted; `late_replies` those that came when nobody waited any
     more; `unheard` the publications without a subscriber; `workers` the tasks that run handlers or wait to;
-    `abandoned_handlers` those on the loop that ignored their cancellation and were given up.
+    `abandoned_handlers` those on the loop that ignored their cancellation and were given up; `spending` is what models
+    have cost.
     """
 
     mesh: str
@@ -115,6 +117,7 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     threads: ThreadStatistics
     abandoned_handlers: int = 0
+    spending: SpendingStatistics = SpendingStatistics()
 
     @property
     def is_balanced(self) -> bool:

@@ -11,6 +11,7 @@ from ceylon.messages import Outcome
 if TYPE_CHECKING:
     import structlog
 
+    from ceylon.core.budgets import Account, Budget
     from ceylon.core.calls import Call
     from ceylon.core.cell import Cell
     from ceylon.core.dispatcher import Worker
@@ -95,9 +96,10 @@ class Origin(msgspec.Struct, eq=False):
         return self.interior.sources.chance(self.address)
 
     @property
-    def budget(self) -> Any:
-        """What the whole chain of messages may still spend, if anybody set a limit."""
-        return self.envelope.budget
+    def budget(self) -> "Budget | None":
+        """What the whole run may still spend, as it is now; `None`: nobody has set a limit."""
+        account: Account | None = self.envelope.budget
+        return None if account is None else account.left()
 
     @property
     def log(self) -> "structlog.stdlib.BoundLogger":

@@ -13,10 +13,12 @@ from ceylon.core import verbs
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.terms import Priority, Terms, terms_of
 from ceylon.errors import NotAnAddressError
 from ceylon.messages import ActionCall, Message
 
 if TYPE_CHECKING:
+    from ceylon.core.budgets import Budget
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
@@ -30,6 +32,7 @@ class Options(msgspec.Struct, frozen=True):
     """What `Ref.using` keeps for every verb; `None` leaves the default."""
 
     timeout: float | None = None
+    terms: Terms | None = None
 
 
 NO_OPTIONS: Final = Options()
@@ -208,9 +211,20 @@ class Ref(_Handle):
 
     __slots__ = ()
 
-    def using(self, *, timeout: float | None = None) -> "Ref":
-        """Return a ref whose asks, calls and streams take *timeout* seconds unless they say otherwise."""
-        return Ref(self._mesh, self.address, Options(timeout=timeout))
+    def using(
+        self, *, timeout: float | None = None, budget: "Budget | None" = None, priority: Priority | None = None
+    ) -> "Ref":
+        """Return a ref whose verbs go by these.
+
+        Args:
+            timeout: Seconds that asks, calls and streams take unless they say otherwise.
+            budget: What each message sent, with all that follows from it, may spend; it is told of a `BudgetError`.
+            priority: Whether requests to busy models go before or behind those of other messages.
+
+        Raises:
+            ArgumentError: that is no budget, or no priority.
+        """
+        return Ref(self._mesh, self.address, Options(timeout, terms_of(budget, priority)))
 
     def tell(self, message: Any) -> Coroutine[Any, Any, None]:
         """Put *message* into the agent's mailbox; see `AsyncVerbs.tell`."""
@@ -218,11 +232,14 @@ class Ref(_Handle):
         source = current.get()
         if source is not None and source.interior is not mesh:  # `source_in`, a call less
             source = None
+        if self._options.terms is not None:
+            return verbs.tell(mesh, source, self.address, message, terms=self._options.terms)
         return verbs.tell(mesh, source, self.address, message)
 
     def tell_nowait(self, message: Any) -> None:
         """Put *message* into the agent's mailbox now; see `AsyncVerbs.tell_nowait`."""
-        verbs.tell_nowait(self._mesh, verbs.source_in(self._mesh), self.address, message)
+        source, terms = verbs.source_in(self._mesh), self._options.terms
+        verbs.tell_nowait(self._mesh, source, self.address, message, terms=terms)
 
     @overload
     def ask(self, message: Message[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]: ...
@@ -231,25 +248,27 @@ class Ref(_Handle):
     def ask(self, message: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
         """Send *message* and await the reply; see `AsyncVerbs.ask`."""
         mesh = self._mesh
+        options = self._options
         if timeout is None:
-            timeout = self._options.timeout
+            timeout = options.timeout
         source = current.get()
         if source is not None and source.interior is not mesh:  # as above
             source = None
+        if options.terms is not None:
+            return verbs.ask(mesh, source, self.address, message, timeout, terms=options.terms)
         return verbs.ask(mesh, source, self.address, message, timeout)
 
     def stream(self, message: Any, *, timeout: float | None = None, idle_timeout: float | None = None) -> Stream:
         """Send *message* and take the reply part by part; see `AsyncVerbs.stream`."""
         timeout = self._options.timeout if timeout is None else timeout
         mesh = self._mesh
-        return verbs.stream(Stream, mesh, lambda: verbs.source_in(mesh), self.address, message, timeout, idle_timeout)
+        find, terms = (lambda: verbs.source_in(mesh)), self._options.terms
+        return verbs.stream(Stream, mesh, find, self.address, message, timeout, idle_timeout, terms=terms)
 
     def call(self, action: str, /, **arguments: Any) -> Coroutine[Any, Any, Any]:
         """Run an *action* of the agent; see `AsyncVerbs.call`."""
-        mesh = self._mesh
-        return verbs.ask(
-            mesh, verbs.source_in(mesh), self.address, ActionCall(action, arguments), self._options.timeout
-        )
+        mesh, options, message = self._mesh, self._options, ActionCall(action, arguments)
+        return verbs.ask(mesh, verbs.source_in(mesh), self.address, message, options.timeout, terms=options.terms)
 
     @property
     def blocking(self) -> "BlockingRef":
@@ -262,17 +281,30 @@ class BlockingRef(_Handle):
 
     __slots__ = ()
 
-    def using(self, *, timeout: float | None = None) -> "BlockingRef":
-        """Return a ref whose asks, calls and streams take *timeout* seconds unless they say otherwise."""
-        return BlockingRef(self._mesh, self.address, Options(timeout=timeout))
+    def using(
+        self, *, timeout: float | None = None, budget: "Budget | None" = None, priority: Priority | None = None
+    ) -> "BlockingRef":
+        """Return a ref whose verbs go by these.
+
+        Args:
+            timeout: Seconds that asks, calls and streams take unless they say otherwise.
+            budget: What each message sent, with all that follows from it, may spend; it is told of a `BudgetError`.
+            priority: Whether requests to busy models go before or behind those of other messages.
+
+        Raises:
+            ArgumentError: that is no budget, or no priority.
+        """
+        return BlockingRef(self._mesh, self.address, Options(timeout, terms_of(budget, priority)))
 
     def tell(self, message: Any) -> None:
         """Put *message* into the agent's mailbox; see `AsyncVerbs.tell`."""
-        verbs.block_tell(self._mesh, verbs.source_in(self._mesh), self.address, message)
+        source, terms = verbs.source_in(self._mesh), self._options.terms
+        verbs.block_tell(self._mesh, source, self.address, message, terms=terms)
 
     def tell_nowait(self, message: Any) -> None:
         """Put *message* into the agent's mailbox without waiting for room; see `AsyncVerbs.tell_nowait`."""
-        verbs.block_tell(self._mesh, verbs.source_in(self._mesh), self.address, message, nowait=True)
+        source, terms = verbs.source_in(self._mesh), self._options.terms
+        verbs.block_tell(self._mesh, source, self.address, message, nowait=True, terms=terms)
 
     @overload
     def ask(self, message: Message[R], *, timeout: float | None = None) -> R: ...
@@ -281,7 +313,8 @@ class BlockingRef(_Handle):
     def ask(self, message: Any, *, timeout: float | None = None) -> Any:
         """Send *message* and wait for the reply; see `AsyncVerbs.ask`."""
         timeout = self._options.timeout if timeout is None else timeout
-        return verbs.block_ask(self._mesh, verbs.source_in(self._mesh), self.address, message, timeout)
+        source, terms = verbs.source_in(self._mesh), self._options.terms
+        return verbs.block_ask(self._mesh, source, self.address, message, timeout, terms=terms)
 
     def stream(
         self, message: Any, *, timeout: float | None = None, idle_timeout: float | None = None
@@ -290,12 +323,16 @@ class BlockingRef(_Handle):
         timeout = self._options.timeout if timeout is None else timeout
         mesh = self._mesh
         source = verbs.source_in(mesh)
-        return verbs.stream(BlockingStream, mesh, lambda: source, self.address, message, timeout, idle_timeout)
+        terms = self._options.terms
+        return verbs.stream(
+            BlockingStream, mesh, lambda: source, self.address, message, timeout, idle_timeout, terms=terms
+        )
 
     def call(self, action: str, /, **arguments: Any) -> Any:
         """Run an *action* of the agent; see `AsyncVerbs.call`."""
-        message = ActionCall(action, arguments)
-        return verbs.block_ask(self._mesh, verbs.source_in(self._mesh), self.address, message, self._options.timeout)
+        message, options = ActionCall(action, arguments), self._options
+        source = verbs.source_in(self._mesh)
+        return verbs.block_ask(self._mesh, source, self.address, message, options.timeout, terms=options.terms)
 
 
 def address_of(recipient: object) -> str:

@@ -80,7 +80,7 @@ class Router:
             chain = (*chain, source.address) if cause.kind is not TELL else (source.address,)
         return Envelope(
             next(self.ids), kind, source.address, recipient, message, None, cause.id, cause.hops + 1, chain, topic,
-            cause.trace, cause.budget,
+            cause.trace, cause.budget, cause.priority, cause.root or cause.id,
         )  # fmt: skip
 
     def deliver(self, envelope: Envelope) -> "Cell | None":
@@ -202,6 +202,8 @@ class Router:
                 lender = self._lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
+            if envelope.budget is not None:
+                envelope.budget.admit(envelope)
             is_held = envelope.kind is ASK and self.dispatcher.begin_ask()
             full: Cell | None = None
             if lender:

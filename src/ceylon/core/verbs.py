@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ceylon.core.current import current
 from ceylon.core.streams import BlockingStream, Channel, Stream, StreamCall
 from ceylon.errors import BlockingCallError
-from ceylon.messages import ASK, STREAM, TELL, Envelope, Outcome
+from ceylon.messages import ASK, STREAM, TELL, Envelope, Kind, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router
+    from ceylon.core.terms import Terms
 
 __all__ = ["ask", "block_ask", "block_publish", "block_tell", "publish", "source_in", "stream", "tell", "tell_nowait"]
 
@@ -36,13 +37,25 @@ def source_in(interior: "Interior") -> "Origin | None":
     return source if source is not None and source.interior is interior else None
 
 
+def _envelope(
+    router: "Router", kind: Kind, source: "Origin | None", address: str, message: Any, terms: "Terms | None"
+) -> Envelope:
+    """Return *message* on its way, under *terms* of its own if there are any."""
+    envelope = router.envelope(kind, source, address, message)
+    if terms is not None:
+        terms.apply(envelope, router)
+    return envelope
+
+
 # -- tell --------------------------------------------------------------------------------------------------------------
 
 
-async def tell(interior: "Interior", source: "Origin | None", address: str, message: Any) -> None:
+async def tell(
+    interior: "Interior", source: "Origin | None", address: str, message: Any, *, terms: "Terms | None" = None
+) -> None:
     """Deliver *message*, waiting for room."""
-    if _get_ident() != interior.thread:
-        (await interior.gateway.perform(_tell_operation(interior, source, address, message))).get()
+    if terms is not None or _get_ident() != interior.thread:
+        (await interior.gateway.perform(_tell_operation(interior, source, address, message, terms))).get()
         return
     router = interior.router
     if source is None:  # as most often, and a call less
@@ -58,33 +71,46 @@ def _room_operation(router: "Router", envelope: Envelope, full: "Cell", source: 
     return lambda sink: router.wait_for_room(envelope, full, sink, source)
 
 
-def tell_nowait(interior: "Interior", source: "Origin | None", address: str, message: Any) -> None:
+def tell_nowait(
+    interior: "Interior", source: "Origin | None", address: str, message: Any, *, terms: "Terms | None" = None
+) -> None:
     """Deliver *message* now; on the mesh's loop."""
     if not interior.gateway.is_inside():
         interior.gateway.check_open()
         raise BlockingCallError(_NOWAIT, "`await tell(...)`, or `mesh.blocking`")
-    interior.router.tell_nowait(interior.router.envelope(TELL, source, address, message))
+    interior.router.tell_nowait(_envelope(interior.router, TELL, source, address, message, terms))
 
 
 def block_tell(
-    interior: "Interior", source: "Origin | None", address: str, message: Any, *, nowait: bool = False
+    interior: "Interior",
+    source: "Origin | None",
+    address: str,
+    message: Any,
+    *,
+    nowait: bool = False,
+    terms: "Terms | None" = None,
 ) -> None:
     """Deliver *message* from a thread, waiting for room or, with *nowait*, not."""
     operation = _tell_nowait_operation if nowait else _tell_operation
-    interior.gateway.block("tell", operation(interior, source, address, message)).get()
+    interior.gateway.block("tell", operation(interior, source, address, message, terms)).get()
 
 
-def _tell_operation(interior: "Interior", source: "Origin | None", address: str, message: Any) -> "Operation":
+def _tell_operation(
+    interior: "Interior", source: "Origin | None", address: str, message: Any, terms: "Terms | None"
+) -> "Operation":
     def operation(sink: "Sink") -> "Call | None":
-        return interior.router.tell(interior.router.envelope(TELL, source, address, message), sink, source)
+        router = interior.router
+        return router.tell(_envelope(router, TELL, source, address, message, terms), sink, source)
 
     return operation
 
 
-def _tell_nowait_operation(interior: "Interior", source: "Origin | None", address: str, message: Any) -> "Operation":
+def _tell_nowait_operation(
+    interior: "Interior", source: "Origin | None", address: str, message: Any, terms: "Terms | None"
+) -> "Operation":
     def operation(sink: "Sink") -> None:
         router = interior.router
-        router.tell_nowait(router.envelope(TELL, source, address, message))
+        router.tell_nowait(_envelope(router, TELL, source, address, message, terms))
         sink.set_result(Outcome())
 
     return operation
@@ -93,7 +119,7 @@ def _tell_nowait_operation(interior: "Interior", source: "Origin | None", addres
 # -- ask ---------------------------------------------------------------------------------------------------------------
 
 
-async def ask(
+async def ask(  # noqa: PLR0913 – the verb's own options
     interior: "Interior",
     source: "Origin | None",
     address: str,
@@ -101,10 +127,11 @@ async def ask(
     timeout: float | None,
     *,
     clock: bool = True,
+    terms: "Terms | None" = None,
 ) -> Any:
     """Deliver *message* and await its reply."""
-    if _get_ident() != interior.thread:  # which is none's if the mesh is not open
-        operation = _ask_operation(interior, source, address, message, timeout, clock)
+    if terms is not None or _get_ident() != interior.thread:  # which is none's if the mesh is not open
+        operation = _ask_operation(interior, source, address, message, timeout, clock, terms)
         return (await interior.gateway.perform(operation)).get()
     future = interior.driver.future()
     router = interior.router
@@ -124,7 +151,7 @@ async def ask(
     return outcome.value
 
 
-def block_ask(
+def block_ask(  # noqa: PLR0913 – likewise
     interior: "Interior",
     source: "Origin | None",
     address: str,
@@ -132,22 +159,26 @@ def block_ask(
     timeout: float | None,
     *,
     clock: bool = True,
+    terms: "Terms | None" = None,
 ) -> Any:
     """Deliver *message* from a thread and wait for its reply."""
-    return interior.gateway.block("ask", _ask_operation(interior, source, address, message, timeout, clock)).get()
+    operation = _ask_operation(interior, source, address, message, timeout, clock, terms)
+    return interior.gateway.block("ask", operation).get()
 
 
-def _ask_operation(
+def _ask_operation(  # noqa: PLR0913, PLR0917 – the verb's own options, once more
     interior: "Interior",
     source: "Origin | None",
     address: str,
     message: Any,
     timeout: float | None,
     clock: bool,  # noqa: FBT001
+    terms: "Terms | None",
 ) -> "Operation":
     def operation(sink: "Sink") -> "Call | None":
         router = interior.router
-        return router.ask(router.envelope(ASK, source, address, message), sink, source, timeout, clock=clock)
+        envelope = _envelope(router, ASK, source, address, message, terms)
+        return router.ask(envelope, sink, source, timeout, clock=clock)
 
     return operation
 
@@ -164,6 +195,7 @@ def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two caller
     timeout: float | None,
     idle_timeout: float | None,
     first_timeout: float | None = None,
+    terms: "Terms | None" = None,
 ) -> S:
     """Return a stream of *kind*, to be opened at its first part."""
     settings = interior.settings
@@ -172,7 +204,7 @@ def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two caller
 
     def begin(sink: "Sink") -> "StreamCall | None":
         router = interior.router
-        envelope = router.envelope(STREAM, source, address, message)
+        envelope = _envelope(router, STREAM, source, address, message, terms)
         call = router.ask(envelope, sink, source, timeout, clock=False, kind=StreamCall)
         if not isinstance(call, StreamCall):
             return None

@@ -2,6 +2,7 @@
 
 import functools
 import heapq
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -23,7 +24,7 @@ _STALE = 64  # times of entries that are gone, kept before anybody tidies up
 
 
 class InMemory(Memory):
-    """Keeps everything in dictionaries; use it from one loop at a time.
+    """Keeps everything in dictionaries.
 
     Args:
         settings: The limits.
@@ -33,6 +34,7 @@ class InMemory(Memory):
     def __init__(self, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time.time) -> None:
         self._rules = Rules(settings, now)
         self._shelves: dict[str, _Shelf] = {}
+        self._lock = threading.Lock()  # loops of several threads may use it; nobody waits for anything with it
 
     def __repr__(self) -> str:
         return f"<InMemory {len(self._shelves)} namespaces>"
@@ -40,21 +42,24 @@ class InMemory(Memory):
     async def remember(self, namespace: str, *notes: Note) -> tuple[Entry, ...]:
         """See `Memory`."""
         made = self._rules.prepared(self._rules.namespace(namespace), notes)
-        shelf = self._shelf(namespace)
-        added = sum(entry.id not in shelf.kept for entry, _ in made)
-        self._rules.room(namespace, len(shelf.kept) + added)
-        if made and namespace not in self._shelves:
-            self._add_shelf(namespace, shelf)
-        for entry, vector in made:
-            shelf.put(entry, vector)
+        with self._lock:
+            shelf = self._shelf(namespace)
+            added = sum(entry.id not in shelf.kept for entry, _ in made)
+            self._rules.room(namespace, len(shelf.kept) + added)
+            if made and namespace not in self._shelves:
+                self._add_shelf(namespace, shelf)
+            for entry, vector in made:
+                shelf.put(entry, vector)
         return tuple(entry for entry, _ in made)
 
     async def recall(self, namespace: str, query: Query | str) -> tuple[Recalled, ...]:
         """See `Memory`."""
         query = self._rules.query(query)
-        shelf = self._shelf(self._rules.namespace(namespace))
+        self._rules.namespace(namespace)
         words = wanted_words(query.text, self._rules.settings.memory_words)
-        entries, vectors, found = shelf.meeting(query.where), dict(shelf.vectors), shelf.words.search(words)
+        with self._lock:
+            shelf = self._shelf(namespace)
+            entries, vectors, found = shelf.meeting(query.where), dict(shelf.vectors), shelf.words.search(words)
         answer = functools.partial(rank, query, entries, vectors, found)
         if query.vector is None or len(vectors) * len(query.vector) < _FEW_NUMBERS:
             return answer()
@@ -62,20 +67,27 @@ class InMemory(Memory):
 
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""
-        shelf = self._shelf(self._rules.namespace(namespace))
-        dropped = sum(shelf.drop(each) for each in ids)
-        if not shelf.kept:
-            self._shelves.pop(namespace, None)
+        self._rules.namespace(namespace)
+        with self._lock:
+            shelf = self._shelf(namespace)
+            dropped = sum(shelf.drop(each) for each in ids)
+            if not shelf.kept:
+                self._shelves.pop(namespace, None)
         return dropped
 
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """See `Memory`."""
-        limit = self._rules.listed(limit)
-        return tuple(self._shelf(self._rules.namespace(namespace)).meeting(self._rules.where(where))[:limit])
+        return tuple(self._meeting(namespace, where)[: self._rules.listed(limit)])
 
     async def count(self, namespace: str, where: Iterable[Where] = ()) -> int:
         """See `Memory`."""
-        return len(self._shelf(self._rules.namespace(namespace)).meeting(self._rules.where(where)))
+        return len(self._meeting(namespace, where))
+
+    def _meeting(self, namespace: str, where: Iterable[Where]) -> list[Entry]:
+        conditions = self._rules.where(where)
+        self._rules.namespace(namespace)
+        with self._lock:
+            return self._shelf(namespace).meeting(conditions)
 
     def _shelf(self, namespace: str) -> "_Shelf":
         """Return what is under *namespace*, without what has expired."""

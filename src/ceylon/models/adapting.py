@@ -193,6 +193,7 @@ def _both(first: Reply, second: Reply) -> Reply:
         second,
         thinking=first.thinking + second.thinking,
         usage=first.usage + second.usage,
+        cost=None if first.cost is None or second.cost is None else first.cost + second.cost,
         requests=first.requests + second.requests,
         native=None,
     )

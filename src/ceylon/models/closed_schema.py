@@ -24,7 +24,8 @@ def closed(schema: _Schema) -> dict[str, Any]:
     if (choices := told.pop("oneOf", None)) is not None:
         result["anyOf"] = choices
     told.pop("discriminator", None)  # the choices say the same
-    told.pop("default", None)  # whoever reads the answer fills it in
+    if "enum" in result or "const" in result:
+        result.pop("type", None)
     result = _each_inside(result, closed)
     if result.get("type") == "object":
         result["additionalProperties"] = False

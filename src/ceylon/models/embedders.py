@@ -1,6 +1,5 @@
 """The embedding models by name: Ollama, OpenAI and every server that speaks like it, Gemini, the embedded engine."""
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +11,13 @@ from ceylon.models.bodies import check_options
 from ceylon.models.embedding import Embedder, EmbeddingSession
 from ceylon.models.embedding_dialects import GEMINI, OLLAMA, OPENAI
 from ceylon.models.embedding_sessions import HttpEmbeddingSession, LocalEmbeddingSession
-from ceylon.models.endpoint import Endpoint, check_url
+from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import EngineOptions, acquire
+from ceylon.models.gemini import GeminiModel
 from ceylon.models.local import LocalModel, threads_of, weights_of
 from ceylon.models.ollama import OllamaModel, ollama_endpoint
 from ceylon.models.openai import OpenAIModel
-from ceylon.models.providers import ALIASES, SERVICES
+from ceylon.models.providers import SERVICES
 from ceylon.models.resolve import parse
 from ceylon.models.secret import Secret
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GeminiEmbedder", "LocalEmbedder", "OllamaEmbedder", "OpenAIEmbedder", "resolve_embedder"]
 
-_GOOGLE: Final = "https://generativelanguage.googleapis.com"
-_GOOGLE_KEYS: Final = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 _OPENAI_NAMES: Final = ("text-embedding-3-", "text-embedding-ada-")
 _GEMINI_NAMES: Final = ("gemini-embedding-", "text-embedding-00", "embedding-00")
 _SLOTS: Final = 2  # texts at a time; more would only share the same core
@@ -82,51 +80,26 @@ class OpenAIEmbedder(msgspec.Struct, frozen=True, kw_only=True):
         return HttpEmbeddingSession(OPENAI, self.spoken.endpoint(), self.spoken.model, self.options, client)
 
 
-class _GoogleEndpoint(Endpoint, frozen=True, kw_only=True):
-    """Google's servers take the key in a header of their own."""
-
-    def headers(self) -> dict[str, str]:
-        headers = super().headers()
-        if self.key is not None:
-            headers["x-goog-api-key"] = self.key.reveal()
-            del headers["authorization"]
-        return headers
-
-
 class GeminiEmbedder(msgspec.Struct, frozen=True, kw_only=True):
-    """An embedding model of Google's, like ``gemini-embedding-001``."""
+    """An embedding model of Google's, like ``gemini-embedding-001``; *spoken* says where, and has its key."""
 
-    model: str
-    base_url: str | None = None
-    api_key: Secret | None = None
+    spoken: GeminiModel
     options: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
         """The canonical spelling, ``gemini::model``."""
-        return f"gemini::{self.model}"
+        return self.spoken.name
 
     def check(self) -> None:
         """Raise `ModelConfigError` for a missing key, a wrong address or an unknown option."""
-        if self._endpoint().key is None and self.base_url is None:
-            sentence = f"{self.name} needs a key: set {_GOOGLE_KEYS[0]} in the environment, or pass `api_key=`"
-            raise ModelConfigError(sentence)
+        self.spoken.check()
         check_options(self.name, self.options, GEMINI.options)
 
     async def open(self, client: "HttpClient") -> EmbeddingSession:
         """Return a session; nothing is sent before the first request."""
         self.check()
-        return HttpEmbeddingSession(GEMINI, self._endpoint(), self.model, self.options, client)
-
-    def _endpoint(self) -> Endpoint:
-        base_url = (self.base_url or _GOOGLE).strip().rstrip("/")
-        check_url(base_url, source="base_url")
-        found = (Secret.of(os.environ.get(variable)) for variable in _GOOGLE_KEYS)
-        key = self.api_key or next((each for each in found if each is not None), None)
-        if key is not None:
-            key.check("api_key" if self.api_key else " or ".join(_GOOGLE_KEYS))
-        advice = "Correct `base_url`, or use the embedded model 'local::smollm2', which needs no server."
-        return _GoogleEndpoint(model=self.name, base_url=base_url, advice=advice, key=key)
+        return HttpEmbeddingSession(GEMINI, self.spoken.endpoint(), self.spoken.model, self.options, client)
 
 
 class LocalEmbedder(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +154,7 @@ def resolve_embedder(
     if provider == "ollama":
         return OllamaEmbedder(model=name, options=given, **settings)
     if provider == "gemini":
-        return GeminiEmbedder(model=name, options=given, **settings)
+        return GeminiEmbedder(spoken=GeminiModel(model=name.removeprefix("models/"), **settings), options=given)
     if provider not in SERVICES:
         sentence = f"{embedder!r}: {provider} embeds nothing; name a model of ollama, openai, gemini or local"
         raise ModelConfigError(sentence)
@@ -198,9 +171,6 @@ def _as_given(embedder: object) -> Embedder:
 def _parse(embedder: str) -> tuple[str, str]:
     """Return provider and name; some names are known to be embedding models, whoever is the default."""
     text = embedder.strip()
-    head, double, tail = text.partition("::")
-    if double and ALIASES.get(head.lower(), head.lower()) == "gemini" and tail.strip():
-        return "gemini", tail.strip()
     if text.startswith(_OPENAI_NAMES):
         return "openai", text
     if text.startswith(_GEMINI_NAMES):

@@ -41,6 +41,7 @@ def _start(order: dict[str, Any]) -> Any:
     if order["embedding"]:
         parameters.embedding = True
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        parameters.kv_unified = True  # else a text beside others has another vector than alone (tried: cosine 0.88)
         parameters.n_batch = parameters.n_ubatch = order["context"]  # a mean is taken of a whole text at a time
     parameters.cache_ram_mib = 64  # of finished conversations' states; the default is 8 GiB
     parameters.warmup = False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from ceylon.errors import ModelProtocolError, ModelRefusalError
+from ceylon.errors import IncompleteStreamError, ModelProtocolError, ModelRefusalError
 from ceylon.models.arguments import JsonObject, call_of_value, with_calls
 from ceylon.models.bodies import read
 from ceylon.models.draft import Draft
@@ -48,6 +48,8 @@ class ContentAnswer:
     def take_whole(self, data: bytes) -> None:
         """See `Answer`."""
         self.take(Event("", data))
+        if self._has_candidate and not self.is_complete:  # nobody knows whether there is more
+            raise IncompleteStreamError(self._endpoint.model, self.text)
 
     def take(self, event: Event) -> list[Part]:
         """See `Answer`."""

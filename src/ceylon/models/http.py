@@ -10,8 +10,9 @@ Import this module late: it loads httpx.
 """
 
 import contextlib
+import copy
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final, Self, TypeVar
 
 import anyio
@@ -48,6 +49,7 @@ class HttpClient:
         self.settings = settings
         self._transport = Pool() if transport is None else transport
         self._urls: dict[str, httpx.URL] = {}
+        self._hear: Callable[[list[tuple[bytes, bytes]]], object] | None = None
 
     async def post_json(self, endpoint: Endpoint, path: str, body: bytes, *, timeout: float) -> bytes:
         """Send *body*, return the answer's.
@@ -82,6 +84,12 @@ class HttpClient:
         most = self.settings
         parser = EventParser(max_event=most.model_max_event, max_events=most.model_max_events)
         return self._stream(endpoint, self._request(endpoint, "POST", path, body), parser, timeout, BodyParser())
+
+    def heard_by(self, hear: "Callable[[list[tuple[bytes, bytes]]], object]") -> "HttpClient":
+        """Return the same client, over the same connections, which lets *hear* have the headers of every answer."""
+        client = copy.copy(self)
+        client._hear = hear  # noqa: SLF001 – the same class
+        return client
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -156,6 +164,8 @@ class HttpClient:
 
     async def _check(self, endpoint: Endpoint, response: httpx.Response) -> None:
         """Raise unless *response* says yes, in plain bytes."""
+        if self._hear is not None:
+            self._hear(response.headers.raw)
         encoding = response.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             shown = redact(encoding, endpoint.key, limit=_SHOWN_BYTES)

@@ -3,8 +3,8 @@
 import email.utils
 import math
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -15,6 +15,8 @@ from ceylon.models.secret import redact
 __all__ = ["retry_after", "status_error", "words_of"]
 
 _REDIRECTS: Final = range(300, 400)
+_YES_OR_NO: Final = {"true": True, "false": False}
+_CODE_BYTES: Final = 200
 _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
     401: ModelAuthError,
     403: ModelAuthError,
@@ -23,13 +25,8 @@ _KINDS: Final[Mapping[int, type[ModelStatusError]]] = {
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class _Detail(msgspec.Struct):
-    delay: str | None = msgspec.field(name="retryDelay", default=None)
-
-
 class _Inner(msgspec.Struct):
     message: str | None = None
-    details: msgspec.Raw = msgspec.Raw(b"null")  # a list of objects here, an object there
 
 
 class _Body(msgspec.Struct):
@@ -41,7 +38,6 @@ class _Body(msgspec.Struct):
 
 
 _bodies: Final = msgspec.json.Decoder(_Body | list[_Body])  # Gemini wraps its errors in a list
-_details: Final = msgspec.json.Decoder(list[_Detail])
 
 
 def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, str]) -> ModelStatusError:
@@ -50,12 +46,15 @@ def status_error(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[
     if status in _REDIRECTS:
         words = f"a redirect to {headers.get('location', 'nowhere')!r}, which is not followed; correct the address"
     kind = _KINDS.get(status, ModelStatusError)
-    wish = retry_after(headers)
+    code, delay = _facts_of(body)
+    asked = retry_after(headers)
     return kind(
         endpoint.model,
         status,
         redact(words, endpoint.key) or "(no words)",
-        retry_after=_retry_delay(body) if wish is None else wish,
+        retry_after=delay if asked is None else asked,
+        should_retry=_YES_OR_NO.get(headers.get("x-should-retry", "").strip().lower()),
+        code=redact(code, endpoint.key, limit=_CODE_BYTES),
     )
 
 
@@ -74,16 +73,27 @@ def _read(body: bytes) -> _Body:
     return found if isinstance(found, _Body) else next(iter(found), _Body())
 
 
-def _retry_delay(body: bytes) -> float | None:
-    """Return the seconds Gemini asks to wait: it says so in the body, as ``"17s"``."""
-    error = _read(body).error
-    if not isinstance(error, _Inner):
-        return None
+def _facts_of(body: bytes) -> tuple[str, float | None]:
+    """Return the names an error has in its body, and the seconds that Gemini's `RetryInfo` asks to wait."""
     try:
-        delays = [each.delay for each in _details.decode(error.details) if each.delay]
+        found: Any = msgspec.json.decode(body)
     except _UNREADABLE:
-        return None
-    return _number(delays[0].removesuffix("s")) if delays else None
+        return "", None
+    error = _field(_items(found)[0] if _items(found) else found, "error")
+    details = _field(error, "details")
+    names = [_field(error, name) for name in ("code", "type", "status")] + [_field(details, "error_code")]
+    delays = [_field(each, "retryDelay") for each in _items(details)]
+    code = " ".join(name for name in names if isinstance(name, str))
+    return code, next((_number(delay[:-1]) for delay in delays if isinstance(delay, str) and delay.endswith("s")), None)
+
+
+def _field(value: Any, name: str) -> Any:
+    """Return what JSON of any shape has under *name*."""
+    return cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+
+
+def _items(value: Any) -> "Sequence[Any]":
+    return tuple(cast("Iterable[Any]", value)) if isinstance(value, list) else ()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -96,7 +106,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if (seconds := _number(words)) is not None:
         return seconds
     if (date := _date(words)) is not None:
-        return max(0.0, date - time.time())
+        served = _date(headers.get("date", ""))  # by the server's own clock, if it tells: ours may be a day off
+        return max(0.0, date - (time.time() if served is None else served))
     return _number(words.partition(",")[0])  # a header sent twice arrives as a list
 
 

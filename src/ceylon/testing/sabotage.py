@@ -15,6 +15,7 @@ from ceylon.agents.approvals import Approved, Question
 from ceylon.agents.called import Calls
 from ceylon.agents.callees import Callee, OwnAction
 from ceylon.agents.toolbox import Toolbox
+from ceylon.core.budgets import Account, Amount
 from ceylon.core.cell import Cell
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.router import Router
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ceylon.models.turns import Turn
 
 __all__ = [
+    "charge_after",
     "drop_a_message",
     "grant_everything",
     "leak_a_task",
@@ -170,6 +172,23 @@ def leave_calls_open() -> Generator[None]:
 
     turns = Calls.turns
     with _replaced(Calls, "turns", broken):
+        yield
+
+
+@contextlib.contextmanager
+def charge_after() -> Generator[None]:
+    """Let requests to models be paid for when they are over, and nothing be held for them before they are made."""
+
+    def hold(self: Account, amount: Amount) -> None:
+        """Hold nothing."""
+
+    def settle(self: Account, held: Amount, spent: Amount) -> None:
+        del held
+        for account in self:
+            account.spent += spent
+            account.wake()
+
+    with _replaced(Account, "hold", hold), _replaced(Account, "settle", settle):
         yield
 
 

@@ -1,5 +1,6 @@
 """Conversations in this process: what an agent has unless it is given another store."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -17,32 +18,41 @@ class InMemoryConversations(ConversationStore):
     def __init__(self, settings: Settings = DEFAULTS) -> None:
         self.settings = settings
         self._kept: OrderedDict[str, tuple[Turn, ...]] = OrderedDict()
+        self._lock = threading.Lock()  # meshes of several threads may share it; nobody waits for anything with it
 
     def __repr__(self) -> str:
         return f"<InMemoryConversations {len(self._kept)} conversations>"
 
     async def load(self, key: str) -> tuple[Turn, ...]:
         """See `ConversationStore`."""
-        if check_stored_key(key) not in self._kept:
-            return ()
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        check_stored_key(key)
+        with self._lock:
+            if key not in self._kept:
+                return ()
+            self._kept.move_to_end(key)
+            return self._kept[key]
 
     async def append(self, key: str, turns: Sequence[Turn]) -> None:
         """See `ConversationStore`."""
-        self._keep(check_stored_key(key), (*self._kept.get(key, ()), *turns))
+        check_stored_key(key)
+        with self._lock:
+            self._keep(key, (*self._kept.get(key, ()), *turns))
 
     async def replace(self, key: str, turns: Sequence[Turn]) -> None:
         """See `ConversationStore`."""
-        self._keep(check_stored_key(key), tuple(turns))
+        check_stored_key(key)
+        with self._lock:
+            self._keep(key, tuple(turns))
 
     async def drop(self, key: str) -> None:
         """See `ConversationStore`."""
-        self._kept.pop(key, None)
+        with self._lock:
+            self._kept.pop(key, None)
 
     async def keys(self) -> tuple[str, ...]:
         """See `ConversationStore`."""
-        return tuple(reversed(self._kept))
+        with self._lock:
+            return tuple(reversed(self._kept))
 
     def _keep(self, key: str, turns: tuple[Turn, ...]) -> None:
         if not turns:

@@ -88,7 +88,7 @@ class RedisConversations(ConversationStore):
         added = [encode_turn(turn) for turn in turns]
 
         def change(pipe: Client) -> None:
-            kept = [] if is_new else pipe.lrange(place, 0, -1)
+            kept: list[bytes] = [] if is_new else pipe.lrange(place, 0, -1)
             whole = [*kept, *added]
             is_long = len(whole) > self._settings.conversation_turns
             if is_long:

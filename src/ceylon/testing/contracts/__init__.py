@@ -6,7 +6,15 @@ A contract raises one `AssertionError` that names every promise the adapter brea
 from ceylon.testing.contracts.agents import agent_contract
 from ceylon.testing.contracts.conversations import conversation_contract
 from ceylon.testing.contracts.drivers import driver_contract
+from ceylon.testing.contracts.embedders import embedder_contract
 from ceylon.testing.contracts.memories import memory_contract
 from ceylon.testing.contracts.models import model_contract
 
-__all__ = ["agent_contract", "conversation_contract", "driver_contract", "memory_contract", "model_contract"]
+__all__ = [
+    "agent_contract",
+    "conversation_contract",
+    "driver_contract",
+    "embedder_contract",
+    "memory_contract",
+    "model_contract",
+]

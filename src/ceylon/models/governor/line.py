@@ -1,0 +1,92 @@
+"""The line before a model: lanes by priority, and in each the runs take turns: a large one holds up no other."""
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Future
+
+__all__ = ["Line", "Place"]
+
+
+class Place:
+    """A place in the line, and then under way: whose it is, the tokens it may need, since when it is under way.
+
+    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is
+    set when it is the request's turn: to `None`, or to the error that there will be none.
+    """
+
+    __slots__ = (
+        *("future", "input", "is_admitted", "is_probe", "output"),
+        *("priority", "root", "sent_at", "tries", "was_refused"),
+    )
+
+    def __init__(
+        self, *, root: int, priority: int, need: tuple[int, int], tries: int = 0, was_refused: bool = False
+    ) -> None:
+        self.future: Future | None = None
+        self.root, self.priority = root, priority
+        self.tries, self.was_refused = tries, was_refused
+        self.input, self.output = need
+        self.is_admitted = self.is_probe = False
+        self.sent_at = 0.0
+
+
+class Line:
+    """Requests that wait, first tries and further ones apart: those go under rules of their own."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[int, int, bool], OrderedDict[int, dict[Place, None]]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<Line {self._count} waiting>"
+
+    def join(self, place: Place) -> None:
+        """Put *place* behind those of its own run."""
+        lane = self._lanes.setdefault(_lane_of(place), OrderedDict())
+        lane.setdefault(place.root, {})[place] = None
+        self._count += 1
+
+    def leave(self, place: Place) -> None:
+        """Take *place* out, wherever it stands; nothing happens if it is gone."""
+        lane = self._lanes.get(_lane_of(place), _NO_LANE)
+        run = lane.get(place.root)
+        if run is None or place not in run:
+            return
+        self._count -= 1
+        del run[place]
+        if not run:
+            del lane[place.root]
+        else:
+            lane.move_to_end(place.root)  # the next turn is another run's
+        if not lane:
+            del self._lanes[_lane_of(place)]
+
+    def first(self, *, takes_refused: bool, prefers_new: bool = False) -> Place | None:
+        """Return whose turn it is: of the highest lane, of those who have tried most, or least if *prefers_new*.
+
+        Those who were refused before are passed over unless the line *takes_refused* ones.
+        """
+        if not self._lanes:
+            return None
+        sign = 1 if prefers_new else -1
+        lanes = [key for key in self._lanes if takes_refused or not key[2]]
+        if not lanes:
+            return None
+        lane = self._lanes[min(lanes, key=lambda key: (-key[0], sign * key[1]))]
+        return next(iter(next(iter(lane.values()))))
+
+    def everybody(self) -> list[Place]:
+        """Return all who wait."""
+        return [place for lane in self._lanes.values() for run in lane.values() for place in run]
+
+
+def _lane_of(place: Place) -> tuple[int, int, bool]:
+    return place.priority, place.tries, place.was_refused
+
+
+_NO_LANE: Final[OrderedDict[int, dict[Place, None]]] = OrderedDict()

@@ -1,0 +1,155 @@
+"""One request's way through the governor: its places in the line, its tries, its purse."""
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from ceylon.errors import ModelError, ModelStatusError, ModelUnavailableError
+from ceylon.models.governor.estimates import tokens_in
+from ceylon.models.governor.line import Place
+from ceylon.models.governor.purse import Purse
+from ceylon.models.governor.retries import is_passing, pause_before
+from ceylon.models.turns import Usage
+
+if TYPE_CHECKING:
+    from ceylon.core.interior import Interior
+    from ceylon.models.governor.asker import Asker
+    from ceylon.models.governor.governor import Governor
+    from ceylon.models.prices import Price
+    from ceylon.models.turns import Reply, Request
+
+__all__ = ["Passage"]
+
+_TOO_MANY: Final = 429
+_UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
+
+
+class Passage:
+    """A context manager around a request: whatever happens in it, the line moves on and the budget is settled.
+
+    `seen` is the text that has arrived of an answer in parts; `None`: the answer comes whole.
+    """
+
+    def __init__(self, governor: "Governor", interior: "Interior", asker: "Asker", price: "Price | None") -> None:
+        self._governor, self._interior, self._asker, self._price = governor, interior, asker, price
+        self._place: Place | None = None
+        self._purse: Purse | None = None
+        if asker.account is not None:
+            self._purse = Purse(asker.account, price, interior.settings, interior.driver)
+        self._need = (0, 0)
+        self._tries = 0
+        self._has_parts = self._is_unanswered = False
+        self._error: ModelError | None = None
+        self.seen: str | None = None
+
+    def __enter__(self) -> Self:
+        self._is_unanswered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._place is not None:
+            self._governor.left(self._place)
+        if self._purse is not None:
+            if self._is_unanswered:
+                self._purse.settle_unanswered()
+            else:
+                self._purse.settle_unknown(self.seen)
+
+    async def open(self, request: "Request") -> "Request":
+        """Return *request* as its run can pay for it; see `Purse.open`."""
+        if self._purse is not None:
+            request = await self._purse.open(request, self._governor.model)
+        self._need = (tokens_in(request), request.max_tokens or _UNSAID)
+        return request
+
+    async def enter(self) -> None:
+        """Wait for the request's turn; see `Governor.admit`."""
+        asker = self._asker
+        self._place = Place(
+            root=asker.root,
+            priority=asker.priority,
+            need=self._need,
+            tries=self._tries,
+            was_refused=_is_refusal(self._error),
+        )
+        try:
+            await self._governor.admit(self._place)
+        except ModelError as error:
+            raise error from self._error
+        self._tries += 1
+        self._is_unanswered = False
+        if self._purse is not None:
+            self._purse.check_time()
+            self._purse.begin()
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the request may take."""
+        return math.inf if self._purse is None else self._purse.seconds_left
+
+    def check_time(self) -> None:
+        """Raise `BudgetError` when the run's time is over."""
+        if self._purse is not None:
+            self._purse.check_time()
+
+    def see(self, text: str) -> None:
+        """Take note of a part: from now on nothing is tried again."""
+        self._has_parts = True
+        if self._purse is not None:
+            self.seen = (self.seen or "") + text
+
+    def answered(self, reply: "Reply") -> float | None:
+        """Take note of the whole answer; return what it has cost, if that is known."""
+        usage, asker = reply.usage, self._asker
+        is_counted = usage != Usage()
+        if self._place is not None:
+            self._governor.answered(self._place, (usage.input, usage.output) if is_counted else None)
+        cost = self._price.cost(usage) if self._price is not None and is_counted else None
+        if self._purse is not None:
+            self._purse.settle_used(usage, reply.thinking + reply.text)
+        self._interior.spending.add(asker.agent, asker.root, usage.input, usage.output, cost)
+        return cost
+
+    async def may_try_again(self, error: ModelError) -> bool:
+        """Take note of *error*; say whether the request is made once more, after the pause that is due before."""
+        place, governor = self._place, self._governor
+        if place is None or not place.is_admitted:
+            return False  # it was never made
+        self._is_unanswered = isinstance(error, ModelStatusError | ModelUnavailableError) and not self._has_parts
+        governor.failed(place, error)
+        pause = self._pause_after(error)
+        if pause is None or not self._is_allowed(error):
+            governor.gave_up(place, error)
+            return False
+        self._error = error
+        if pause > 0:
+            await self._interior.lifecycle.sleep(pause)
+        return True
+
+    def _pause_after(self, error: ModelError) -> float | None:
+        """Return the seconds before another try; `None` if there is to be none."""
+        interior, settings = self._interior, self._interior.settings
+        most = settings.retry_tries if self._asker.tries is None else min(self._asker.tries, settings.retry_tries)
+        if self._has_parts or self._tries >= most or not is_passing(error):
+            return None
+        return pause_before(error, self._tries, settings, interior.random)
+
+    def _is_allowed(self, error: ModelError) -> bool:
+        """Take what another try needs: a call of the budget, and one of the minute's further tries.
+
+        A server that is ill is left alone if there is none; one that has no room just now is waited for in the line.
+        """
+        allowance, now = self._governor.allowance, self._interior.driver.now()
+        if not _is_refusal(error) and not allowance.is_there(now):
+            return False
+        if self._purse is not None and not self._purse.may_try_again():
+            return False
+        if not _is_refusal(error):
+            allowance.take(now)
+        return True
+
+
+def _is_refusal(error: ModelError | None) -> bool:
+    return isinstance(error, ModelStatusError) and error.status == _TOO_MANY
