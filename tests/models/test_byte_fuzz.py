@@ -37,10 +37,3 @@ def test_a_reader_that_compiles_what_it_reads_is_found() -> None:
 
     assert done.returncode == 1
     assert "forbidden events 3" in done.stdout
-
-
-@pytest.mark.slow
-def test_thousands_of_bytes_at_random_raise_declared_errors_only() -> None:
-    done = run("--inputs", "2000")
-
-    assert done.returncode == 0, done.stdout + done.stderr

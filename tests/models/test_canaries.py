@@ -12,6 +12,7 @@ from ceylon.models import statuses
 from ceylon.models.secret import Secret
 from ceylon.testing.model_server import Fault, ModelServer
 from support.dialects import WAYS, dialect
+from support.llm import impatient
 
 CANARIES: Final = {
     "the agent's own key": "canary-0a-own",
@@ -36,6 +37,7 @@ ECHO: Final = (
 )
 _JSON: Final = f'{{"type":"error","error":{{"message":"{ECHO}","type":"x","code":"y"}}}}'.encode()
 _COOKIE: Final = {"set-cookie": f"session={CANARIES['a cookie that is set']}", "location": f"http://box/?key={OWN}"}
+TRIES: Final = 8  # more than are made of one request
 FAULTS: Final = (
     *(
         Fault(status=status, body=_JSON, headers=_COOKIE)
@@ -91,10 +93,10 @@ async def everything(way: str, fault: Fault, caplog: pytest.LogCaptureFixture) -
     texts: list[str] = []
     with ModelServer() as server, caplog.at_level(logging.DEBUG):
         url = server.openai_url if name.startswith("openai") else server.base_url
-        async with Mesh() as mesh:
+        async with Mesh(settings=impatient()) as mesh:
             agent = LlmAgent("tutor", f"{name}::test-model", base_url=url, api_key=OWN)
             tutor = mesh.add(agent)
-            server.fail(fault)
+            server.fail(*[fault] * TRIES)
             with pytest.raises(Exception) as caught:  # noqa: PT011 – whatever it is
                 if kind == "whole":
                     await tutor.ask("hi")
@@ -102,7 +104,7 @@ async def everything(way: str, fault: Fault, caplog: pytest.LogCaptureFixture) -
                     await agent.stream("hi").result()
             root = caught.value.root if isinstance(caught.value, HandlerError) else caught.value
             texts += [*shown(caught.value), *shown(root)]
-            server.fail(fault)
+            server.fail(*[fault] * TRIES)
             await tutor.tell("hi")  # fails too, and is kept
             await mesh.drain()
             letters = mesh.dead_letters()

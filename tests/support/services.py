@@ -124,9 +124,15 @@ class Bytes(httpx.AsyncBaseTransport):
 
 
 class _Pieces(httpx.AsyncByteStream):
-    def __init__(self, pieces: Sequence[bytes]) -> None:
-        self._pieces = pieces
+    """No generator: one that is left suspended is complained about by trio when it is collected."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         for piece in self._pieces:
-            yield piece
+            return piece
+        raise StopAsyncIteration

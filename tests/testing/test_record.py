@@ -314,6 +314,19 @@ async def test_an_agent_that_spoke_before_the_block_takes_part_in_it(tape: Path)
         assert await agent.send_message_async("2") == "after"
 
 
+async def test_a_model_with_others_to_fall_back_on_is_recorded_as_one(tape: Path) -> None:
+    async def talk(*models: Any) -> str:
+        async with Mesh() as mesh:
+            mesh.add(agent := LlmAgent("tutor", models[0], fallback=list(models[1:])))
+            return await agent.send_message_async("one")
+
+    with record(tape):
+        first = ScriptedModel([ModelTimeoutError("first::model", 1.0)] * 9, name="first::model")
+        assert await talk(first, ScriptedModel(["from the second"], name="second::model")) == "from the second"
+    with record(tape):
+        assert await talk(ForbiddenModel("first::model"), ForbiddenModel("second::model")) == "from the second"
+
+
 # -- modes -------------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptSources", "Meshes", "Player", "RepeatedSources", "Tape", "Writer"]
 
+_OWN: Final = ": chance"  # the end of the key of a mesh's own reads; an agent's has its address in it
 _ADVICE: Final = "If the change is meant, record again with CEYLON_RECORD=1"
 
 
@@ -85,7 +86,8 @@ class Player:
             left = self._reads.get(key)
             if left:
                 return left.popleft()
-            self.fail(f"{self.path}: {key} is read more often than was recorded. {_ADVICE}")
+            if not key.endswith(_OWN):  # how often a mesh draws for its pauses depends on how busy the machine is
+                self.fail(f"{self.path}: {key} is read more often than was recorded. {_ADVICE}")
             return source()
 
     def fail(self, sentence: str) -> CassetteError:
