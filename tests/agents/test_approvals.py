@@ -31,10 +31,16 @@ from ceylon import (
     on,
 )
 from ceylon.agents.approvers import question, visible
-from ceylon.errors import ActionArgumentsError, ApprovalDeniedError, ArgumentError, HandlerError
+from ceylon.errors import (
+    ActionArgumentsError,
+    ApprovalDeniedError,
+    ArgumentError,
+    HandlerError,
+    InterruptedTurnError,
+)
 from ceylon.models.scripted import ScriptedModel
 from ceylon.settings import DEFAULTS
-from ceylon.testing import Simulation, run_simulation
+from ceylon.testing import Simulation, check_history, run_simulation
 from ceylon.testing.sabotage import unbind_approvals
 from support.turns import results, run_at_once, wants
 
@@ -447,6 +453,49 @@ async def test_a_stop_takes_the_question_back_and_nothing_runs_afterwards(mesh: 
             await desk.call("approve", digest=request.digest)
 
     assert agent.paid == []
+
+
+async def test_an_interruption_takes_the_question_back_too(mesh: Mesh) -> None:
+    desk = mesh.add(ApprovalDesk("operator"))
+    agent = till(wants(pay("1")), "stopped")
+    mesh.add(agent)
+    chat = agent.conversation("alice")
+    async with anyio.create_task_group() as tasks:
+
+        async def first() -> None:
+            with pytest.raises(InterruptedTurnError):
+                await chat.send("pay")
+
+        tasks.start_soon(first)
+        await waiting(desk)
+        assert await chat.send("stop", when="interrupt") == "stopped"
+
+    assert agent.paid == []
+    assert await desk.call("waiting") == []
+    history = await chat.history()
+    assert [result.text for turn in history for result in turn.results] == ["interrupted"]
+    assert check_history(history) == []
+
+
+def test_a_person_who_is_asked_stops_nobody_elses_clock() -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(Operator("operator", slow(500, Approved())))
+            agent = till(wants(pay()), "done", concurrency=2)
+            ref = mesh.add(agent)
+
+            async def other() -> None:
+                agent_of_others = LlmAgent("other", ScriptedModel([lambda _: anyio.sleep(1000)]))
+                mesh.add(agent_of_others)
+                with pytest.raises(AskTimeoutError):
+                    await mesh.ask("other", "hi", timeout=5)
+                assert anyio.current_time() < 100
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(other)
+                assert await ref.ask("pay", timeout=2.0) == "done"
+
+    run_at_once(program)
 
 
 # -- desks and terminals -----------------------------------------------------------------------------------------------
