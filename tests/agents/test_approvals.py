@@ -254,6 +254,27 @@ async def test_wrong_arguments_are_not_even_asked_for(mesh: Mesh) -> None:
     assert (operator.asked, agent.calls.invalid) == ([], 1)
 
 
+async def test_what_cannot_be_shown_as_data_is_not_run(mesh: Mesh) -> None:
+    class Mover(Agent):
+        """Moves anything."""
+
+        @action(approve="operator")
+        async def move(self, thing):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            """Move it."""
+            moved.append(thing)
+
+    moved: list[object] = []
+    operator = Operator()
+    mesh.add(operator)
+    ref = mesh.add(Mover("mover"))
+    with pytest.raises(ActionArgumentsError, match="cannot be shown to 'operator'"):
+        await ref.call("move", thing=object())
+    await ref.call("move", thing={"a": (1, 2)})
+
+    assert moved == [{"a": [1, 2]}]
+    assert [request.arguments for request in operator.asked] == [{"thing": {"a": [1, 2]}}]
+
+
 async def test_what_is_changed_after_it_was_shown_changes_nothing(mesh: Mesh) -> None:
     call = pay(amount=5)
     given = {"item": "tea"}
