@@ -31,10 +31,16 @@ from ceylon import (
     on,
 )
 from ceylon.agents.approvers import question, visible
-from ceylon.errors import ActionArgumentsError, ApprovalDeniedError, ArgumentError, HandlerError
+from ceylon.errors import (
+    ActionArgumentsError,
+    ApprovalDeniedError,
+    ArgumentError,
+    HandlerError,
+    InterruptedTurnError,
+)
 from ceylon.models.scripted import ScriptedModel
 from ceylon.settings import DEFAULTS
-from ceylon.testing import Simulation, run_simulation
+from ceylon.testing import Simulation, check_history, run_simulation
 from ceylon.testing.sabotage import unbind_approvals
 from support.turns import results, run_at_once, wants
 
@@ -248,6 +254,27 @@ async def test_wrong_arguments_are_not_even_asked_for(mesh: Mesh) -> None:
     assert (operator.asked, agent.calls.invalid) == ([], 1)
 
 
+async def test_what_cannot_be_shown_as_data_is_not_run(mesh: Mesh) -> None:
+    class Mover(Agent):
+        """Moves anything."""
+
+        @action(approve="operator")
+        async def move(self, thing):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            """Move it."""
+            moved.append(thing)
+
+    moved: list[object] = []
+    operator = Operator()
+    mesh.add(operator)
+    ref = mesh.add(Mover("mover"))
+    with pytest.raises(ActionArgumentsError, match="cannot be shown to 'operator'"):
+        await ref.call("move", thing=object())
+    await ref.call("move", thing={"a": (1, 2)})
+
+    assert moved == [{"a": [1, 2]}]
+    assert [request.arguments for request in operator.asked] == [{"thing": {"a": [1, 2]}}]
+
+
 async def test_what_is_changed_after_it_was_shown_changes_nothing(mesh: Mesh) -> None:
     call = pay(amount=5)
     given = {"item": "tea"}
@@ -447,6 +474,49 @@ async def test_a_stop_takes_the_question_back_and_nothing_runs_afterwards(mesh: 
             await desk.call("approve", digest=request.digest)
 
     assert agent.paid == []
+
+
+async def test_an_interruption_takes_the_question_back_too(mesh: Mesh) -> None:
+    desk = mesh.add(ApprovalDesk("operator"))
+    agent = till(wants(pay("1")), "stopped")
+    mesh.add(agent)
+    chat = agent.conversation("alice")
+    async with anyio.create_task_group() as tasks:
+
+        async def first() -> None:
+            with pytest.raises(InterruptedTurnError):
+                await chat.send("pay")
+
+        tasks.start_soon(first)
+        await waiting(desk)
+        assert await chat.send("stop", when="interrupt") == "stopped"
+
+    assert agent.paid == []
+    assert await desk.call("waiting") == []
+    history = await chat.history()
+    assert [result.text for turn in history for result in turn.results] == ["interrupted"]
+    assert check_history(history) == []
+
+
+def test_a_person_who_is_asked_stops_nobody_elses_clock() -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(Operator("operator", slow(500, Approved())))
+            agent = till(wants(pay()), "done", concurrency=2)
+            ref = mesh.add(agent)
+
+            async def other() -> None:
+                agent_of_others = LlmAgent("other", ScriptedModel([lambda _: anyio.sleep(1000)]))
+                mesh.add(agent_of_others)
+                with pytest.raises(AskTimeoutError):
+                    await mesh.ask("other", "hi", timeout=5)
+                assert anyio.current_time() < 100
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(other)
+                assert await ref.ask("pay", timeout=2.0) == "done"
+
+    run_at_once(program)
 
 
 # -- desks and terminals -----------------------------------------------------------------------------------------------

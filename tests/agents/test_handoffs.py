@@ -158,6 +158,27 @@ async def test_a_target_that_is_gone_is_told_to_the_model(mesh: Mesh) -> None:
     assert reply.agent == ""
 
 
+async def test_a_target_that_goes_while_it_is_called_is_told_to_the_model_that_called_it(mesh: Mesh) -> None:
+    @action
+    async def close() -> None:
+        """Close the other office."""
+        await mesh.stop("billing")
+
+    mesh.add(LlmAgent("billing", ScriptedModel()))
+    calls = (ToolCall("1", "transfer_to_billing"), ToolCall("2", "close"))
+    model = ScriptedModel([wants(*calls), "Nobody is there."])
+    agent = LlmAgent("front", model, tools=[close], handoffs=["billing"])
+    mesh.add(agent)
+    chat = agent.conversation("alice")
+    reply = await chat.complete("what do I owe?")
+
+    handed, closed = model.requests[1].turns[-1].results
+    assert "the handoff failed: UnknownAgentError" in handed.text
+    assert (handed.is_error, closed.is_error) == (True, False)
+    assert (reply.text, reply.agent, reply.requests) == ("Nobody is there.", "", 2)
+    assert check_history(await chat.history()) == []
+
+
 async def test_a_conversation_whose_agent_has_gone_comes_back(mesh: Mesh) -> None:
     agent, _, _ = team(mesh, [to("billing"), "I have you again."], ["You owe 5."])
     chat = agent.conversation("alice")

@@ -456,7 +456,7 @@ async def test_whatever_arrives_whenever_the_history_holds(simulation: Simulatio
 
 
 @pytest.mark.slow
-@simulate(range(1000, 1800))
+@simulate(range(1000, 1500))
 async def test_whatever_arrives_whenever_the_history_holds_often(simulation: Simulation) -> None:
     assert await run_steering(simulation) == []
 

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
-from ceylon import Answer, Conversation, LlmAgent, Mesh, Ref, Reply, Usage
+from ceylon import Answer, ApprovalRequest, Approved, Conversation, Denied, LlmAgent, Mesh, Ref, Reply, Usage
 from ceylon.models.turns import Part, Turn
 
 
@@ -27,6 +27,22 @@ async def a_whole_reply_is_a_reply(agent: LlmAgent) -> None:
     assert_type(reply, Reply[Any])
     assert_type(reply.text, str)
     assert_type(reply.usage, Usage)
+
+
+class Report:
+    """Something to be answered with."""
+
+
+async def an_answer_of_a_type_is_known_as_one(agent: LlmAgent) -> None:
+    assert_type(await agent.complete("2+2?", output=Report), Reply[Report])
+    assert_type((await agent.complete("2+2?", output=int)).output, int)
+    assert_type(await agent.conversation("alice").complete("2+2?", output=Report, when="absorb"), Reply[Report])
+    assert_type(agent.blocking.complete("2+2?", output=Report).output, Report)
+    assert_type(agent.blocking.conversation("alice").complete("2+2?", output=Report).output, Report)
+
+
+async def approvals_are_answered_by_one_of_two(ref: Ref) -> None:
+    assert_type(await ref.ask(ApprovalRequest("shop", "pay", {"amount": 1})), Approved | Denied)
 
 
 async def many_queries_are_answered_in_order(agent: LlmAgent) -> None:
@@ -61,6 +77,8 @@ async def a_conversation_keeps_its_history(agent: LlmAgent) -> None:
     chat = agent.conversation("alice")
     assert_type(chat, Conversation)
     assert_type(await chat.send("hi"), str)
+    assert_type(await chat.send("stop", when="interrupt"), str)
+    await chat.send("stop", when="now")  # type: ignore[arg-type]
     assert_type(await chat.complete("hi"), Reply[Any])
     assert_type(await chat.history(), tuple[Turn, ...])
     async for delta in chat.stream("a story"):
