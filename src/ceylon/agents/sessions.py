@@ -16,6 +16,7 @@ from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
 from ceylon.models.resolve import resolve
+from ceylon.models.stand_ins import Outermost
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -50,6 +51,12 @@ class Sessions:
         return FallbackSession(model, lambda each: self._open(each, model.prices), self._interior.driver.now)
 
     async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
+        if not isinstance(model, Outermost):
+            return await self._open_governed(model, prices)
+        inside = model.inside
+        return model.outside(None if inside is None else await self._open_governed(inside, prices))
+
+    async def _open_governed(self, model: "Model", prices: "OwnPrices") -> "Session":
         governor = self.governor(model)
         session = await model.open(self._client.heard_by(governor.hear))
         price = price_of(model.name, prices)

@@ -4,15 +4,30 @@ Both lists are the process's: an agent without a mesh of its own lives in the de
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from ceylon.models.fallback import FallbackModel
-from ceylon.models.port import Model
+from ceylon.models.port import Model, Session
 
-__all__ = ["Gate", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
+__all__ = ["Gate", "Outermost", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
 
 StandIn: TypeAlias = Callable[[Model], Model]
 """Returns what is used instead of a model: the same again for the same model."""
+
+
+@runtime_checkable
+class Outermost(Protocol):
+    """A stand-in that wants to hear what agents say and are told, and not what its governor makes of it on the way."""
+
+    @property
+    def inside(self) -> Model | None:
+        """The model to be opened behind its governor; `None`: nothing is."""
+        ...
+
+    def outside(self, session: Session | None) -> Session:
+        """Return the session that agents get, around that of the model inside."""
+        ...
+
 
 Gate: TypeAlias = Callable[[str], object]
 """Told of each address that a request is about to go to; raises if it may not."""

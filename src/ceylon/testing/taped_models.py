@@ -43,8 +43,17 @@ class RecordedModel:
         self._model.check()
 
     async def open(self, client: "HttpClient") -> "Session":
-        """Return a session that is written down."""
-        session = await self._model.open(client)
+        """Return a session that is written down; in a mesh `Sessions` does this, with a governor in between."""
+        return self.outside(await self._model.open(client))
+
+    @property
+    def inside(self) -> "Model":
+        """See `Outermost`."""
+        return self._model
+
+    def outside(self, session: "Session | None") -> "Session":
+        """See `Outermost`."""
+        assert session is not None  # noqa: S101 – of the model inside
         abilities = plain(session.abilities)
         if abilities:
             self._writer.cassette.models[self.name] = abilities
@@ -123,9 +132,19 @@ class ReplayedModel:
     def check(self) -> None:
         """Nothing can be wrong: no key is needed."""
 
-    async def open(self, client: "HttpClient | None" = None) -> "_ReplayedSession":
+    async def open(self, client: "HttpClient | None" = None) -> "Session":
         """Return a session that calls nobody."""
         del client
+        return self.outside(None)
+
+    @property
+    def inside(self) -> None:
+        """See `Outermost`: no model is opened, and no governor repeats its pauses."""
+        return
+
+    def outside(self, session: "Session | None") -> "Session":
+        """See `Outermost`."""
+        del session
         return _ReplayedSession(self.name, self._player)
 
 
