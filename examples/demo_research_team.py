@@ -3,7 +3,8 @@
     python examples/demo_research_team.py [--model ollama::gemma3:latest]
 
 An agent that is a tool answers the lead, which goes on. An agent that is handed the conversation answers the user,
-until it hands back. Everything that happens, however deep, arrives in one stream, and what it cost is summed once.
+until it hands back. Everything that happens, however deep, arrives in one stream, and what it cost is summed once. A
+budget holds for all of them together: with one request to spend, the lead has it, and the researcher is refused.
 The first request of each question says what has to be called, so that the road is the same with every model.
 """
 
@@ -14,6 +15,8 @@ from typing import Any, Literal
 
 from ceylon import (
     AgentPart,
+    Budget,
+    BudgetError,
     HandoffPart,
     LlmAgent,
     Mesh,
@@ -25,6 +28,8 @@ from ceylon import (
     UsagePart,
 )
 from ceylon.errors import MaxTurnsError
+
+PLENTY = Budget(calls=20, tokens=50_000, seconds=120)  # of the whole team, for one question
 
 NOTES = {
     "tea": "Ceylon tea grows on Sri Lanka, at up to 2,400 metres. Most of it is black tea.",
@@ -58,19 +63,21 @@ async def research(model: Any) -> None:
         await show(lead, "What grows on Ceylon? Ask the researcher.", "researcher")
         print("\nHandoff")
         await show(lead, "Let the writer tell me about tea.", "transfer_to_writer")
+        print("\nBudget")
+        await show(lead, "When does it rain? Ask the researcher.", "researcher", Budget(calls=1))
         print("\nCounted")
         for name, counted in mesh.statistics().agents.items():
             print(f"  {name}: {counted.completed} messages")
 
 
-async def show(lead: LlmAgent, question: str, first: str) -> None:
+async def show(lead: LlmAgent, question: str, first: str, budget: Budget = PLENTY) -> None:
     """Ask *question* and print every part but the text, with the way it came."""
     try:
-        async for part in lead.parts(question, tool_choice=first):
+        async for part in lead.parts(question, tool_choice=first, budget=budget):
             line = described(part)
             if line:
                 print(f"  {line}")
-    except MaxTurnsError as error:  # a tiny model may not know when it has called enough
+    except (BudgetError, MaxTurnsError) as error:  # a tiny model may not know when it has called enough
         print(f"  {error}")
 
 

@@ -89,8 +89,10 @@ def test_research_team(capsys: pytest.CaptureFixture[str]) -> None:
         capsys,
         *(call("researcher", query="What grows?"), call("search", topic="tea"), said("Tea does."), said("It is tea.")),
         *(call("transfer_to_writer", reason="style"), said("Tea is good.")),
+        call("researcher", query="When does it rain?"),
     )
 
+    assert "  the budget of 1 calls has 0 left, and the next request may need 1" in found
     assert "  researcher > result of search: Ceylon tea grows" in found
     assert "  answer by lead, 4 requests: It is tea.\n" in found
     assert "  the conversation goes on with writer\n  5 tokens\n  answer by writer, 2 requests: Tea is good.\n" in found
