@@ -23,16 +23,19 @@ def channel_of(context: "Context") -> "Channel | None":
 
 
 def sender(channel: "Channel", context: "Context") -> "Emit":
-    """Return what sends a part; while the consumer takes its time, the handler's clock stands still."""
+    """Return what sends a part; while the consumer takes its time, no clock of the handler's runs."""
     limit = limit_of(context)
 
     async def emit(part: "Part") -> None:
         if channel.offer(part):
             return
-        if limit is not None:
-            limit.rest()
-        await channel.put(part)
-        if limit is not None:
-            limit.begin()
+        with context.interior.pauses.rest(context):
+            if limit is not None:
+                limit.rest()
+            try:
+                await channel.put(part)
+            finally:  # one call may be cut off here while the handler goes on
+                if limit is not None:
+                    limit.begin()
 
     return emit

@@ -70,6 +70,18 @@ class Pauses:
             for each in line:
                 self._go_on(each)
 
+    @contextlib.contextmanager
+    def rest(self, context: "Context") -> Generator[None]:
+        """Let the clocks of the handler alone stand still in the block: whoever takes its parts lets it wait."""
+        clocks = tuple(self._clocks.get(context.envelope.id, ()))
+        for clock in clocks:
+            clock.stop()
+        try:
+            yield
+        finally:
+            for clock in clocks:
+                clock.go_on()
+
     def is_asking(self, number: int) -> bool:
         """Say whether the handler of the envelope *number* itself waits for a person; until that ends, it can leave."""
         return number in self._asking
@@ -108,12 +120,13 @@ class Pauses:
 class Clock:
     """The time of one block of code, which is cancelled when it is over."""
 
-    __slots__ = ("_left", "_number", "_pauses", "_scope")
+    __slots__ = ("_left", "_number", "_pauses", "_scope", "_stops")
 
     def __init__(self, pauses: Pauses, number: int, seconds: float | None) -> None:
         self._pauses, self._number = pauses, number
         self._scope = anyio.move_on_after(seconds)
         self._left = math.inf
+        self._stops = 0
 
     def __enter__(self) -> anyio.CancelScope:
         scope = self._scope.__enter__()
@@ -127,13 +140,17 @@ class Clock:
         return bool(self._scope.__exit__(kind, error, traceback))
 
     def stop(self) -> None:
-        """Take back what is left of the time."""
-        self._left = self._scope.deadline - anyio.current_time()
-        self._scope.deadline = math.inf
+        """Take back what is left of the time, until `go_on` was called as often."""
+        self._stops += 1
+        if self._stops == 1:
+            self._left = self._scope.deadline - anyio.current_time()
+            self._scope.deadline = math.inf
 
     def go_on(self) -> None:
         """Let it run again."""
-        self._scope.deadline = anyio.current_time() + self._left
+        self._stops -= 1
+        if not self._stops:
+            self._scope.deadline = anyio.current_time() + self._left
 
 
 class _Rest:

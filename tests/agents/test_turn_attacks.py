@@ -1,0 +1,188 @@
+"""Turns under attack: slow consumers, actions that raise the worst, tools that are not there, namesakes elsewhere."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pydantic
+import pytest
+
+from ceylon import Agent, ArgumentError, LlmAgent, Mesh, ReplyPart, ToolCall, action
+from ceylon.errors import BudgetError, UnknownAgentError
+from ceylon.models.scripted import ScriptedModel
+from ceylon.settings import DEFAULTS
+from ceylon.testing import Simulation
+from support.turns import results, run_at_once, wants
+
+LONG = [f"w{number} " for number in range(3 * DEFAULTS.stream_credit)]
+
+
+def agent_with(tool: Callable[..., Any], *steps: Any) -> LlmAgent:
+    return LlmAgent("front", ScriptedModel([wants(ToolCall("1", tool.__name__)), *(steps or ("done",))]), tools=[tool])
+
+
+# -- clocks and consumers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_consumer_that_takes_its_time_is_no_fault_of_the_model(backend: str) -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh("m") as mesh:
+            agent = LlmAgent("front", ScriptedModel([LONG]), timeout=5)
+            mesh.add(agent)
+            parts: list[Any] = []
+            async for part in agent.parts("go"):
+                if not parts:
+                    await anyio.sleep(60)
+                parts.append(part)
+            assert isinstance(parts[-1], ReplyPart)
+
+    run_at_once(program, backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_call_is_not_late_because_nobody_takes_its_parts(backend: str) -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh("m") as mesh:
+            inner = mesh.add(LlmAgent("inner", ScriptedModel([LONG])))
+            call = wants(ToolCall("1", "inner", {"query": "go"}))
+            agent = LlmAgent("front", ScriptedModel([call, "done"]), tools=[inner])
+            mesh.add(agent)
+            async with agent.parts("go") as parts:
+                first = True
+                async for _ in parts:
+                    if first:
+                        await anyio.sleep(2 * DEFAULTS.action_timeout)
+                    first = False
+            assert (agent.calls.called, agent.calls.late) == (1, 0)
+
+    run_at_once(program, backend)
+
+
+# -- actions that raise the worst --------------------------------------------------------------------------------------
+
+
+class Bottom(BaseException):
+    """Raised by nobody reasonable."""
+
+
+@pytest.mark.parametrize("error", [Bottom("deep"), BaseExceptionGroup("all", [SystemExit(1), ValueError("deep")])])
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_whatever_an_action_raises_is_told_to_the_model(
+    mesh: Mesh, error: BaseException, *, in_thread: bool
+) -> None:
+    def plain() -> None:
+        raise error
+
+    async def awaited() -> None:
+        raise error
+
+    tool = plain if in_thread else awaited
+    agent = agent_with(tool)
+    mesh.add(agent)
+    reply = await agent.complete("go")
+
+    assert reply.text == "done"
+    assert results(reply)[0].startswith(type(error).__name__)
+    assert agent.calls.failed == 1
+
+
+async def test_a_spent_budget_ends_the_turn_also_from_inside_a_group(mesh: Mesh) -> None:
+    async def several() -> None:
+        what = "usd"
+        async with anyio.create_task_group():
+            raise BudgetError(what, 1.0, 0.0, 1.0)
+
+    agent = agent_with(several)
+    mesh.add(agent)
+
+    with pytest.raises(BudgetError):
+        await agent.complete("go")
+
+
+async def test_a_stray_cancellation_in_a_group_is_an_error_like_any_other(mesh: Mesh, anyio_backend: str) -> None:
+    if anyio_backend == "trio":
+        return  # there is no way to make one there
+
+    async def several() -> None:
+        message = "all"
+        raise BaseExceptionGroup(message, [asyncio.CancelledError()])
+
+    agent = agent_with(several)
+    mesh.add(agent)
+
+    assert results(await agent.complete("go"))[0].startswith("StrayCancellationError")
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+class Weather(pydantic.BaseModel):
+    """As it is now."""
+
+    celsius: float
+    words: str = "fine"
+
+
+async def test_models_of_pydantic_are_json_to_the_model(mesh: Mesh) -> None:
+    async def now() -> list[Weather]:
+        return [Weather(celsius=20.5)]
+
+    agent = agent_with(now)
+    mesh.add(agent)
+
+    assert results(await agent.complete("go")) == ['[{"celsius":20.5,"words":"fine"}]']
+
+
+async def test_a_plain_function_that_returns_a_coroutine_is_awaited(mesh: Mesh) -> None:
+    async def work() -> int:
+        return 7
+
+    def wrapper() -> Awaitable[int]:
+        return work()
+
+    agent = agent_with(wrapper)
+    mesh.add(agent)
+
+    assert results(await agent.complete("go")) == ["7"]
+
+
+# -- tools and agents that are not there -------------------------------------------------------------------------------
+
+
+class Shop(Agent):
+    """Sells."""
+
+    @action
+    async def price(self) -> int:
+        """Return the price."""
+        return 3
+
+
+async def test_a_tool_that_is_in_no_mesh_is_named_and_what_there_is(mesh: Mesh) -> None:
+    agent = LlmAgent("front", ScriptedModel(["x"]), tools=[Shop("shop")])
+    mesh.add(agent)
+
+    with pytest.raises(UnknownAgentError, match=r"no agent at 'shop'.*front"):
+        await agent.complete("go")
+
+
+async def test_tools_in_a_mapping_are_refused_by_name() -> None:
+    with pytest.raises(ArgumentError, match="tools="):
+        LlmAgent("front", ScriptedModel(["x"]), tools={"price": functools.partial}).build()
+
+
+async def test_a_conversation_never_goes_to_a_namesake_in_another_mesh(mesh: Mesh) -> None:
+    async with Mesh("elsewhere") as other:
+        there = LlmAgent("billing", ScriptedModel(["theirs"]))
+        other.add(there)
+        mesh.add(LlmAgent("billing", ScriptedModel(["ours"])))
+        for target in (there, there.ref):
+            agent = LlmAgent("front", ScriptedModel([wants(ToolCall("1", "transfer_to_billing")), "x"]))
+            agent.with_handoffs(target)
+            mesh.add(agent)
+            with pytest.raises(ArgumentError, match="'billing' is in another mesh"):
+                await agent.complete("go")
+            await mesh.stop("front")
