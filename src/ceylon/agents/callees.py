@@ -1,6 +1,7 @@
 """What a model may call: an agent's own actions, plain functions, other agents' actions, other agents themselves."""
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeAlias
 
@@ -149,7 +150,8 @@ class OwnAction:
         threads = context.interior.threads
         blocking = threads.context_for(context)
         ready = functools.partial(function, **_with_context(action, bound, blocking))
-        return await threads.run(lambda: call_as(blocking, ready))
+        result = await threads.run(lambda: call_as(blocking, ready))
+        return await result if inspect.iscoroutine(result) else result  # a wrapper around an `async def`
 
 
 class AgentAction(_Free):
@@ -223,7 +225,7 @@ class HandoffCallee(_Free):
         reason: str = _REASON.bind(call.arguments).get("reason", "")
         address, tally = self._ref.address, scene.tally
         if not is_there(address, scene.context):
-            raise UnknownAgentError(address, ())
+            raise UnknownAgentError(address, scene.context.interior.router.cells)
         if scene.handoffs <= 0:
             message = "no more handoffs in this answer; answer yourself"
             raise ArgumentError(message)

@@ -6,7 +6,7 @@ as it may.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -32,7 +32,7 @@ from ceylon.models.turns import Reply, ToolCall, ToolResult, ToolResultPart
 __all__ = ["Caller"]
 
 _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
-_ENDS_THE_TURN: Final = (BudgetError, HopLimitError, MeshClosedError)
+_ENDS_THE_TURN: Final = (BudgetError, HopLimitError, MeshClosedError, KeyboardInterrupt)
 
 
 class _NotCalledError(Exception):
@@ -141,12 +141,14 @@ class Caller:
             raise _NotCalledError(self._as_words(error), "invalid") from error
         except ApprovalDeniedError as error:  # by the agent whose action it is
             raise _NotCalledError(self._as_words(error), "denied") from error
-        except (Exception, SystemExit, GeneratorExit) as error:
-            root = error.root if isinstance(error, HandlerError) else error
-            if isinstance(root, _ENDS_THE_TURN):
-                raise root from error
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # a user's code: nothing else that it raises ends the turn
+            ending = _found_in(error, _ENDS_THE_TURN)
+            if ending is not None:
+                raise ending from error
             logger().debug("call_failed", action=call.name, exc_info=error)
-            return ToolResult(call.id, call.name, self._as_words(root), is_error=True)
+            return ToolResult(call.id, call.name, self._as_words(_root(error)), is_error=True)
         words = f"it did not end within {seconds:g} s"
         raise _NotCalledError(words, "late")
 
@@ -156,7 +158,7 @@ class Caller:
             text = value
         else:
             try:
-                text = msgspec.json.encode(value).decode()
+                text = msgspec.json.encode(value, enc_hook=_as_plain).decode()
             except _NO_JSON:
                 text = str(value)
         text = text.encode(errors="replace").decode()  # no provider takes a lone surrogate
@@ -190,6 +192,30 @@ async def _but_for_strays(name: str, running: Awaitable[Any]) -> Any:
     """Await what runs; a cancellation that nobody asked for is its own mistake, and an error like any other."""
     try:
         return await running
-    except anyio.get_cancelled_exc_class():
+    except BaseException as error:
+        if _found_in(error, (anyio.get_cancelled_exc_class(),)) is None:
+            raise
         await anyio.lowlevel.checkpoint_if_cancelled()  # goes on with one that somebody did ask for
     raise StrayCancellationError(name)
+
+
+def _found_in(error: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """Return what *error* is, or holds, that is of one of *kinds*; an action may have run several things at a time."""
+    root = _root(error)
+    if isinstance(root, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", root)
+        return next((found for each in group.exceptions if (found := _found_in(each, kinds)) is not None), None)
+    return root if isinstance(root, kinds) else None
+
+
+def _root(error: BaseException) -> BaseException:
+    return error.root if isinstance(error, HandlerError) else error
+
+
+def _as_plain(value: Any) -> Any:
+    """Return what msgspec can encode for a pydantic model, which it does not know."""
+    dump = getattr(value, "model_dump", None)
+    if dump is None or isinstance(value, type):
+        message = f"{type(value).__name__} is no JSON"
+        raise TypeError(message)
+    return dump(mode="json")
