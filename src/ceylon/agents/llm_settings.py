@@ -137,8 +137,8 @@ def _as_models(value: Any) -> Any:
 
 
 def _as_tools(value: Any) -> Any:
-    """Return *value* as a tuple; one tool is one, and what has no items stays as it is."""
-    if isinstance(value, str) or callable(value):
+    """Return *value* as a tuple; one tool is one, and what has no items, or items of no use, is one for the check."""
+    if isinstance(value, (str, Mapping)) or callable(value):
         return (value,)
     return tuple(value) if has_items(value) else (value,)
 

@@ -9,7 +9,7 @@ from ceylon.agents.action import Action, as_action
 from ceylon.agents.agent import Agent
 from ceylon.agents.callees import AgentAction, AgentCallee, Callee, HandoffCallee, LlmCallee, OwnAction
 from ceylon.core.ref import BlockingRef, Ref
-from ceylon.errors import ArgumentError, DefinitionError, UnknownAgentError
+from ceylon.errors import ArgumentError, DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.models.turns import Tool
 
 if TYPE_CHECKING:
@@ -115,15 +115,26 @@ def callees_of(
         if isinstance(entry, Action):
             yield OwnAction(entry)
         elif isinstance(entry, (Agent, Ref, BlockingRef, str)):
-            yield from _of_agent(_ref_of(entry, interior), taken)
+            yield from _of_agent(_ref_of(entry, interior), taken, interior)
         else:
             yield _of_function(entry)
     for entry in handoffs:
-        yield _of_handoff(Ref(interior, entry.name) if isinstance(entry, Agent) else _ref_of(entry, interior))
+        yield _of_handoff(_handoff_ref(entry, interior), interior)
 
 
-def _of_handoff(ref: Ref) -> Callee:
+def _handoff_ref(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> Ref:
+    """Return where *entry* lives; an agent that is in no mesh may still come to this one, under its name."""
+    try:
+        return _ref_of(entry, interior)
+    except UnknownAgentError as error:
+        return Ref(interior, error.address)
+
+
+def _of_handoff(ref: Ref, interior: "Interior") -> Callee:
     """Return what hands a conversation to the agent behind *ref*; that one is gone is found when it is called."""
+    if ref != Ref(interior, ref.address):
+        message = f"handoffs: {ref.address!r} is in another mesh, which no conversation goes to; give it as a tool"
+        raise ArgumentError(message)
     target = ref.__ceylon_target__
     if target is not None and not _has_model(target):
         message = f"handoffs: {ref.address!r} has no model, so it cannot go on with a conversation; give it as a tool"
@@ -137,16 +148,26 @@ def _of_function(function: Callable[..., Any]) -> Callee:
 
 
 def _ref_of(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> Ref:
+    """Return where *entry* lives.
+
+    Raises:
+        UnknownAgentError: it is in no mesh.
+    """
     if isinstance(entry, str):
         return Ref(interior, entry)
-    return entry.ref if isinstance(entry, Agent) else entry.__ceylon_awaited__
+    if not isinstance(entry, Agent):
+        return entry.__ceylon_awaited__
+    try:
+        return entry.ref
+    except MeshClosedError as error:  # the mesh of the turn is not, and its end is what that error would mean
+        raise UnknownAgentError(entry.name, interior.router.cells) from error
 
 
-def _of_agent(ref: Ref, taken: set[str]) -> Iterator[Callee]:
+def _of_agent(ref: Ref, taken: set[str], interior: "Interior") -> Iterator[Callee]:
     """Yield the actions of the agent behind *ref*; one that has none, or that has a model, is asked itself."""
     target = ref.__ceylon_target__
     if target is None:
-        raise UnknownAgentError(ref.address, ())
+        raise UnknownAgentError(ref.address, interior.router.cells)
     name = _NOT_IN_A_NAME.sub("_", ref.address)[:64]
     if _has_model(target):
         yield LlmCallee(ref, name, describe_agent(target))
