@@ -1,7 +1,7 @@
 """What a turn knows before its question: the conversation so far, made short enough, and what is remembered."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.agents.seat import Seat
     from ceylon.models.port import Session
 
-__all__ = ["Background", "Setting", "background_of"]
+__all__ = ["NOTHING", "Background", "Setting", "background_of"]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -48,8 +48,10 @@ class Background(msgspec.Struct, frozen=True):
 
     def onto(self, request: Request) -> Request:
         """Return *request* with one system turn, which says all that is to be told first."""
+        if not self.told:
+            return request
         told = [turn.text for turn in request.turns] + list(self.told)
-        return msgspec.structs.replace(request, turns=(Turn("system", "\n\n".join(told)),)) if told else request
+        return msgspec.structs.replace(request, turns=(Turn("system", "\n\n".join(told)),))
 
     def counted(self, reply: Reply[Any]) -> Reply[Any]:
         """Return *reply* with what its background took."""
@@ -58,6 +60,10 @@ class Background(msgspec.Struct, frozen=True):
         cost = None if reply.cost is None or self.tally.cost is None else reply.cost + self.tally.cost
         requests = reply.requests + self.tally.requests
         return msgspec.structs.replace(reply, usage=reply.usage + self.tally.usage, cost=cost, requests=requests)
+
+
+NOTHING: Final = Background((), (), (), Tally())
+"""What a query of its own knows, without a memory."""
 
 
 async def background_of(setting: Setting, question: str) -> Background:
@@ -72,7 +78,7 @@ async def background_of(setting: Setting, question: str) -> Background:
     words = "" if remembering is None else await remembering.words_for(question)
     told = [turn.text for turn in turns if turn.role == "system"]
     return Background(
-        turns=tuple(turn for turn in turns if turn.role != "system"),
+        turns=tuple(turn for turn in turns if turn.role != "system") if told else turns,
         told=(*told, *([words] if words else ())),
         actions=() if remembering is None else remembering.actions(),
         tally=tally,

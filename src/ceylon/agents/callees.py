@@ -62,7 +62,7 @@ class Tally:
 
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""
-        self.usage += reply.usage
+        self.usage = self.usage + reply.usage if self.requests else reply.usage
         self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
         self.requests += reply.requests
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from ceylon.agents.background import Background, Setting, background_of
+from ceylon.agents.background import NOTHING, Background, Setting, background_of
 from ceylon.agents.called import CallCounts
 from ceylon.agents.conversations.in_memory import InMemoryConversations
 from ceylon.agents.conversations.port import ConversationStore
@@ -17,7 +17,7 @@ from ceylon.agents.prompts import Prompt, TakenOver, TakeOver
 from ceylon.agents.relay import Holders, Relay
 from ceylon.agents.seat import Seat
 from ceylon.agents.steering import Turning, Turnings
-from ceylon.agents.toolbox import Toolbox, callees_of
+from ceylon.agents.toolbox import NO_TOOLS, Toolbox, callees_of
 from ceylon.agents.turn import Plan, TurnRun
 from ceylon.core.context import Context
 from ceylon.core.handlers import Refusal
@@ -115,28 +115,32 @@ class ConversingAgent(ModelledAgent):
 
     async def _background(self, key: str, question: str, context: Context) -> Background:
         """Return what is known before *question*: the conversation so far, and what is remembered."""
+        if not key and self._setup.settings.memory is None:
+            return NOTHING
         seat = self._seat_in(context)
         session = await seat.session(await self._setup.load())
         setting = Setting(self.name, key, self._setup.settings, self._store(context), seat, session)
         return await background_of(setting, question)
 
     async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning, background: Background) -> TurnRun:
-        session = await self._seat_in(turning.context).session(await self._setup.load())
-        plan = self._plan(prompt, handoffs, background, turning.context)
+        model = await self._setup.load()
+        session = await self._seat_in(turning.context).session(model)
+        plan = self._plan(prompt, handoffs, background, turning.context, model.name)
         return TurnRun(plan, session, turning, self._counts)
 
-    def _plan(self, prompt: Prompt, handoffs: int, background: Background, context: Context) -> Plan:
+    def _plan(self, prompt: Prompt, handoffs: int, background: Background, context: Context, model: str) -> Plan:
         """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
         settings = self._setup.settings
         tools = (*settings.tools, *background.actions)
-        toolbox = Toolbox(callees_of(self, tools, context.interior, settings.handoffs))
+        has_any = bool(tools or settings.handoffs or self.actions)
+        toolbox = Toolbox(callees_of(self, tools, context.interior, settings.handoffs)) if has_any else NO_TOOLS
         wanted = settings.output if prompt.output is None else prompt.output
         output = None if wanted is None else output_of(wanted)
         choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
         request = settings.request(
             toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
         )
-        return Plan(background.onto(request), toolbox, output, settings.max_turns, self._setup.model().name, handoffs)
+        return Plan(background.onto(request), toolbox, output, settings.max_turns, model, handoffs)
 
     async def _keep(self, turning: Turning, relay: Relay, *turns: Turn) -> None:
         """Add *turns* to the conversation, if they belong to one."""

@@ -7,7 +7,7 @@ the turn that has read it; one that interrupts is heard of as it arrives, before
 import contextlib
 import itertools
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import msgspec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Turning", "Turnings"]
 
+_UNREACHED: Final = contextlib.nullcontext()  # a scope would cost more than all else that a turn without a key has
 _NOTHING_SAID = "(interrupted before an answer)"
 
 
@@ -32,7 +33,7 @@ class Turning:
 
     def __init__(self, key: str, context: "Context", emit: "Emit | None") -> None:
         self.key, self.context = key, context
-        self.scope = anyio.CancelScope()  # of the code that an interruption breaks off
+        self.scope = anyio.CancelScope() if key else _UNREACHED  # of the code that an interruption breaks off
         self._emit = emit
         self._told: list[str] = []
         self._absorbed: list[Envelope] = []
@@ -59,12 +60,16 @@ class Turning:
         """Break the turn off, as soon as it waits for anything."""
         if not self.is_interrupted:
             self.is_interrupted = True
-            self.scope.cancel()
+            self._cancel()
 
     def begin_again(self) -> None:
         """Have another block of code that an interruption breaks off; one that came before it breaks it off too."""
         self.scope = anyio.CancelScope()
         if self.is_interrupted:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if isinstance(self.scope, anyio.CancelScope):
             self.scope.cancel()
 
     def cut(self, turns: Iterable[Turn]) -> tuple[Turn, ...]:

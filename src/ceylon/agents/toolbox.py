@@ -15,7 +15,7 @@ from ceylon.models.turns import Tool
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
-__all__ = ["Toolbox", "callees_of", "check_handoffs", "check_tools"]
+__all__ = ["NO_TOOLS", "Toolbox", "callees_of", "check_handoffs", "check_tools"]
 
 _WORDS: Final = ("auto", "none", "required")  # what `tool_choice` says besides a name
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -67,6 +67,9 @@ class Toolbox(Mapping[str, Callee]):
             sentence = f"two tools are called {name!r}; give one another name: @action(name=...)"
             raise DefinitionError(sentence)
         self._callees[name] = callee
+
+
+NO_TOOLS: Final = Toolbox(())
 
 
 def check_tools(tools: Iterable[Any]) -> None:

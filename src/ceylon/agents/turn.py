@@ -13,7 +13,7 @@ from ceylon.agents.calling import Caller
 from ceylon.agents.outputs import Output, WrongOutputError
 from ceylon.agents.prompts import TakenOver
 from ceylon.agents.steering import Turning
-from ceylon.agents.toolbox import Toolbox
+from ceylon.agents.toolbox import NO_TOOLS, Toolbox
 from ceylon.errors import IncompleteStreamError, MaxTurnsError, ModelError, OutputError
 from ceylon.models.turns import Reply, ReplyPart, Request, Turn, UsagePart
 
@@ -38,14 +38,12 @@ class TurnRun:
     """One turn under way."""
 
     def __init__(self, plan: Plan, session: "Session", turning: Turning, counts: CallCounts) -> None:
-        context = turning.context
         self._plan, self._session, self._turning, self._emit = plan, session, turning, turning.emit
-        self._tally = Tally()
+        self._counts, self._tally = counts, Tally()
+        self._caller: Caller | None = None  # from the first call on
         self._added: list[Turn] = []
         self._calls: Calls | None = None  # under way
-        self._retries = context.interior.settings.output_retries
-        toolbox = plan.toolbox if plan.request.tool_choice != "none" else Toolbox(())
-        self._caller = Caller(toolbox, Scene(context, turning.emit, self._tally, plan.handoffs), counts)
+        self._retries = turning.context.interior.settings.output_retries
 
     async def run(self, conversation: Sequence[Turn]) -> TakenOver:
         """Return the model's answer to *conversation*, and all that it took; or to whom it hands that over.
@@ -89,13 +87,22 @@ class TurnRun:
         """Run the calls of *reply*; return what that adds to the conversation, with what arrived to join it."""
         self._calls = calls = Calls(reply, taken)
         self._turning.written_down()
-        await self._caller.answer(calls)
+        await self._have_caller().answer(calls)
         await anyio.lowlevel.checkpoint_if_cancelled()  # trio leaves a group of tasks without looking
         joined = self._turning.absorb() if self._tally.transfer is None else ()
         new = (*calls.turns(), *joined)
         self._added += new
         self._calls = None
         return new
+
+    def _have_caller(self) -> Caller:
+        """Return what runs the calls of the turn, all of them."""
+        if self._caller is None:
+            plan = self._plan
+            toolbox = plan.toolbox if plan.request.tool_choice != "none" else NO_TOOLS
+            scene = Scene(self._turning.context, self._emit, self._tally, plan.handoffs)
+            self._caller = Caller(toolbox, scene, self._counts)
+        return self._caller
 
     def _request(self, turns: Sequence[Turn], *, is_first: bool) -> Request:
         """Return the request that continues *turns*; a choice that forces a call holds for the first one only."""
@@ -127,12 +134,13 @@ class TurnRun:
         """
         output = self._plan.output
         value = None if output is None else output.read(reply.text)
-        return self._sum(msgspec.structs.replace(reply, output=value), (reply.turn(),))
+        return self._sum(reply, (reply.turn(),), value)
 
-    def _sum(self, reply: Reply[Any], new: tuple[Turn, ...]) -> Reply[Any]:
+    def _sum(self, reply: Reply[Any], new: tuple[Turn, ...], output: Any = None) -> Reply[Any]:
         """Return *reply* as that of the turn, which also adds what is *new*."""
         return msgspec.structs.replace(
             reply,
+            output=output,
             usage=self._tally.usage,
             cost=self._tally.cost,
             requests=self._tally.requests,

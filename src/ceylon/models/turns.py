@@ -108,7 +108,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the sum of both, field by field."""
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached_input=self.cached_input + other.cached_input,
+            cache_write=self.cache_write + other.cache_write,
+            reasoning=self.reasoning + other.reasoning,
+        )
 
 
 class Tool(msgspec.Struct, frozen=True):

@@ -28,11 +28,16 @@ def tokens_in(request: Request) -> int:
 
 def tokens_of_text(text: str) -> int:
     """Return how many tokens *text* has at most, near enough."""
-    return -(-len(text.encode(errors="replace")) // _BYTES)
+    length = len(text) if text.isascii() else len(text.encode(errors="replace"))
+    return -(-length // _BYTES)
 
 
 def _of_turn(turn: Turn) -> int:
-    count = _TURN + tokens_of_text(turn.text) + tokens_of_text(turn.thinking)
+    count = _TURN + tokens_of_text(turn.text)
+    if turn.thinking:
+        count += tokens_of_text(turn.thinking)
+    if not (turn.calls or turn.results or turn.attachments):  # most of a long conversation
+        return count
     count += sum(_TOOL + tokens_of_text(call.name + call.invalid) + _of_json(call.arguments) for call in turn.calls)
     count += sum(_TOOL + tokens_of_text(result.name + result.text) for result in turn.results)
     return count + sum(max(_ATTACHMENT, len(each.content) // _FILE_BYTES) for each in turn.attachments)
