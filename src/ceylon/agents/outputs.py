@@ -79,13 +79,15 @@ class _Pydantic:
             definitions = schema.pop("$defs", {})
             schema = _wrapped(schema) | ({"$defs": definitions} if definitions else {})
         self.schema = OutputSchema(_wire_name(self.name), schema)
+        wanted: Any = msgspec.defstruct("Wrapped", [(_WRAPPED, Any)]) if self._is_wrapped else Any
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wanted)
 
     def read(self, text: str) -> Any:
         """See `Output`."""
         try:
-            found: Any = msgspec.json.decode(text)
-            return self._adapter.validate_python(found[_WRAPPED] if self._is_wrapped else found)
-        except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError) as error:
+            found: Any = self._decoder.decode(text)
+            return self._adapter.validate_python(getattr(found, _WRAPPED) if self._is_wrapped else found)
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise WrongOutputError(str(error)) from error
 
 

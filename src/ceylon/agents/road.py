@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ceylon.agents.answering import AnsweringAgent, check_query
 from ceylon.agents.guest import join, join_blocking
-from ceylon.agents.llm_settings import check_timeout
+from ceylon.agents.llm_settings import check_timeout, has_items
 from ceylon.agents.outputs import output_of
 from ceylon.agents.prompts import Prompt
 from ceylon.core import tasks, verbs
@@ -141,7 +141,8 @@ def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
         ArgumentError: the text is empty, or an attachment is none.
         DefinitionError: the output has no JSON schema.
     """
-    attachments: tuple[Any, ...] = tuple(wishes.get("attachments", ()))
+    given: Any = wishes.get("attachments", ())
+    attachments: tuple[Any, ...] = tuple(given) if has_items(given) else (given,)
     fields: dict[str, Any] = {**wishes, "attachments": attachments}
     prompt = Prompt(check_query(text), **fields)
     if prompt.output is not None:
