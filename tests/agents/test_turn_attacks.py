@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from ceylon import Agent, ArgumentError, LlmAgent, Mesh, ReplyPart, ToolCall, action
+from ceylon.agents.outputs import WrongOutputError, output_of
 from ceylon.errors import BudgetError, UnknownAgentError
 from ceylon.models.scripted import ScriptedModel
 from ceylon.settings import DEFAULTS
@@ -186,3 +187,72 @@ async def test_a_conversation_never_goes_to_a_namesake_in_another_mesh(mesh: Mes
             with pytest.raises(ArgumentError, match="'billing' is in another mesh"):
                 await agent.complete("go")
             await mesh.stop("front")
+
+
+async def test_agents_without_a_mesh_find_one_another_in_the_default_one() -> None:
+    asked, taking = LlmAgent("asked", ScriptedModel(["yes"])), LlmAgent("taking", ScriptedModel(["mine now"]))
+    asking: list[Any] = [wants(ToolCall("1", "asked", {"query": "?"})), "done"]
+    agent = LlmAgent("front", ScriptedModel(asking)).with_tools(asked)
+    handing = LlmAgent("handing", ScriptedModel([wants(ToolCall("1", "transfer_to_taking"))])).with_handoffs(taking)
+
+    assert results(await agent.complete("go")) == ["yes"]
+    assert (await handing.complete("go")).text == "mine now"
+
+
+async def test_the_counts_of_calls_go_on_over_a_restart(mesh: Mesh) -> None:
+    class Restarting(LlmAgent):
+        on_failure = "restart"
+
+    async def fine() -> str:
+        return "fine"
+
+    async def overspend() -> None:
+        what = "usd"
+        raise BudgetError(what, 1.0, 0.0, 1.0)
+
+    steps: list[Any] = [
+        wants(ToolCall("1", "fine")),
+        wants(ToolCall("2", "overspend")),
+        wants(ToolCall("1", "fine")),
+        "done",
+    ]
+    agent = Restarting("front", ScriptedModel(steps))
+    agent.with_tools(fine, overspend)
+    mesh.add(agent)
+    with pytest.raises(BudgetError):
+        await agent.complete("go")
+
+    assert results(await agent.complete("go")) == ["fine"]
+    assert mesh.agent("front") is not agent
+    assert agent.calls.called == 2
+
+
+def test_what_is_missing_is_said_in_words_also_of_pydantics_types() -> None:
+    output = output_of(list[Weather])
+
+    with pytest.raises(WrongOutputError, match="missing required field `value`"):
+        output.read("{}")
+    with pytest.raises(WrongOutputError, match="Expected `object`, got `array`"):
+        output.read("[]")
+
+
+async def test_one_attachment_needs_no_list_and_what_is_none_is_refused(mesh: Mesh) -> None:
+    agent = LlmAgent("front", ScriptedModel(["seen"]))
+    mesh.add(agent)
+    wrong: Any = 3
+
+    with pytest.raises(ArgumentError, match="attachments=3 cannot be"):
+        await agent.complete("look", attachments=wrong)
+
+
+async def test_an_interrupt_of_the_program_in_an_action_stops_the_mesh() -> None:
+    async def leave() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with Mesh("stopping") as stopping:
+            agent = agent_with(leave)
+            stopping.add(agent)
+            with pytest.raises(KeyboardInterrupt):
+                await agent.complete("go")
+            await stopping.wait()

@@ -40,7 +40,7 @@ def _ask(query: Annotated[str, msgspec.Meta(description="What to ask, with all t
     del query
 
 
-_QUESTION: Final = as_action(_ask)
+_QUESTION: Final = msgspec.structs.replace(as_action(_ask), name="ask")
 
 
 def _transfer(reason: Annotated[str, msgspec.Meta(description="Why, in a few words.")] = "") -> None:
@@ -48,7 +48,7 @@ def _transfer(reason: Annotated[str, msgspec.Meta(description="Why, in a few wor
     del reason
 
 
-_REASON: Final = as_action(_transfer)
+_REASON: Final = msgspec.structs.replace(as_action(_transfer), name="transfer")
 
 
 class Tally:

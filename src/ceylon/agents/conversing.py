@@ -1,7 +1,7 @@
 """How an `LlmAgent` takes a turn: by itself or handed over, whole or in parts, and what its histories keep of it."""
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import anyio
 import msgspec
@@ -12,6 +12,7 @@ from ceylon.agents.conversations.in_memory import InMemoryConversations
 from ceylon.agents.conversations.port import ConversationStore
 from ceylon.agents.emitting import channel_of, sender
 from ceylon.agents.fluent import ModelledAgent
+from ceylon.agents.guest import join
 from ceylon.agents.outputs import output_of
 from ceylon.agents.prompts import Prompt, TakenOver, TakeOver
 from ceylon.agents.relay import Holders, Relay
@@ -25,6 +26,9 @@ from ceylon.core.names import split_key
 from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
 from ceylon.models.turns import Reply, ReplyPart, Turn
+
+if TYPE_CHECKING:
+    from ceylon.agents.answering import AnsweringAgent
 
 __all__ = ["ConversingAgent", "key_of"]
 
@@ -41,6 +45,12 @@ class ConversingAgent(ModelledAgent):
         self._holders = Holders()
         self._turnings = Turnings()
         self._counts = CallCounts()
+
+    def __ceylon_rebuild__(self) -> Self:
+        """See `AgentLike`; the counts go on."""
+        made = super().__ceylon_rebuild__()
+        made._counts = self._counts  # noqa: SLF001 – the same class
+        return made
 
     @property
     def calls(self) -> CallCounts:
@@ -123,10 +133,20 @@ class ConversingAgent(ModelledAgent):
         return await background_of(setting, question)
 
     async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning, background: Background) -> TurnRun:
+        if turning.context.interior.is_default:
+            await self._bring_along()
         model = await self._setup.load()
         session = await self._seat_in(turning.context).session(model)
         plan = self._plan(prompt, handoffs, background, turning.context, model.name)
         return TurnRun(plan, session, turning, self._counts)
+
+    async def _bring_along(self) -> None:
+        """Let agents that this one's model may call, and that no mesh has, come to the default one as it did itself."""
+        for each in (*self._setup.settings.tools, *self._setup.settings.handoffs):
+            if isinstance(each, ConversingAgent):
+                agent = cast("AnsweringAgent", each)
+                if agent.__ceylon_home__ is None:
+                    await join(agent)
 
     def _plan(self, prompt: Prompt, handoffs: int, background: Background, context: Context, model: str) -> Plan:
         """Return what the turn goes by: what the prompt says comes before what the agent is set to."""

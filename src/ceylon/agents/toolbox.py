@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ceylon.agents.action import Action, as_action
 from ceylon.agents.agent import Agent
 from ceylon.agents.callees import AgentAction, AgentCallee, Callee, HandoffCallee, LlmCallee, OwnAction
+from ceylon.core.names import split_key
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.errors import ArgumentError, DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.models.turns import Tool
@@ -142,8 +143,7 @@ def _of_handoff(ref: Ref, interior: "Interior") -> Callee:
     if target is not None and not _has_model(target):
         message = f"handoffs: {ref.address!r} has no model, so it cannot go on with a conversation; give it as a tool"
         raise ArgumentError(message)
-    name = _NOT_IN_A_NAME.sub("_", ref.address)
-    return HandoffCallee(ref, f"transfer_to_{name}"[:64], "" if target is None else describe_agent(target))
+    return HandoffCallee(ref, f"transfer_to_{_name_of(ref)}"[:64], "" if target is None else describe_agent(target))
 
 
 def _of_function(function: Callable[..., Any]) -> Callee:
@@ -171,7 +171,7 @@ def _of_agent(ref: Ref, taken: set[str], interior: "Interior") -> Iterator[Calle
     target = ref.__ceylon_target__
     if target is None:
         raise UnknownAgentError(ref.address, interior.router.cells)
-    name = _NOT_IN_A_NAME.sub("_", ref.address)[:64]
+    name = _name_of(ref)[:64]
     if _has_model(target):
         yield LlmCallee(ref, name, describe_agent(target))
         return
@@ -182,6 +182,14 @@ def _of_agent(ref: Ref, taken: set[str], interior: "Interior") -> Iterator[Calle
         called = action.name if action.name not in taken else f"{name}_{action.name}"[:64]
         taken.add(called)
         yield AgentAction(ref, action, called)
+
+
+def _name_of(ref: Ref) -> str:
+    """Return what a model calls the agent behind *ref*; its address in the default mesh has a number of that run."""
+    address, key = split_key(ref.address)
+    target = ref.__ceylon_target__
+    name = address if target is None else target.name
+    return _NOT_IN_A_NAME.sub("_", f"{name}/{key}" if key else name)
 
 
 def _has_model(agent: object) -> bool:
