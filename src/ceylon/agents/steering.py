@@ -7,7 +7,7 @@ the turn that has read it; one that interrupts is heard of as it arrives, before
 import contextlib
 import itertools
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import anyio
 import msgspec
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Turning", "Turnings"]
 
-_UNREACHED: Final = contextlib.nullcontext()  # a scope would cost more than all else that a turn without a key has
+Scope: TypeAlias = "contextlib.AbstractContextManager[object, bool]"
+
+# A scope would cost a turn without a key more than all else that it has of its own.
+_UNREACHED: Final = cast("Scope", contextlib.nullcontext())
 _NOTHING_SAID = "(interrupted before an answer)"
 
 
@@ -33,7 +36,7 @@ class Turning:
 
     def __init__(self, key: str, context: "Context", emit: "Emit | None") -> None:
         self.key, self.context = key, context
-        self.scope = anyio.CancelScope() if key else _UNREACHED  # of the code that an interruption breaks off
+        self.scope: Scope = anyio.CancelScope() if key else _UNREACHED  # of the code that an interruption breaks off
         self._emit = emit
         self._told: list[str] = []
         self._absorbed: list[Envelope] = []
