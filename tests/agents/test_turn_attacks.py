@@ -256,3 +256,24 @@ async def test_an_interrupt_of_the_program_in_an_action_stops_the_mesh() -> None
             with pytest.raises(KeyboardInterrupt):
                 await agent.complete("go")
             await stopping.wait()
+
+
+async def test_an_action_of_another_agent_gives_way_to_a_function_of_its_name_and_stays_itself(mesh: Mesh) -> None:
+    def price() -> int:
+        """Return the price."""
+        return 1
+
+    class Wide(Shop):
+        @action
+        async def stock(self) -> int:
+            """Return how many there are."""
+            return 5
+
+    shops = [mesh.add(Wide("a" * 64)), mesh.add(Wide("b" * 64))]
+    model = ScriptedModel(["done"])
+    agent = LlmAgent("front", model, tools=[*shops, price])
+    mesh.add(agent)
+    await agent.complete("go")
+
+    names = [tool.name for tool in model.requests[0].tools]
+    assert names == [f"{'a' * 58}_price", "stock", f"{'b' * 58}_price", f"{'b' * 58}_stock", "price"]

@@ -114,14 +114,13 @@ def callees_of(
     """
     for action in agent.actions.values():
         yield OwnAction(action, agent)
-    taken = set(agent.actions)
-    for entry in tools:
-        if isinstance(entry, Action):
-            yield OwnAction(entry)
-        elif isinstance(entry, (Agent, Ref, BlockingRef, str)):
-            yield from _of_agent(_ref_of(entry, interior), taken, interior)
+    given = [entry if isinstance(entry, (Agent, Ref, BlockingRef, str)) else _of_function(entry) for entry in tools]
+    taken = {*agent.actions, *(entry.tool.name for entry in given if isinstance(entry, OwnAction))}
+    for entry in given:
+        if isinstance(entry, OwnAction):
+            yield entry
         else:
-            yield _of_function(entry)
+            yield from _of_agent(_ref_of(entry, interior), taken, interior)
     for entry in handoffs:
         yield _of_handoff(_handoff_ref(entry, interior), interior)
 
@@ -146,7 +145,9 @@ def _of_handoff(ref: Ref, interior: "Interior") -> Callee:
     return HandoffCallee(ref, f"transfer_to_{_name_of(ref)}"[:64], "" if target is None else describe_agent(target))
 
 
-def _of_function(function: Callable[..., Any]) -> Callee:
+def _of_function(function: Action | Callable[..., Any]) -> OwnAction:
+    if isinstance(function, Action):
+        return OwnAction(function)
     return OwnAction(as_action(function), getattr(function, "__self__", None))
 
 
@@ -179,7 +180,7 @@ def _of_agent(ref: Ref, taken: set[str], interior: "Interior") -> Iterator[Calle
     if not actions:
         yield AgentCallee(ref, name, describe_agent(target))
     for action in actions.values():
-        called = action.name if action.name not in taken else f"{name}_{action.name}"[:64]
+        called = action.name if action.name not in taken else f"{name}_{action.name}"[-64:]
         taken.add(called)
         yield AgentAction(ref, action, called)
 
