@@ -13,6 +13,7 @@ from ceylon import Agent, ArgumentError, LlmAgent, Mesh, ReplyPart, ToolCall, ac
 from ceylon.agents.outputs import WrongOutputError, output_of
 from ceylon.errors import BudgetError, UnknownAgentError
 from ceylon.models.scripted import ScriptedModel
+from ceylon.models.turns import Attachment
 from ceylon.settings import DEFAULTS
 from ceylon.testing import Simulation
 from support.turns import results, run_at_once, wants
@@ -237,12 +238,17 @@ def test_what_is_missing_is_said_in_words_also_of_pydantics_types() -> None:
 
 
 async def test_one_attachment_needs_no_list_and_what_is_none_is_refused(mesh: Mesh) -> None:
-    agent = LlmAgent("front", ScriptedModel(["seen"]))
+    model = ScriptedModel(["seen"])
+    agent = LlmAgent("front", model)
     mesh.add(agent)
-    wrong: Any = 3
+    picture: Any = Attachment("image/png", b"...")
+    wrong: list[Any] = [3, None, [3]]
 
-    with pytest.raises(ArgumentError, match="attachments=3 cannot be"):
-        await agent.complete("look", attachments=wrong)
+    for each in wrong:
+        with pytest.raises(ArgumentError, match=r"attachments=.* cannot be"):
+            await agent.complete("look", attachments=each)
+    await agent.complete("look", attachments=picture)
+    assert model.requests[0].turns[-1].attachments == (picture,)
 
 
 async def test_an_interrupt_of_the_program_in_an_action_stops_the_mesh() -> None:

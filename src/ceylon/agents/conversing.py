@@ -1,5 +1,6 @@
 """How an `LlmAgent` takes a turn: by itself or handed over, whole or in parts, and what its histories keep of it."""
 
+import contextlib
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -66,7 +67,7 @@ class ConversingAgent(ModelledAgent):
         turning = Turning(key, context, None if channel is None else sender(channel, context))
         relay = Relay(context, prompt.output, turning, self._holders.get(key))
         question = Turn("user", prompt.text, attachments=prompt.attachments)
-        with self._turnings.holding(turning):
+        with self._turnings.holding(turning) if key else contextlib.nullcontext():
             reply = await self._converse(question, prompt, relay, turning)
             if key:
                 if channel is not None and not await _consumer_wants_more(channel, turning):

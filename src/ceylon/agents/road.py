@@ -141,10 +141,11 @@ def prompt_of(text: str, wishes: Mapping[str, Any]) -> Prompt:
         ArgumentError: the text is empty, or an attachment is none.
         DefinitionError: the output has no JSON schema.
     """
-    given: Any = wishes.get("attachments", ())
-    attachments: tuple[Any, ...] = tuple(given) if has_items(given) else (given,)
-    fields: dict[str, Any] = {**wishes, "attachments": attachments}
-    prompt = Prompt(check_query(text), **fields)
+    attachments: Any = wishes.get("attachments", ())
+    if attachments != ():
+        attachments = tuple(attachments) if has_items(attachments) else (attachments,)
+        wishes = {**wishes, "attachments": attachments}
+    prompt = Prompt(check_query(text), **wishes)
     if prompt.output is not None:
         output_of(prompt.output)
     for each in attachments:

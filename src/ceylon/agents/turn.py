@@ -64,7 +64,7 @@ class TurnRun:
 
     async def _run(self, turns: list[Turn]) -> TakenOver:
         """Go on with *turns* to the answer."""
-        wrong, reply = 0, Reply[Any](text="")
+        wrong, text = 0, ""
         for number in range(self._plan.max_turns):
             reply = await self._ask(self._request(turns, is_first=not number))
             self._tally.add(reply)
@@ -73,15 +73,16 @@ class TurnRun:
                 if self._tally.transfer is not None:
                     return TakenOver(self._sum(reply, new=()), self._tally.transfer)
                 turns += new
+                text = reply.text
                 continue
             try:
                 return TakenOver(self._whole(reply))
             except WrongOutputError as error:
-                wrong += 1
+                wrong, text = wrong + 1, reply.text
                 if wrong > self._retries:
                     raise self._no_output(reply, str(error), wrong) from error
                 turns += (reply.turn(), Turn("user", _correction(reply, str(error))))
-        raise MaxTurnsError(self._plan.model, self._plan.max_turns, reply.text)
+        raise MaxTurnsError(self._plan.model, self._plan.max_turns, text)
 
     async def _call(self, reply: Reply[Any], taken: Collection[str]) -> tuple[Turn, ...]:
         """Run the calls of *reply*; return what that adds to the conversation, with what arrived to join it."""
