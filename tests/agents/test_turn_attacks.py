@@ -6,10 +6,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import msgspec
 import pydantic
 import pytest
 
-from ceylon import Agent, ArgumentError, LlmAgent, Mesh, ReplyPart, ToolCall, action
+from ceylon import (
+    Agent,
+    ApprovalDesk,
+    ApprovalRequest,
+    Approved,
+    ArgumentError,
+    LlmAgent,
+    Mesh,
+    ReplyPart,
+    ToolCall,
+    action,
+    on,
+)
 from ceylon.agents.outputs import WrongOutputError, output_of
 from ceylon.errors import BudgetError, UnknownAgentError
 from ceylon.models.scripted import ScriptedModel
@@ -283,3 +296,63 @@ async def test_an_action_of_another_agent_gives_way_to_a_function_of_its_name_an
 
     names = [tool.name for tool in model.requests[0].tools]
     assert names == [f"{'a' * 58}_price", "stock", f"{'b' * 58}_price", f"{'b' * 58}_stock", "price"]
+
+
+class Paying(LlmAgent):
+    """Pays, if somebody has said yes, and has little time."""
+
+    handler_timeout = 30
+
+    @action(approve="operator")
+    async def pay(self) -> str:
+        """Pay."""
+        return "paid"
+
+
+class Slow(Agent):
+    """Says yes, after a while."""
+
+    @on
+    async def decide(self, request: ApprovalRequest) -> Approved:
+        await anyio.sleep(200)
+        return Approved(request.digest)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_consumer_that_goes_on_does_not_end_the_rest_that_an_approval_gives(backend: str) -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh("m") as mesh:
+            mesh.add(Slow("operator"))
+            inner = mesh.add(LlmAgent("inner", ScriptedModel([LONG])))
+            calls = wants(ToolCall("1", "pay"), ToolCall("2", "inner", {"query": "go"}))
+            agent = Paying("front", ScriptedModel([calls, "done"]), tools=[inner])
+            mesh.add(agent)
+            parts: list[Any] = []
+            async for part in agent.parts("go"):
+                if not parts:
+                    await anyio.sleep(60)
+                parts.append(part)
+            assert isinstance(parts[-1], ReplyPart)
+            assert results(parts[-1].reply)[0] == "paid"
+
+    run_at_once(program, backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_desk_waits_for_a_person_longer_than_the_meshs_handlers_may_take(backend: str) -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh("m", settings=msgspec.structs.replace(DEFAULTS, handler_timeout=10.0)) as mesh:
+            desk = mesh.add(ApprovalDesk("operator"))
+            agent = Paying("front", ScriptedModel([wants(ToolCall("1", "pay")), "done"]))
+            mesh.add(agent)
+            async with anyio.create_task_group() as tasks:
+
+                async def decide() -> None:
+                    await anyio.sleep(60)
+                    (request,) = await desk.call("waiting")
+                    await desk.call("approve", digest=request.digest)
+
+                tasks.start_soon(decide)
+                assert results(await agent.complete("go")) == ["paid"]
+
+    run_at_once(program, backend)

@@ -24,6 +24,9 @@ __all__ = ["ApprovalDesk", "TerminalApprover", "visible"]
 
 _YES: Final = frozenset({"y", "yes"})
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, bidi and zero-width characters …
+_PATIENCE: Final = (
+    10 * 365 * 86_400.0
+)  # seconds: the question has a clock of its own, whatever the mesh's handlers have
 _BESIDES_DECIDING: Final = 8  # slots that open requests leave to those who decide about them
 
 
@@ -44,6 +47,8 @@ class TerminalApprover(Agent):
 
     Where there is no terminal it denies at once, and says so.
     """
+
+    handler_timeout = _PATIENCE
 
     @on
     def decide(self, request: ApprovalRequest) -> Approved | Denied:
@@ -82,6 +87,7 @@ class ApprovalDesk(Agent):
     """
 
     concurrency = DEFAULTS.open_approvals + _BESIDES_DECIDING
+    handler_timeout = _PATIENCE
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -31,11 +31,11 @@ def sender(channel: "Channel", context: "Context") -> "Emit":
             return
         with context.interior.pauses.rest(context):
             if limit is not None:
-                limit.rest()
+                limit.stop()
             try:
                 await channel.put(part)
             finally:  # one call may be cut off here while the handler goes on
                 if limit is not None:
-                    limit.begin()
+                    limit.go_on()
 
     return emit

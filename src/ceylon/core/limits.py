@@ -24,7 +24,7 @@ __all__ = ["HandlerLimit", "LeaseLimit", "limit_of"]
 class HandlerLimit:
     """The time of one handler on the loop: when it is over the handler is cancelled, and later given up."""
 
-    __slots__ = ("_context", "_dispatcher", "_has_ended", "_seconds", "_timer", "error")
+    __slots__ = ("_context", "_dispatcher", "_has_ended", "_seconds", "_stops", "_timer", "error")
 
     def __init__(self, context: "Context") -> None:
         self._context = context
@@ -32,18 +32,29 @@ class HandlerLimit:
         self._seconds = context.cell.options.handler_timeout or 0.0
         self._timer = Timer()
         self._has_ended = False
+        self._stops = 0
         self.error: HandlerTimeoutError | None = None  # once the time is over
         self._dispatcher.limits[context.envelope.id] = self
 
     def begin(self) -> None:
         """Give the handler its whole time from now on, unless that is over already; a thread's last parts come late."""
-        if self.error is None and not self._has_ended:
+        if self.error is None and not self._has_ended and not self._stops:
             self._set(self._seconds)
 
     def rest(self) -> None:
         """Let the clock stand still: the handler waits for somebody else's leisure."""
         if self.error is None:
             self._dispatcher.cancel_timer(self._timer)
+
+    def stop(self) -> None:
+        """Do the same until `go_on` was called as often: several things may be waited for at the same time."""
+        self._stops += 1
+        self.rest()
+
+    def go_on(self) -> None:
+        """Begin again, once nothing is waited for any more."""
+        self._stops -= 1
+        self.begin()
 
     def end(self) -> None:
         """Forget the handler, which has ended; its worker is another handler's by now."""

@@ -170,7 +170,7 @@ class _Rest:
         if isinstance(call, StreamCall):
             call.channel.rest()
         if (limit := limit_of(self._origin)) is not None:
-            limit.rest()
+            limit.stop()
         if (lease := self._lease()) is not None:
             lease.give(self._interior.settings.approval_timeout)
 
@@ -187,7 +187,7 @@ class _Rest:
             if isinstance(call, StreamCall):
                 call.channel.go_on()
         if (limit := limit_of(self._origin)) is not None:
-            limit.begin()
+            limit.go_on()
         if (lease := self._lease()) is not None:
             lease.give(waited - self._interior.settings.approval_timeout)
 
