@@ -1,6 +1,6 @@
 """ReAct: what a model without tools is told, and what is read out of the words it writes."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
@@ -39,19 +39,21 @@ COUNT = OutputSchema("count", {"type": "object", "properties": {"n": {"type": "i
 A7 = ("stock", {"sku": "A7"}, "")
 
 
-def read(*pieces: str, is_json: bool = False) -> tuple[list[Part], ReActReader]:
-    """Return the parts of an answer that comes in *pieces*, joined where they follow on each other, and its reader."""
-    reader = ReActReader(TOOLS, is_json=is_json)
-    parts = [part for piece in pieces for part in reader.feed(piece)]
-    return [*parts, *reader.finish()], reader
+Outcome: TypeAlias = tuple[str, list[tuple[str, dict[str, Any], str]], str]
 
 
-def outcome(*pieces: str, is_json: bool = False) -> tuple[str, list[tuple[str, dict[str, Any], str]], str]:
+def outcome(*pieces: str, is_json: bool = False, reader: type[ReActReader] = ReActReader) -> Outcome:
     """Return the thoughts, the calls and the answer that are read out of *pieces*."""
-    parts, reader = read(*pieces, is_json=is_json)
-    assert text_of(parts) == reader.answer
-    calls = [(call.name, call.arguments, call.invalid) for call in reader.calls(())]
-    return "".join(part.text for part in parts if isinstance(part, ThinkingPart)), calls, reader.answer
+    reading = reader(TOOLS, is_json=is_json)
+    parts = [part for piece in pieces for part in reading.feed(piece)] + reading.finish()
+    assert text_of(parts) == reading.answer
+    calls = [(call.name, call.arguments, call.invalid) for call in reading.calls(())]
+    return thoughts_of(parts), calls, reading.answer
+
+
+def thoughts_of(parts: list[Part]) -> str:
+    """Return the thoughts of streamed parts, joined."""
+    return "".join(part.text for part in parts if isinstance(part, ThinkingPart))
 
 
 # -- what is read
@@ -156,8 +158,8 @@ def test_thoughts_and_answers_come_as_they_are_written() -> None:
         [ThinkingPart(".")],
         [TextPart("It")],
         [TextPart(" is")],
-        [],  # it might become an observation
-    ] or shown[-1] == [TextPart("\nthree")]
+        [TextPart("\nthree")],
+    ]
 
 
 WORDS = st.sampled_from(
@@ -175,12 +177,29 @@ def test_any_text_is_read_and_in_any_pieces_the_same(pieces: list[str], is_json:
     assert outcome(*pieces, is_json=is_json) == outcome("".join(pieces), is_json=is_json)
 
 
-@given(TEXTS, TEXTS)
-@settings(max_examples=200)
-def test_nothing_behind_an_invented_observation_counts(before: list[str], behind: list[str]) -> None:
-    written = f"Thought: a\n{''.join(before)}"
+def check_nothing_invented(before: str, behind: str, reader: type[ReActReader] = ReActReader) -> None:
+    """Fail if anything behind an observation changes what is read."""
+    cut = f"Thought: a\n{before}\nObservation:"
 
-    assert outcome(f"{written}\nObservation:{''.join(behind)}") == outcome(f"{written}\nObservation:")
+    assert outcome(f"{cut}{behind}", reader=reader) == outcome(cut, reader=reader)
+
+
+@given(TEXTS.map("".join), TEXTS.map("".join))
+@settings(max_examples=200)
+def test_nothing_behind_an_invented_observation_counts(before: str, behind: str) -> None:
+    check_nothing_invented(before, behind)
+
+
+class Credulous(ReActReader):
+    """Takes an invented observation for a thought."""
+
+    def feed(self, text: str) -> list[Part]:
+        return super().feed(text.replace("Observation:", "Thought:"))
+
+
+def test_a_reader_that_believes_an_invented_observation_is_found_out() -> None:
+    with pytest.raises(AssertionError):
+        check_nothing_invented(CALL, " 9\nAction: wait", Credulous)
 
 
 # -- what is asked, and what comes back
@@ -194,7 +213,7 @@ async def both(request: Request, *steps: Any, options: ReAct = ReAct(), **abilit
     *parts, last = await parts_of(session, request)
     assert last == ReplyPart(whole)
     assert text_of(parts) == whole.text
-    assert "".join(part.text for part in parts if isinstance(part, ThinkingPart)) == whole.thinking
+    assert thoughts_of(parts) == whole.thinking
     assert tuple(part.call for part in parts if isinstance(part, ToolCallPart)) == whole.calls
     return whole, model.requests[0]
 
