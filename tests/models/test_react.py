@@ -32,7 +32,9 @@ pytestmark = pytest.mark.anyio
 
 TEXT = {"type": "string"}
 STOCK = Tool("stock", "Says how many there are.", {"properties": {"sku": TEXT}, "required": ["sku"]})
-MOVE = Tool("move", "Moves.", {"properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}, "required": ["x", "y"]})
+MOVE = Tool(
+    "move", "Moves.", {"properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}, "required": ["x", "y"]}
+)
 WAIT = Tool("wait", "Waits.", {"type": "object", "properties": {}})
 TOOLS = (STOCK, MOVE, WAIT)
 COUNT = OutputSchema("count", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
@@ -205,9 +207,14 @@ def test_a_reader_that_believes_an_invented_observation_is_found_out() -> None:
 # -- what is asked, and what comes back
 
 
-async def both(request: Request, *steps: Any, options: ReAct = ReAct(), **abilities: bool) -> tuple[Reply, Request]:  # noqa: B008 – frozen
+DEFAULT = ReAct()
+
+
+async def both(
+    request: Request, *steps: Any, options: ReAct = DEFAULT, takes_stop: bool = True
+) -> tuple[Reply, Request]:
     """Return the reply to *request*, asked whole and streamed the same, and what the model was asked."""
-    model = ScriptedModel([*steps, *steps], abilities=Abilities(**abilities))  # type: ignore[arg-type] – flags only
+    model = ScriptedModel([*steps, *steps], abilities=Abilities(stop=takes_stop))
     session = reacting(adapt(await model.open()), options)
     whole = await session.complete(request)
     *parts, last = await parts_of(session, request)
@@ -222,7 +229,7 @@ async def test_a_call_is_asked_for_in_words_and_read_back() -> None:
     reply, asked = await both(question("how many?", tools=(STOCK,), stop=("END",)), CALL)
 
     assert (asked.tools, asked.output, asked.stop) == ((), None, ("END", "\nObservation:"))
-    assert "- stock: Says how many there are." in asked.turns[0].text
+    assert '- stock: Says how many there are. Input: {"sku": <string>}' in asked.turns[0].text
     assert (reply.finish, reply.thinking, reply.text) == ("tool", "I look.", "")
     assert reply.calls == (ToolCall("call_0", "stock", {"sku": "A7"}),)
 
@@ -289,9 +296,34 @@ async def test_calls_before_an_invented_observation_are_whole_whatever_limit_end
 
 async def test_a_server_that_takes_no_stop_texts_is_given_none() -> None:
     for options, takes_stop in ((ReAct(), False), (ReAct(stop=()), True)):
-        _, asked = await both(question(tools=TOOLS), CALL, options=options, stop=takes_stop)
+        _, asked = await both(question(tools=TOOLS), CALL, options=options, takes_stop=takes_stop)
 
         assert asked.stop == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ({"type": "integer"}, '{"x": <integer>}'),
+        ({"type": "string", "description": "A name."}, '{"x": <string: A name.>}'),
+        ({"enum": ["a", "b"]}, '{"x": <"a" or "b">}'),
+        ({"type": "array", "items": TEXT}, '{"x": <{"type":"array","items":{"type":"string"}}>}'),
+    ],
+)
+async def test_the_input_of_a_tool_is_shown_as_it_is_to_be_written(kind: dict[str, Any], shown: str) -> None:
+    parameters = {"type": "object", "properties": {"x": kind}}
+    tools = (
+        Tool("must", "Must.", {**parameters, "required": ["x"]}),
+        Tool("may", "May.", {"properties": {"y": {**TEXT, "description": "Why."}}}),
+        Tool("deep", "Deep.", {**parameters, "$defs": {}}),
+    )
+
+    _, asked = await both(question(tools=tools), CALL)
+
+    lines = asked.turns[0].text.splitlines()[-3:]
+    assert lines[0] == f"- must: Must. Input: {shown}"
+    assert lines[1] == '- may: May. Input: {"y": <string: Why.; may be left out>}'
+    assert '"$defs":{}' in lines[2]
 
 
 async def test_the_prompt_can_be_another() -> None:

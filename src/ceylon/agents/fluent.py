@@ -169,7 +169,7 @@ class ModelledAgent(Agent):
         """Let one answer take *max_turns* requests at most."""
         return self._with(max_turns=max_turns)
 
-    def with_react(self, react: "ReAct | bool" = True) -> Self:  # noqa: FBT001, FBT002 – or how, as a `ReAct`
+    def with_react(self, react: "ReAct | bool" = True) -> Self:  # noqa: FBT002 – or how, as a `ReAct`
         """Let a model that knows no tools call by thoughts, actions and observations in plain words."""
         return self._with(react=react)
 

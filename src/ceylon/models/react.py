@@ -4,7 +4,7 @@ The form is that of Yao et al., "ReAct: Synergizing Reasoning and Acting in Lang
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,6 +40,7 @@ Final Answer: {answer}
 
 The tools:
 {tools}"""
+_PLAIN: Final = frozenset({"string", "integer", "number", "boolean"})
 _ENDS_WELL: Final = frozenset({"stop", "tool"})
 
 
@@ -117,7 +118,26 @@ def _react_request(request: Request, options: ReAct) -> Request:
 
 
 def _told(tools: Iterable[Tool]) -> str:
-    return "\n".join(f"- {tool.name}: {tool.description} Input: {_json(tool.parameters)}" for tool in tools)
+    return "\n".join(f"- {tool.name}: {tool.description} Input: {_shape(tool.parameters)}" for tool in tools)
+
+
+def _shape(parameters: dict[str, Any]) -> str:
+    """Return what an input looks like: a small model that is shown a schema writes schemas itself."""
+    if "$defs" in parameters:
+        return _json(parameters)
+    required = parameters.get("required", ())
+    properties: dict[str, Any] = parameters.get("properties", {})
+    shown = (f"{_json(name)}: {_kind(kind, name in required)}" for name, kind in properties.items())
+    return f"{{{', '.join(shown)}}}"
+
+
+def _kind(schema: Any, is_required: bool) -> str:  # noqa: FBT001 – a fact of the parameter
+    """Return what one argument is: a plain type, a choice, or its schema."""
+    kind, choice = schema.get("type"), schema.get("enum")
+    shown = " or ".join(map(_json, choice)) if choice else kind if kind in _PLAIN else _json(schema)
+    words = schema.get("description", "") if choice or kind in _PLAIN else ""
+    notes = [*([words] if words else []), *([] if is_required else ["may be left out"])]
+    return f"<{shown}{': ' if notes else ''}{'; '.join(notes)}>"
 
 
 def _wanted(output: OutputSchema | None) -> str:

@@ -78,7 +78,7 @@ def _of_object(written: str) -> tuple[str, str]:
     """Return the action that an object says with name and input in one."""
     said, _ = read_arguments(ValueReader().feed(written)[0])
     name = next((said[key] for key in _NAMES if isinstance(said.get(key), str)), "")
-    given: Any = next((said[key] for key in _INPUTS if key in said), {})
+    given: Any = next((said[key] for key in _INPUTS if key in said), "")
     return name, given if isinstance(given, str) else msgspec.json.encode(given).decode()
 
 
@@ -87,11 +87,10 @@ def _assigned(written: str, name: str) -> str:
     return re.sub(rf"\A{re.escape(name)}\s*[=:]\s*", "", written)
 
 
-def _value(written: str, schema: Any) -> Any:
+def _value(written: str, schema: dict[str, Any]) -> Any:
     """Return the value of one argument: JSON if it is that and the schema wants more than text."""
     try:
         value = msgspec.json.decode(written)
     except _UNREADABLE:
         return written[1:-1] if re.fullmatch(r"'[^']*'", written, re.DOTALL) else written
-    wants_text = isinstance(schema, dict) and schema.get("type") == "string"
-    return written if wants_text and not isinstance(value, str) else value
+    return written if schema.get("type") == "string" and not isinstance(value, str) else value

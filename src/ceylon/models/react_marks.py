@@ -27,7 +27,11 @@ class Piece(NamedTuple):
     begins: bool = False
 
 
-_BEFORE: Final = (r"[ \t]{0,8}", r"[*#>_`-]{0,4}", r"[ \t]{0,2}")  # at the beginning of a line: "  **Thought:**", "## …"
+_BEFORE: Final = (
+    r"[ \t]{0,8}",
+    r"[*#>_`-]{0,4}",
+    r"[ \t]{0,2}",
+)  # at the beginning of a line: "**Thought:**"
 _AFTER: Final = (r"[ ]?", r"\d{0,3}", r"[*_`]{0,3}", r"[ \t]{0,2}", ":", r"[*_`]{0,3}")  # "Thought 1:", "**Action**:"
 _BLANK: Final = "[ _]"  # "action_input:"
 _AT_LINE: Final = tuple(section for section in Section if section.value)
@@ -40,7 +44,8 @@ class SectionReader:
 
     def __init__(self) -> None:
         self._section = Section.PLAIN
-        self._text, self._position = "", 0  # what is not given back yet begins at the position
+        self._text = ""
+        self._position: int = 0  # where in it what is not given back yet begins
 
     def feed(self, text: str) -> list[Piece]:
         """Take in *text*; return what of it can no longer be the beginning of a mark."""

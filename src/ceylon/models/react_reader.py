@@ -140,7 +140,8 @@ class _Trimmed:
     """Takes a text in pieces and leaves out the blanks round it."""
 
     def __init__(self) -> None:
-        self._rest, self._has_begun = "", False
+        self._rest: str = ""
+        self._has_begun = False
 
     def feed(self, text: str) -> str:
         text = self._rest + text if self._has_begun else text.lstrip()

@@ -25,7 +25,8 @@ class TraceStep(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Return it in the words of ReAct."""
         arguments = msgspec.json.encode(self.arguments).decode()
-        return f"{_thought(self.thought)}Action: {self.action}\nAction Input: {arguments}\nObservation: {self.observation}"
+        action = f"Action: {self.action}\nAction Input: {arguments}"
+        return f"{_thought(self.thought)}{action}\nObservation: {self.observation}"
 
 
 class Trace(msgspec.Struct, frozen=True):
