@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ceylon.errors import ModelRateLimitError
 from ceylon.models.adapting import adapt, reacting
+from ceylon.models.fallback import FallbackModel
+from ceylon.models.http import HttpClient
 from ceylon.models.port import Abilities
 from ceylon.models.react import ReAct
 from ceylon.models.react_reader import ReActReader
+from ceylon.models.resolve import resolve
 from ceylon.models.turns import (
     OutputSchema,
     Part,
@@ -306,6 +310,7 @@ async def test_a_server_that_takes_no_stop_texts_is_given_none() -> None:
     [
         ({"type": "integer"}, '{"x": <integer>}'),
         ({"type": "string", "description": "A name."}, '{"x": <string: A name.>}'),
+        ({"type": ["string", "null"]}, '{"x": <{"type":["string","null"]}>}'),
         ({"enum": ["a", "b"]}, '{"x": <"a" or "b">}'),
         ({"type": "array", "items": TEXT}, '{"x": <{"type":"array","items":{"type":"string"}}>}'),
     ],
@@ -326,10 +331,30 @@ async def test_the_input_of_a_tool_is_shown_as_it_is_to_be_written(kind: dict[st
     assert '"$defs":{}' in lines[2]
 
 
-async def test_the_prompt_can_be_another() -> None:
-    _, asked = await both(question(tools=(STOCK,)), CALL, options=ReAct(prompt="Outils : {tools} ({answer})"))
+async def test_no_stop_texts_go_to_the_responses_api(client: HttpClient) -> None:
+    session = adapt(await resolve("openai-responses::test-model", api_key="key").open(client))
 
-    assert asked.turns[0].text.startswith("Outils : - stock: Says")
+    assert not session.abilities.stop
+
+
+async def test_no_stop_texts_go_where_a_fallback_took_none(client: HttpClient) -> None:
+    first = ScriptedModel([ModelRateLimitError("m", 429, "no"), CALL])
+    second = ScriptedModel([CALL], abilities=Abilities(stop=False))
+    session = reacting(await FallbackModel((first, second), {}).open(client), ReAct())
+    request = question(tools=TOOLS)
+
+    await session.complete(request)
+    await session.complete(request)
+
+    assert [asked.stop for asked in first.requests] == [("\nObservation:",), ()]
+
+
+async def test_the_prompt_can_be_another() -> None:
+    tool = Tool("stock", "{answer}", STOCK.parameters)
+
+    _, asked = await both(question(tools=(tool,)), CALL, options=ReAct(prompt="Outils : {tools} ({answer})"))
+
+    assert asked.turns[0].text.startswith("Outils : - stock: {answer} Input")
 
 
 async def test_what_a_reasoning_model_shows_stands_before_its_thoughts() -> None:

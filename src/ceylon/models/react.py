@@ -3,6 +3,7 @@
 The form is that of Yao et al., "ReAct: Synergizing Reasoning and Acting in Language Models" (2022).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ Final Answer: {answer}
 
 The tools:
 {tools}"""
-_PLAIN: Final = frozenset({"string", "integer", "number", "boolean"})
+_PLACE: Final = re.compile(r"\{(tools|answer)\}")
+_PLAIN: Final = ("string", "integer", "number", "boolean")  # a kind may be a list, which no set takes
 _ENDS_WELL: Final = frozenset({"stop", "tool"})
 
 
@@ -50,8 +52,8 @@ class ReAct(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         prompt: What the model is told of the form, behind the system prompt; ``{tools}`` and ``{answer}`` in it stand
             for the tools and for what the answer has to be.
-        stop: Texts at which the server stops the model, so that it does not write observations; none for a server that
-            refuses such texts. What it writes all the same is cut off.
+        stop: Texts at which the server stops the model, so that it does not write observations; none for a server, or a
+            fallback's, that refuses such texts. What it writes all the same is cut off.
     """
 
     prompt: str = _PROMPT
@@ -104,7 +106,8 @@ class ReActForm:
 
 def _react_request(request: Request, options: ReAct) -> Request:
     tools, may_answer = allowed_tools(request), request.tool_choice == "auto"
-    words = options.prompt.replace("{tools}", _told(tools)).replace("{answer}", _wanted(request.output))
+    said = {"tools": _told(tools), "answer": _wanted(request.output)}
+    words = _PLACE.sub(lambda found: said[found[1]], options.prompt)
     if not may_answer:
         words += "\nDo not give a Final Answer yet: use a tool first."
     return msgspec.structs.replace(
