@@ -24,6 +24,7 @@ from ceylon.core.handlers import Refusal
 from ceylon.core.names import split_key
 from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
+from ceylon.models.adapting import reacting
 from ceylon.models.turns import Reply, ReplyPart, Turn
 
 __all__ = ["ConversingAgent", "key_of"]
@@ -122,6 +123,9 @@ class ConversingAgent(ModelledAgent):
 
     async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning, background: Background) -> TurnRun:
         session = await self._seat_in(turning.context).session(await self._setup.load())
+        react = self._setup.settings.react
+        if react is not None:
+            session = reacting(session, react)
         plan = self._plan(prompt, handoffs, background, turning.context)
         return TurnRun(plan, session, turning, self._counts)
 

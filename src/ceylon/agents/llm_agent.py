@@ -48,6 +48,7 @@ class LlmAgent(AnsweringAgent):
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.
         output: The type of the answers, where they are not text.
         max_turns: Requests in one answer, with calls in between (25).
+        react: Whether tools are called by thoughts, actions and observations in plain words, or how (`ReAct`).
         handoffs: Agents that the model may hand a conversation over to; they answer from then on.
         description: What other models are told of the agent, where it is one of their tools.
         memory: What it remembers beyond a conversation: a `Memory`.

@@ -101,7 +101,8 @@ class FallbackSession:
     def abilities(self) -> Abilities:
         """Those of the models that have been opened, as far as all of them have them."""
         abilities = [session.abilities for session in self._sessions.values()] or [Abilities()]
-        return min(abilities, key=lambda each: (each.tools, each.tool_choice, each.output_with_tools))
+        least = min(abilities, key=lambda each: (each.tools, each.tool_choice, each.output_with_tools))
+        return msgspec.structs.replace(least, stop=all(each.stop for each in abilities))
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer of the first model that has one."""
