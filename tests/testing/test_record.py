@@ -9,16 +9,18 @@ from typing import Any
 import anyio
 import pytest
 
-from ceylon import Agent, BlockingMesh, Context, HandlerError, LlmAgent, Mesh
+from ceylon import Agent, BlockingMesh, Budget, Context, HandlerError, LlmAgent, Mesh
 from ceylon.errors import ModelTimeoutError
 from ceylon.models.http import HttpClient
 from ceylon.models.openai import OpenAIModel
 from ceylon.models.scripted import ScriptedModel
-from ceylon.models.turns import Request, Turn
+from ceylon.models.turns import Reply, Request, Turn, Usage
+from ceylon.settings import DEFAULTS
 from ceylon.testing import CassetteError, Step, record
 from ceylon.testing.model_server import ModelServer
 from support.llm import llm
 from support.recorded import ForbiddenModel, transcript
+from support.virtual_time import run_virtually
 
 RUNS = 100
 
@@ -440,3 +442,64 @@ async def test_the_error_reaches_who_asks_over_the_mesh(tape: Path) -> None:
             with pytest.raises(HandlerError) as caught:
                 await tutor.ask("two")
             assert isinstance(caught.value.root, CassetteError)
+
+
+# -- a replay beside the governor --------------------------------------------------------------------------------------
+
+
+def patient(backend: str, path: Path, seed: int, model: Any = None) -> tuple[list[Any], float]:
+    """Play the run *seed* with the retries and pauses of every day; return its transcript, and how long it took."""
+
+    async def play() -> tuple[list[Any], float]:
+        began = anyio.current_time()
+        with record(path):
+            heard = await transcript(seed, model, settings=DEFAULTS)
+        return heard, anyio.current_time() - began
+
+    return run_virtually(backend, play)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_runs_that_were_refused_and_timed_out_replay_the_same_and_wait_for_nothing(
+    tmp_path: Path, backend: str
+) -> None:
+    waited = 0.0
+    for seed in range(12):
+        path = tmp_path / f"{seed}.cassette"
+        recorded, seconds = patient(backend, path, seed)
+        replayed, again = patient(backend, path, seed, ForbiddenModel())
+
+        assert replayed == recorded, seed
+        assert again < 0.01
+        waited += seconds
+    assert waited > 10.0
+
+
+async def test_a_replay_counts_what_was_spent_and_what_is_left_of_a_budget(tape: Path) -> None:
+    async def run(model: Any) -> tuple[Any, Any]:
+        async with Mesh("market") as mesh:
+            mesh.add(LlmAgent("tutor", model, prices={"scripted::model": (1.0, 10.0)}))
+            frugal = mesh.add(Frugal("frugal"))
+            left = await frugal.using(budget=Budget(tokens=5_000, usd=1.0, calls=5)).ask("go")
+            return left, mesh.statistics().spending.total
+
+    usage = Usage(input=100, output=20)
+    with record(tape):
+        recorded = await run(ScriptedModel([Reply(text="yes", usage=usage)] * 2))
+    with record(tape):
+        replayed = await run(ForbiddenModel())
+
+    assert replayed == recorded
+    assert recorded[0].tokens == 5_000 - 240
+    assert recorded[1].requests == 2
+
+
+class Frugal(Agent):
+    """Asks twice, once for a stream, and says what is left."""
+
+    async def on_message(self, message: str, context: Context) -> Any:
+        await context.ask("tutor", message)
+        async with context.stream("tutor", message) as parts:
+            async for _ in parts:
+                pass
+        return context.budget
