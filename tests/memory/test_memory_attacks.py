@@ -11,7 +11,7 @@ import anyio
 import msgspec
 import pytest
 
-from ceylon.errors import ArgumentError, MemoryFullError, StoreTimeoutError, StoreUnavailableError
+from ceylon.errors import ArgumentError, MemoryFullError, StoreError, StoreTimeoutError, StoreUnavailableError
 from ceylon.memory.entries import OPERATORS, Note, Query, Where
 from ceylon.memory.in_memory import InMemory
 from ceylon.memory.port import Memory
@@ -269,3 +269,57 @@ async def test_a_file_that_is_something_else_is_refused_with_the_reason(tmp_path
         async with SqliteMemory(tmp_path / name) as memory:
             with pytest.raises(StoreUnavailableError, match=says):
                 await memory.count("agent")
+
+
+# -- files that somebody else has changed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["metadata = '{'", "metadata = '[1]'", "metadata = x'ff'", "created = 'soon'"])
+async def test_an_entry_that_somebody_has_spoilt_is_a_store_error(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "memory.db"
+    async with SqliteMemory(path) as memory:
+        await memory.remember("shop", Note(text="tea", id="t"))
+        with sqlite3.connect(path) as connection:
+            try:
+                connection.execute(f"UPDATE entries SET {change}")  # noqa: S608 – from the list above
+            except sqlite3.IntegrityError:
+                return  # the file itself refuses it
+        connection.close()
+
+        with pytest.raises(StoreError, match="'t' is no entry"):
+            await memory.entries("shop")
+
+
+def put_away(path: Path, *, replaced: bool) -> None:
+    """Rename a file of SQLite's, and what belongs to it; have an empty one in its place if it is *replaced*."""
+    for each in path.parent.iterdir():
+        each.rename(each.with_name(f"old-{each.name}"))
+    if replaced:
+        path.touch()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_kept_in_a_file_that_is_not_there_any_more(tmp_path: Path, replaced: bool) -> None:  # noqa: FBT001 – a parameter
+    path = tmp_path / "memory.db"
+    async with SqliteMemory(path) as memory:
+        await memory.remember("shop", Note(text="tea"))
+        put_away(path, replaced=replaced)
+
+        with pytest.raises(StoreUnavailableError, match="removed, or another file"):
+            await memory.remember("shop", Note(text="lost"))
+        await memory.aclose()
+        assert await memory.count("shop") == 0
+
+
+async def test_who_finds_a_file_locked_is_told_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    hasty = msgspec.structs.replace(DEFAULTS, memory_busy_seconds=0.05)
+    async with SqliteMemory(path, settings=hasty) as memory:
+        await memory.count("shop")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="memory_busy_seconds"):
+            await memory.remember("shop", Note(text="tea"))
+        other.close()
+
+        await memory.remember("shop", Note(text="tea"))
