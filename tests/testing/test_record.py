@@ -1,6 +1,7 @@
 """Cassettes: what was recorded is replayed, from nowhere else, and what differs is shown."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,11 @@ def text_of(tape: Path) -> str:
 def change(tape: Path, old: str, new: str) -> None:
     """Tamper with a cassette."""
     tape.write_text(text_of(tape).replace(old, new), encoding="utf-8")
+
+
+def put(tape: Path, text: str) -> None:
+    """Write *text*, line ends and all, over a cassette."""
+    tape.write_text(text, encoding="utf-8", newline="")
 
 
 def files_beside(tape: Path) -> list[Path]:
@@ -503,3 +509,74 @@ class Frugal(Agent):
             async for _ in parts:
                 pass
         return context.budget
+
+
+# -- files that somebody has edited ------------------------------------------------------------------------------------
+
+ANSWERED = "    reply:\n      text: answer 0\n      model: scripted::model\n"
+
+
+def failing(*lines: str) -> str:
+    return "    error:\n" + "".join(f"      {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (ANSWERED, "", "exchange 1 cannot be replayed: .*no reply"),
+        (ANSWERED, failing("kind: os.system", "words: x"), "exchange 1 .*no kind of error"),
+        (ANSWERED, failing("kind: KeyboardInterrupt", "words: x"), "no kind of error"),
+        (ANSWERED, failing("words: x"), "exchange 1 cannot be replayed"),
+        (ANSWERED, "    reply:\n      txt: answer 0\n", "exchange 1 cannot be replayed.*text"),
+        (ANSWERED, "    reply:\n      text: 5\n", "exchange 1 cannot be replayed.*str"),
+        (ANSWERED, "    replay:\n      text: answer 0\n", "unknown field `replay`"),
+        (ANSWERED, "    parts:\n      - bogus: x\n" + ANSWERED, "exchange 1 cannot be replayed"),
+        (ANSWERED, ANSWERED * 2, "'reply' is there twice"),
+        (ANSWERED, f"<<<<<<< HEAD\n{ANSWERED}=======\n{ANSWERED}>>>>>>> other\n", "conflict markers of a merge"),
+        ("exchanges:", "exchanges: []\nexchanges:", "'exchanges' is there twice"),
+        ("exchanges:", "models:\n  m:\n    tools: maybe\nexchanges:", "abilities of m cannot be"),
+    ],
+)
+async def test_an_edit_that_no_replay_can_follow_is_told_before_anything_runs(
+    tape: Path, old: str, new: str, words: str
+) -> None:
+    with record(tape):
+        await ask("one", "two")
+    assert old in text_of(tape)
+    put(tape, text_of(tape).replace(old, new, 1))
+
+    with pytest.raises(CassetteError, match=words), record(tape, mode="replay"):
+        raise AssertionError("it has begun")
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text.replace("\n", "\r\n"), lambda text: "\ufeff" + text])
+async def test_a_cassette_that_an_editor_or_git_has_saved_its_own_way_is_the_same(
+    tape: Path, spoil: Callable[[str], str]
+) -> None:
+    with record(tape):
+        await ask("one\ntwo", "three")
+    put(tape, spoil(text_of(tape)))
+
+    with record(tape):
+        assert await ask("one\ntwo", "three", model=ForbiddenModel()) == ["answer 0", "answer 1"]
+
+
+@pytest.mark.parametrize("mode", ["record", "replay"])
+async def test_a_directory_is_no_cassette_and_nothing_is_left_beside_it(tape: Path, mode: Any) -> None:
+    os.makedirs(tape)  # noqa: PTH103 – no path method in an async function
+
+    with pytest.raises(CassetteError, match=r"cannot be (read|written)"), record(tape, mode=mode):
+        await ask("one")
+
+    assert list(tape.parent.iterdir()) == [tape]
+
+
+@pytest.mark.parametrize(
+    "secret", ["AKIAIOSFODNN7EXAMPLE", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "xoxb-1234-5678-abcdefgh"]
+)
+async def test_the_keys_of_other_services_are_known_by_their_shape(tape: Path, secret: str) -> None:
+    with record(tape):
+        await ask(f"it is {secret}, really")
+
+    assert secret not in text_of(tape)
+    assert "it is ****, really" in text_of(tape)
