@@ -437,3 +437,32 @@ async def test_the_budget_of_a_batch_inside_a_run_draws_on_both() -> None:
 async def test_what_is_no_budget_is_refused_by_a_batch(budget: Any) -> None:
     with pytest.raises(ArgumentError, match=r"ceylon\.Budget"):
         await plays("yes").send_messages_async(["a"], budget=budget)
+
+
+async def test_what_is_said_in_a_conversation_takes_a_budget_too() -> None:
+    agent = plays(*[answer()] * 9)
+    async with Mesh() as mesh:
+        mesh.add(agent)
+        chat = agent.conversation("alice")
+        with pytest.raises(BudgetError):
+            await chat.send("hi", budget=Budget(calls=0))
+        with pytest.raises(BudgetError):
+            await chat.complete("hi", budget=Budget(tokens=1))
+        with pytest.raises(BudgetError):
+            await chat.stream("hi", budget=Budget(calls=0)).result()
+        assert await chat.send("hi", budget=Budget(calls=1)) == "yes"
+
+        assert len(await chat.history()) == 2
+
+
+def test_a_conversation_of_a_script_takes_a_budget_too() -> None:
+    agent = plays(*[answer()] * 9)
+    with BlockingMesh() as mesh:
+        mesh.add(agent)
+        chat = agent.blocking.conversation("alice")
+        with pytest.raises(BudgetError):
+            chat.send("hi", budget=Budget(calls=0))
+        with pytest.raises(BudgetError):
+            list(chat.stream("hi", budget=Budget(calls=0)))
+
+        assert chat.complete("hi", budget=Budget(calls=1)).text == "yes"
