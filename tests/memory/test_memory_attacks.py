@@ -11,12 +11,15 @@ import anyio
 import msgspec
 import pytest
 
+from ceylon.agents.remembering import Recall
 from ceylon.errors import ArgumentError, MemoryFullError, StoreError, StoreTimeoutError, StoreUnavailableError
+from ceylon.memory.embedded import EmbeddedMemory
 from ceylon.memory.entries import OPERATORS, Note, Query, Where
 from ceylon.memory.in_memory import InMemory
 from ceylon.memory.port import Memory
 from ceylon.memory.sqlite import SqliteMemory
 from ceylon.settings import DEFAULTS
+from ceylon.testing import HashingEmbedder
 from support.memories import Clock
 
 PIECES: Final = (
@@ -323,3 +326,33 @@ async def test_who_finds_a_file_locked_is_told_what_to_do(tmp_path: Path) -> Non
         other.close()
 
         await memory.remember("shop", Note(text="tea"))
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+async def test_what_a_newcomer_gives_by_mistake_is_told_with_the_right_form(memory: Memory, embedded: bool) -> None:  # noqa: FBT001 – a parameter
+    embedder = HashingEmbedder()
+    used: Any = EmbeddedMemory(memory, embedder.embed) if embedded else memory
+    (entry,) = await used.remember("shop", Note(text="tea"))
+
+    with pytest.raises(ArgumentError, match=r"Note\(text=…\), not str"):
+        await used.remember("shop", "tea")
+    with pytest.raises(ArgumentError, match=r"a query is text, or a Query"):
+        await used.recall("shop", None)
+    with pytest.raises(ArgumentError, match="as a tuple"):
+        await used.entries("shop", where=Where("a", "==", 1))
+    with pytest.raises(ArgumentError, match="as a tuple"):
+        await used.count("shop", Where("a", "==", 1))
+    for wrong in (5, entry, [entry.id], None):
+        with pytest.raises(ArgumentError, match="an id is text"):
+            await used.forget("shop", wrong)
+
+    assert await used.forget("shop", entry.id) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"inject": "3"}, {"inject": True}, {"similarity": 5.0}, {"ttl": -1.0}, {"where": "x"}, {"characters": 1.5}],
+)
+def test_a_recall_that_cannot_be_is_refused_when_it_is_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError):
+        Recall(**wrong)

@@ -69,6 +69,7 @@ class SqliteMemory(Memory):
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""
         self._rules.namespace(namespace)
+        self._rules.ids(ids)
         now = self._rules.now()
 
         def drop(connection: sqlite3.Connection) -> int:
