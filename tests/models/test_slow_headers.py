@@ -14,7 +14,7 @@ from support.models import question
 
 pytestmark = pytest.mark.anyio
 
-SOON = 0.3
+SOON = 0.1
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A memory that finds by meaning: in front of any other, it makes the vectors."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -70,5 +70,5 @@ def _wants_vector(asked: object) -> bool:
     """Say whether *asked* has words to embed, and no vector; what is no note and no query the memory itself refuses."""
     if not isinstance(asked, Note | Query) or asked.vector is not None:
         return False
-    text: object = asked.text
+    text: Any = asked.text
     return isinstance(text, str) and bool(text.strip())
