@@ -132,7 +132,9 @@ class FallbackSession:
                 left = None if ends is None else max(0.0, ends - self._now())
                 async with aclosing(session.stream(_within(request, left))) as parts:
                     with anyio.fail_after(share):
-                        first = await anext(parts)
+                        first = await anext(parts, None)
+                    if first is None:  # no part, no error: the next model is asked
+                        raise IncompleteStreamError(self._model.models[index].name, "")
                     has_begun = True
                     yield self._signed_part(first, index)
                     async for part in parts:
