@@ -16,6 +16,7 @@ from ceylon import (
     TerminalApprover,
     action,
     on,
+    trace_of,
 )
 from ceylon.errors import ApprovalDeniedError, MaxTurnsError
 
@@ -65,6 +66,21 @@ async def others(mesh: Mesh) -> None:
         print(error)
     print(shop.calls)
     # --8<-- [end:choice]
+
+
+async def react(mesh: Mesh) -> None:
+    # --8<-- [start:react]
+    shop = Shop("thinker", "auto", react=True, max_tokens=64, max_turns=3)
+    mesh.add(shop)
+    try:
+        trace = trace_of(await shop.complete("How much sencha is left?"))
+    except MaxTurnsError as error:
+        print(error)
+    else:
+        for step in trace.steps:
+            print(step.thought, step.action, step.arguments, step.observation, step.is_error)
+        print(trace.answer, trace.finish)
+    # --8<-- [end:react]
 
 
 # --8<-- [start:effect]
@@ -140,7 +156,7 @@ class Clerk(LlmAgent):
 
 
 async def main() -> None:
-    for section in (others, approvals, terminal, desk):
+    for section in (others, react, approvals, terminal, desk):
         async with Mesh() as mesh:
             await section(mesh)
 

@@ -89,6 +89,10 @@ if TYPE_CHECKING:
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError
     from ceylon.errors import UnknownMessageError as UnknownMessageError
     from ceylon.messages import Message
+    from ceylon.models.react import ReAct as ReAct
+    from ceylon.models.trace import Trace as Trace
+    from ceylon.models.trace import TraceStep as TraceStep
+    from ceylon.models.trace import trace_of as trace_of
     from ceylon.models.turns import AgentPart as AgentPart
     from ceylon.models.turns import Attachment as Attachment
     from ceylon.models.turns import HandoffPart as HandoffPart
@@ -171,6 +175,8 @@ _HOMES: Final = {
     "ceylon.core.streams": ("BlockingStream", "Stream"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
+    "ceylon.models.react": ("ReAct",),
+    "ceylon.models.trace": ("Trace", "TraceStep", "trace_of"),
     "ceylon.models.turns": (
         *("Reply", "Usage", "Turn", "ToolCall", "ToolResult", "Attachment"),
         *("Part", "TextPart", "ThinkingPart", "ToolCallPart", "ToolResultPart", "UsagePart", "HandoffPart"),

@@ -19,6 +19,7 @@ from ceylon import (
     Approved,
     AskTimeoutError,
     BlockingContext,
+    Budget,
     CeylonError,
     Context,
     Denied,
@@ -35,6 +36,7 @@ from ceylon.errors import (
     ActionArgumentsError,
     ApprovalDeniedError,
     ArgumentError,
+    BudgetError,
     HandlerError,
     InterruptedTurnError,
 )
@@ -767,3 +769,41 @@ def test_an_approval_that_is_not_bound_to_its_arguments_is_found() -> None:
         without, _ = sweep(range(10))
 
     assert without > 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("kinds", [(Chain, Chain), (Streamed, Chain), (Thread, Chain)])
+def test_the_time_of_a_budget_stands_still_while_a_person_is_asked(backend: str, kinds: tuple[Any, ...]) -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(Operator("operator", slow(500, Approved()), slow(300, Approved())))
+            agent = till(wants(pay("1"), pay("2")), wants(pay("3")), "done")
+            mesh.add(agent)
+            inner, outer = kinds[0]("inner", "till"), kinds[1]("outer", "inner")
+            mesh.add(inner)
+            ref = mesh.add(outer)
+
+            assert await ref.using(budget=Budget(seconds=1.9)).ask("pay") in {"done", "ReplyPart"}
+            assert len(agent.paid) == 3
+
+    run_at_once(program, backend)
+
+
+def test_what_was_left_of_a_budgets_time_is_what_is_left_afterwards() -> None:
+    async def program(simulation: Simulation) -> None:
+        async with simulation.mesh() as mesh:
+            mesh.add(Operator("operator", slow(500, Approved())))
+
+            async def dawdle() -> str:
+                await anyio.sleep(3.0)
+                return "late"
+
+            agent = till(wants(pay()), lambda _: dawdle())
+            ref = mesh.add(agent)
+            began = anyio.current_time()
+            with pytest.raises(BudgetError):
+                await ref.using(budget=Budget(seconds=2.0)).ask("pay")
+            assert anyio.current_time() - began == pytest.approx(502.0, abs=0.5)
+            assert agent.paid
+
+    run_at_once(program)

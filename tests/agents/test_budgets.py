@@ -379,3 +379,90 @@ async def test_spending_is_counted_once_by_agent_and_by_run(anyio_backend: str) 
 def test_budget_is_a_public_name() -> None:
     assert ceylon.Budget is Budget
     assert "Budget" in ceylon.__all__
+
+
+# -- a budget for a whole batch ----------------------------------------------------------------------------------------
+
+
+async def test_all_queries_of_a_batch_draw_on_its_one_budget() -> None:
+    agent = plays(*[answer()] * 20)
+    queries = [f"query {number}" for number in range(10)]
+    async with Mesh() as mesh:
+        mesh.add(agent)
+        answers = await agent.send_messages_async(queries, return_exceptions=True, budget=Budget(calls=4))
+        again = await agent.send_messages_async(queries, budget=Budget(calls=10))
+
+        assert mesh.statistics().spending.total.requests == 14
+    assert [isinstance(each, BudgetError) for each in answers].count(True) == 6
+    assert again == ["yes"] * 10
+
+
+async def test_a_batch_whose_budget_is_gone_raises_it_and_as_completed_tells_it() -> None:
+    agent = plays(*[answer()] * 20)
+    async with Mesh() as mesh:
+        mesh.add(agent)
+        with pytest.raises(BudgetError):
+            await agent.send_messages_async(["a", "b"], budget=Budget(calls=1))
+        errors = [each.error async for each in agent.as_completed(["a", "b", "c"], budget=Budget(calls=1))]
+
+    assert sum(isinstance(error, BudgetError) for error in errors) == 2
+
+
+def test_a_script_gives_its_batch_a_budget_too() -> None:
+    agent = plays(*[answer()] * 20)
+    with BlockingMesh() as mesh:
+        mesh.add(agent)
+        answers = agent.send_messages(["a", "b", "c"], return_exceptions=True, budget=Budget(calls=2))
+        inside = agent.blocking.send_messages(["a", "b", "c"], return_exceptions=True, budget=Budget(calls=2))
+
+    assert sum(isinstance(each, BudgetError) for each in [*answers, *inside]) == 2
+
+
+async def test_the_budget_of_a_batch_inside_a_run_draws_on_both() -> None:
+    inner = plays(*[answer()] * 20, name="inner")
+
+    class Splits(Agent):
+        async def on_message(self, message: str, context: Context) -> Any:
+            return await inner.send_messages_async(["a", "b", "c"], return_exceptions=True, budget=Budget(calls=9))
+
+    async with Mesh() as mesh:
+        mesh.add(inner)
+        ref = mesh.add(Splits("splits"))
+        answers = await ref.using(budget=Budget(calls=2)).ask("go")
+
+    assert sum(isinstance(each, BudgetError) for each in answers) == 1
+
+
+@pytest.mark.parametrize("budget", [5, "much", {"calls": 1}])
+async def test_what_is_no_budget_is_refused_by_a_batch(budget: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"ceylon\.Budget"):
+        await plays("yes").send_messages_async(["a"], budget=budget)
+
+
+async def test_what_is_said_in_a_conversation_takes_a_budget_too() -> None:
+    agent = plays(*[answer()] * 9)
+    async with Mesh() as mesh:
+        mesh.add(agent)
+        chat = agent.conversation("alice")
+        with pytest.raises(BudgetError):
+            await chat.send("hi", budget=Budget(calls=0))
+        with pytest.raises(BudgetError):
+            await chat.complete("hi", budget=Budget(tokens=1))
+        with pytest.raises(BudgetError):
+            await chat.stream("hi", budget=Budget(calls=0)).result()
+        assert await chat.send("hi", budget=Budget(calls=1)) == "yes"
+
+        assert len(await chat.history()) == 2
+
+
+def test_a_conversation_of_a_script_takes_a_budget_too() -> None:
+    agent = plays(*[answer()] * 9)
+    with BlockingMesh() as mesh:
+        mesh.add(agent)
+        chat = agent.blocking.conversation("alice")
+        with pytest.raises(BudgetError):
+            chat.send("hi", budget=Budget(calls=0))
+        with pytest.raises(BudgetError):
+            list(chat.stream("hi", budget=Budget(calls=0)))
+
+        assert chat.complete("hi", budget=Budget(calls=1)).text == "yes"

@@ -1,6 +1,7 @@
 """When a model cannot answer, the next one is asked; when none should, the error is told."""
 
 import functools
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -23,13 +24,15 @@ from ceylon.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from ceylon.models.port import Abilities
 from ceylon.models.scripted import ScriptedModel, Step
 from ceylon.models.stand_ins import stand_ins
-from ceylon.models.turns import Reply, TextPart, Usage
+from ceylon.models.turns import Part, Reply, Request, TextPart, Usage
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
 from support.llm import impatient
+from support.providers import Provider
 from support.virtual_time import run_virtually
 
 FALLS: list[ModelError] = [
@@ -229,3 +232,35 @@ def test_what_cannot_be_is_found_at_build(wrong: dict[str, Any], kind: type[Exce
         agent.build()
 
     assert words in str(refused.value)
+
+
+class Silent(Provider):
+    """Ends its streams before they have begun."""
+
+    async def open(self, client: Any = None) -> Any:
+        del client
+        return self
+
+    abilities = Abilities()
+
+    async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
+        await self.serve(request)
+        parts: tuple[Part, ...] = ()
+        for part in parts:
+            yield part
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+async def test_a_stream_that_ends_without_a_part_falls_back_and_the_last_one_is_a_typed_error(
+    anyio_backend: str,
+) -> None:
+    silent, second = Silent(), ScriptedModel(["second"], name="scripted::second")
+
+    reply = await ask(LlmAgent("tutor", silent, fallback=[second]), streamed=True)
+    with pytest.raises(IncompleteStreamError):
+        await ask(LlmAgent("tutor", silent, fallback=[silent]), streamed=True)
+
+    assert reply.text == "second"
+    assert len(silent.asked) == 3

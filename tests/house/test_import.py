@@ -103,6 +103,7 @@ RARER = (
     *("Ledger", "Wait", "Why"),
     *("AgentPart", "Attachment", "HandoffPart", "Part", "ReplyPart", "ThinkingPart", "ToolCall", "ToolCallPart"),
     *("ToolResult", "ToolResultPart", "Turn", "UsagePart"),
+    *("ReAct", "Trace", "TraceStep", "trace_of"),
     *("ApprovalDesk", "ApprovalRequest", "Approved", "Denied", "Prompt", "TerminalApprover"),
 )
 NAMES = {*(name for name in ceylon.__all__ if not name.endswith("Error")), *RARER}

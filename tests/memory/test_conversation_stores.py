@@ -49,6 +49,18 @@ async def test_the_store_on_a_server_keeps_the_contract(redis_url: str, anyio_ba
         await conversation_contract(store, **LIMITS)
 
 
+@pytest.mark.big
+@pytest.mark.process
+async def test_a_key_that_somebody_else_has_put_on_the_server_is_a_typed_error(
+    redis_url: str, anyio_backend: str
+) -> None:
+    async with RedisConversations(redis_url, prefix=f"strange-{anyio_backend}") as store:
+        await store._server.run(lambda client: client.zadd(store._used, {b"\xff": 1}))  # noqa: SLF001 – as above
+
+        with pytest.raises(StoreError, match="no key of a conversation"):
+            await store.keys()
+
+
 async def test_what_is_no_turn_is_a_typed_error(tmp_path: Path) -> None:
     async with SqliteConversations(tmp_path / "chats.db") as store:
         await store.append("a", [Turn("user", "hi")])

@@ -11,12 +11,15 @@ import anyio
 import msgspec
 import pytest
 
-from ceylon.errors import ArgumentError, MemoryFullError, StoreTimeoutError, StoreUnavailableError
+from ceylon.agents.remembering import Recall
+from ceylon.errors import ArgumentError, MemoryFullError, StoreError, StoreTimeoutError, StoreUnavailableError
+from ceylon.memory.embedded import EmbeddedMemory
 from ceylon.memory.entries import OPERATORS, Note, Query, Where
 from ceylon.memory.in_memory import InMemory
 from ceylon.memory.port import Memory
 from ceylon.memory.sqlite import SqliteMemory
 from ceylon.settings import DEFAULTS
+from ceylon.testing import HashingEmbedder
 from support.memories import Clock
 
 PIECES: Final = (
@@ -269,3 +272,87 @@ async def test_a_file_that_is_something_else_is_refused_with_the_reason(tmp_path
         async with SqliteMemory(tmp_path / name) as memory:
             with pytest.raises(StoreUnavailableError, match=says):
                 await memory.count("agent")
+
+
+# -- files that somebody else has changed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["metadata = '{'", "metadata = '[1]'", "metadata = x'ff'", "created = 'soon'"])
+async def test_an_entry_that_somebody_has_spoilt_is_a_store_error(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "memory.db"
+    async with SqliteMemory(path) as memory:
+        await memory.remember("shop", Note(text="tea", id="t"))
+        with sqlite3.connect(path) as connection:
+            try:
+                connection.execute(f"UPDATE entries SET {change}")  # noqa: S608 – from the list above
+            except sqlite3.IntegrityError:
+                return  # the file itself refuses it
+        connection.close()
+
+        with pytest.raises(StoreError, match="'t' is no entry"):
+            await memory.entries("shop")
+
+
+def put_away(path: Path, *, replaced: bool) -> None:
+    """Rename a file of SQLite's, and what belongs to it; have an empty one in its place if it is *replaced*."""
+    for each in path.parent.iterdir():
+        each.rename(each.with_name(f"old-{each.name}"))
+    if replaced:
+        path.touch()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_kept_in_a_file_that_is_not_there_any_more(tmp_path: Path, replaced: bool) -> None:  # noqa: FBT001 – a parameter
+    path = tmp_path / "memory.db"
+    async with SqliteMemory(path) as memory:
+        await memory.remember("shop", Note(text="tea"))
+        put_away(path, replaced=replaced)
+
+        with pytest.raises(StoreUnavailableError, match="removed, or another file"):
+            await memory.remember("shop", Note(text="lost"))
+        await memory.aclose()
+        assert await memory.count("shop") == 0
+
+
+async def test_who_finds_a_file_locked_is_told_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    hasty = msgspec.structs.replace(DEFAULTS, memory_busy_seconds=0.05)
+    async with SqliteMemory(path, settings=hasty) as memory:
+        await memory.count("shop")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="memory_busy_seconds"):
+            await memory.remember("shop", Note(text="tea"))
+        other.close()
+
+        await memory.remember("shop", Note(text="tea"))
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+async def test_what_a_newcomer_gives_by_mistake_is_told_with_the_right_form(memory: Memory, embedded: bool) -> None:  # noqa: FBT001 – a parameter
+    embedder = HashingEmbedder()
+    used: Any = EmbeddedMemory(memory, embedder.embed) if embedded else memory
+    (entry,) = await used.remember("shop", Note(text="tea"))
+
+    with pytest.raises(ArgumentError, match=r"Note\(text=…\), not str"):
+        await used.remember("shop", "tea")
+    with pytest.raises(ArgumentError, match=r"a query is text, or a Query"):
+        await used.recall("shop", None)
+    with pytest.raises(ArgumentError, match="as a tuple"):
+        await used.entries("shop", where=Where("a", "==", 1))
+    with pytest.raises(ArgumentError, match="as a tuple"):
+        await used.count("shop", Where("a", "==", 1))
+    for wrong in (5, entry, [entry.id], None):
+        with pytest.raises(ArgumentError, match="an id is text"):
+            await used.forget("shop", wrong)
+
+    assert await used.forget("shop", entry.id) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"inject": "3"}, {"inject": True}, {"similarity": 5.0}, {"ttl": -1.0}, {"where": "x"}, {"characters": 1.5}],
+)
+def test_a_recall_that_cannot_be_is_refused_when_it_is_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError):
+        Recall(**wrong)

@@ -416,3 +416,15 @@ async def test_a_text_longer_than_the_engine_takes_is_a_typed_error() -> None:
     async with open_embedder(LocalEmbedder(context=64)) as session:
         with pytest.raises(ModelError):
             await session.embed(["word " * 900])
+
+
+@pytest.mark.parametrize(("provider", "tokens"), [("openai", 3), ("ollama", 0), ("gemini", 0)])
+async def test_what_the_server_counted_is_told_beside_the_vectors(
+    server: EmbeddingServer, client: HttpClient, provider: str, tokens: int
+) -> None:
+    session: Any = await server.embedder(provider).open(client)
+
+    made = await session.embed_some(["a", "bb"])
+
+    assert made.usage.input == tokens
+    assert len(made.vectors) == session.most == 2

@@ -9,10 +9,12 @@ import anyio
 import msgspec
 import pytest
 
-from ceylon import Context, LlmAgent, Mesh
+from ceylon import Budget, Context, LlmAgent, Mesh
 from ceylon.agents.seat import Seat
 from ceylon.agents.sessions import Sessions
+from ceylon.core.budgets import NOTHING, Account
 from ceylon.errors import (
+    BudgetError,
     HandlerError,
     IncompleteStreamError,
     ModelAuthError,
@@ -23,8 +25,12 @@ from ceylon.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from ceylon.models.governor.asker import Asker
+from ceylon.models.governor.breaker import Breaker
 from ceylon.models.governor.governor import Governor
-from ceylon.models.turns import Reply, Request, TextPart, Usage
+from ceylon.models.governor.line import Place
+from ceylon.models.governor.passage import Passage
+from ceylon.models.turns import Reply, Request, TextPart, Turn, Usage
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
@@ -561,3 +567,49 @@ def test_usage_counts_what_was_answered_only(virtually: Any) -> None:
     usage, spent = virtually(run)
     assert usage == Usage(input=10, output=1)
     assert (spent.requests, spent.input, spent.output, spent.cost) == (1, 10, 1, None)
+
+
+# -- what was found by attacking it ------------------------------------------------------------------------------------
+
+
+def test_what_was_sent_before_the_breaker_opened_does_not_judge_for_the_one_that_is_to_see() -> None:
+    breaker = Breaker("m", failures=1, pause=30.0, longest=300.0)
+    error = ModelUnavailableError("m", "gone", "wait")
+    breaker.failed(error, 0.0, is_probe=False)
+    breaker.check(30.0)
+    assert breaker.begin()
+
+    breaker.failed(error, 31.0, is_probe=False)
+    breaker.succeeded()
+
+    breaker.check(31.0)
+
+
+async def test_governors_are_bounded_and_those_in_use_stay(anyio_backend: str) -> None:
+    async with Mesh() as mesh:
+        sessions: Sessions = await Seat(mesh.interior, "nobody", 1).sessions()
+        busy = [Provider(f"openai::busy-{number}") for number in range(3)]
+        held = [sessions.governor(each) for each in busy]
+        for governor in held:
+            await governor.admit(Place(root=1, priority=0, need=(1, 1)))
+        for number in range(10_000):
+            sessions.governor(Provider(f"openai::{number}"))
+
+        assert sessions.governor_count <= 1_000
+        assert [sessions.governor(each) for each in busy] == held
+
+
+async def test_a_request_that_the_end_of_the_time_kept_from_leaving_costs_nothing() -> None:
+    """The line lets it go when its run's time is over; a run around it has not spent a token."""
+    outer = Account(Budget(tokens=10_000), lambda: 0.0)
+    times = iter([0.0, 0.0, 0.0, 9.0, 9.0, 9.0])
+    inner = Account(Budget(seconds=5), lambda: next(times), above=outer)
+    async with Mesh() as mesh:
+        governor = Governor("openai::m", mesh.interior)
+        with pytest.raises(BudgetError), Passage(governor, mesh.interior, Asker(account=inner), None) as passage:
+            await passage.open(Request(turns=(Turn("user", "hi"),)))
+            while True:
+                await passage.enter()
+
+    assert outer.held == outer.spent == NOTHING
+    assert not governor.under_way

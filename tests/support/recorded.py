@@ -7,15 +7,18 @@ import anyio
 import anyio.lowlevel
 
 from ceylon import Agent, Context, LlmAgent, Mesh
-from ceylon.errors import IncompleteStreamError, ModelRateLimitError, ModelTimeoutError, describe
+from ceylon.errors import IncompleteStreamError, ModelRateLimitError, ModelStatusError, ModelTimeoutError, describe
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Reply, Request, TextPart, ThinkingPart, ToolCall, ToolResultPart, Usage
+from ceylon.settings import Settings
 from support.llm import impatient
 
 __all__ = ["ForbiddenModel", "Run", "transcript"]
 
 ONCE = impatient(retry_tries=1, breaker_failures=1_000_000)
 """Each request is made once, and no failure is followed by a pause."""
+
+_PATIENCE = 3_600.0  # longer than any pause: nobody here is to give up
 
 _TEXTS = (
     "tea",
@@ -62,7 +65,9 @@ def answer(request: Request) -> Any:
             Reply(text="", calls=calls, finish="tool", usage=usage),
             [ThinkingPart("hm"), TextPart(text or "x"), TextPart("y")],
             ModelRateLimitError("m", 429, text, retry_after=chance.choice([None, 0.0])),
-            ModelTimeoutError("m", 3.0),
+            ModelRateLimitError("m", 429, text, retry_after=chance.choice([2.0, 1e9])),
+            ModelTimeoutError("m", chance.choice([3.0, 30.0])),
+            ModelStatusError("m", 503, text),
             IncompleteStreamError("m", text),
             ValueError(text),
         ]
@@ -100,10 +105,10 @@ class Run:
             "system_prompt": chance.choice([None, "Be brief."]),
         }
 
-    async def play(self, model: Any) -> list[Any]:
+    async def play(self, model: Any, settings: Settings) -> list[Any]:
         """Return everything that was answered."""
         heard: list[Any] = []
-        async with Mesh("market", settings=ONCE) as mesh:
+        async with Mesh("market", settings=settings) as mesh:
             agent = LlmAgent("tutor", model, tools=[stock], **self.settings)
             mesh.add(agent)
             readers = [mesh.add(Reader(f"reader{number}")) for number in range(4)]
@@ -129,7 +134,7 @@ async def _outcome(agent: LlmAgent, reader: Any, kind: str, words: str) -> Any:
         if kind == "chat":
             return await agent.conversation(reader.address).send(words)  # each its own: their order is chance
         if kind == "read":
-            return await reader.ask(words)
+            return await reader.ask(words, timeout=_PATIENCE)
         async for part in agent.parts(words):
             parts.append(part)  # noqa: PERF401 – what came before an error counts
     except Exception as error:  # noqa: BLE001 – it is what came
@@ -148,6 +153,6 @@ def _place(part: ToolResultPart) -> str:
     return part.result.id
 
 
-async def transcript(seed: int, model: Any = None) -> list[Any]:
+async def transcript(seed: int, model: Any = None, settings: Settings = ONCE) -> list[Any]:
     """Return what the run *seed* heard from *model*, by default from one that says something to everything."""
-    return await Run(seed).play(ScriptedModel([answer] * 1_000) if model is None else model)
+    return await Run(seed).play(ScriptedModel([answer] * 1_000) if model is None else model, settings)

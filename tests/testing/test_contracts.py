@@ -23,6 +23,7 @@ from ceylon.testing.contracts import agent_contract, driver_contract, model_cont
 from ceylon.testing.model_server import Fault, ModelServer
 from ceylon.testing.obedient import Obedient
 from support.core_agents import Echo, Held
+from support.llm import CountingModel
 
 MANY: Final = 40
 DIALECTS: Final = ["openai", "ollama", "openai-responses", "anthropic", "gemini"]
@@ -30,6 +31,14 @@ WORDS: Final = "a few words in a row"
 OBEDIENT: Final = Obedient(WORDS)
 
 # -- models ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_contract_of_a_model_closes_what_it_opens() -> None:
+    model = CountingModel(*["some words"] * 20)
+
+    await model_contract(model, calls=False, output=False)
+
+    assert model.closed >= model.opened > 1  # one of them is closed twice on purpose
 
 
 async def test_a_scripted_model_keeps_the_contract() -> None:
@@ -445,7 +454,7 @@ class AtOnce(AsyncioDriver):
 
 class Early(AsyncioDriver):
     def call_at(self, when: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return super().call_at(when - 0.004, callback)
+        return super().call_at(when - 60, callback)
 
 
 class Irrevocable(AsyncioDriver):

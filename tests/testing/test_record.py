@@ -1,6 +1,7 @@
 """Cassettes: what was recorded is replayed, from nowhere else, and what differs is shown."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 import anyio
 import pytest
 
-from ceylon import Agent, BlockingMesh, Context, HandlerError, LlmAgent, Mesh
+from ceylon import Agent, BlockingMesh, Budget, Context, HandlerError, LlmAgent, Mesh
 from ceylon.errors import ModelTimeoutError
 from ceylon.models.http import HttpClient
 from ceylon.models.openai import OpenAIModel
 from ceylon.models.scripted import ScriptedModel
-from ceylon.models.turns import Request, Turn
+from ceylon.models.turns import Reply, Request, Turn, Usage
+from ceylon.settings import DEFAULTS
 from ceylon.testing import CassetteError, Step, record
 from ceylon.testing.model_server import ModelServer
 from support.llm import llm
 from support.recorded import ForbiddenModel, transcript
+from support.virtual_time import run_virtually
 
 RUNS = 100
 
@@ -35,6 +38,11 @@ def text_of(tape: Path) -> str:
 def change(tape: Path, old: str, new: str) -> None:
     """Tamper with a cassette."""
     tape.write_text(text_of(tape).replace(old, new), encoding="utf-8")
+
+
+def put(tape: Path, text: str) -> None:
+    """Write *text*, line ends and all, over a cassette."""
+    tape.write_text(text, encoding="utf-8", newline="")
 
 
 def files_beside(tape: Path) -> list[Path]:
@@ -440,3 +448,135 @@ async def test_the_error_reaches_who_asks_over_the_mesh(tape: Path) -> None:
             with pytest.raises(HandlerError) as caught:
                 await tutor.ask("two")
             assert isinstance(caught.value.root, CassetteError)
+
+
+# -- a replay beside the governor --------------------------------------------------------------------------------------
+
+
+def patient(backend: str, path: Path, seed: int, model: Any = None) -> tuple[list[Any], float]:
+    """Play the run *seed* with the retries and pauses of every day; return its transcript, and how long it took."""
+
+    async def play() -> tuple[list[Any], float]:
+        began = anyio.current_time()
+        with record(path):
+            heard = await transcript(seed, model, settings=DEFAULTS)
+        return heard, anyio.current_time() - began
+
+    return run_virtually(backend, play)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_runs_that_were_refused_and_timed_out_replay_the_same_and_wait_for_nothing(
+    tmp_path: Path, backend: str
+) -> None:
+    waited = 0.0
+    for seed in range(12):
+        path = tmp_path / f"{seed}.cassette"
+        recorded, seconds = patient(backend, path, seed)
+        replayed, again = patient(backend, path, seed, ForbiddenModel())
+
+        assert replayed == recorded, seed
+        assert again < 0.01
+        waited += seconds
+    assert waited > 10.0
+
+
+async def test_a_replay_counts_what_was_spent_and_what_is_left_of_a_budget(tape: Path) -> None:
+    async def run(model: Any) -> tuple[Any, Any]:
+        async with Mesh("market") as mesh:
+            mesh.add(LlmAgent("tutor", model, prices={"scripted::model": (1.0, 10.0)}))
+            frugal = mesh.add(Frugal("frugal"))
+            left = await frugal.using(budget=Budget(tokens=5_000, usd=1.0, calls=5)).ask("go")
+            return left, mesh.statistics().spending.total
+
+    usage = Usage(input=100, output=20)
+    with record(tape):
+        recorded = await run(ScriptedModel([Reply(text="yes", usage=usage)] * 2))
+    with record(tape):
+        replayed = await run(ForbiddenModel())
+
+    assert replayed == recorded
+    assert recorded[0].tokens == 5_000 - 240
+    assert recorded[1].requests == 2
+
+
+class Frugal(Agent):
+    """Asks twice, once for a stream, and says what is left."""
+
+    async def on_message(self, message: str, context: Context) -> Any:
+        await context.ask("tutor", message)
+        async with context.stream("tutor", message) as parts:
+            async for _ in parts:
+                pass
+        return context.budget
+
+
+# -- files that somebody has edited ------------------------------------------------------------------------------------
+
+ANSWERED = "    reply:\n      text: answer 0\n      model: scripted::model\n"
+
+
+def failing(*lines: str) -> str:
+    return "    error:\n" + "".join(f"      {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (ANSWERED, "", "exchange 1 cannot be replayed: .*no reply"),
+        (ANSWERED, failing("kind: os.system", "words: x"), "exchange 1 .*no kind of error"),
+        (ANSWERED, failing("kind: KeyboardInterrupt", "words: x"), "no kind of error"),
+        (ANSWERED, failing("words: x"), "exchange 1 cannot be replayed"),
+        (ANSWERED, "    reply:\n      txt: answer 0\n", "exchange 1 cannot be replayed.*text"),
+        (ANSWERED, "    reply:\n      text: 5\n", "exchange 1 cannot be replayed.*str"),
+        (ANSWERED, "    replay:\n      text: answer 0\n", "unknown field `replay`"),
+        (ANSWERED, "    parts:\n      - bogus: x\n" + ANSWERED, "exchange 1 cannot be replayed"),
+        (ANSWERED, ANSWERED * 2, "'reply' is there twice"),
+        (ANSWERED, f"<<<<<<< HEAD\n{ANSWERED}=======\n{ANSWERED}>>>>>>> other\n", "conflict markers of a merge"),
+        ("exchanges:", "exchanges: []\nexchanges:", "'exchanges' is there twice"),
+        ("exchanges:", "models:\n  m:\n    tools: maybe\nexchanges:", "abilities of m cannot be"),
+    ],
+)
+async def test_an_edit_that_no_replay_can_follow_is_told_before_anything_runs(
+    tape: Path, old: str, new: str, words: str
+) -> None:
+    with record(tape):
+        await ask("one", "two")
+    assert old in text_of(tape)
+    put(tape, text_of(tape).replace(old, new, 1))
+
+    with pytest.raises(CassetteError, match=words), record(tape, mode="replay"):
+        raise AssertionError("it has begun")
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text.replace("\n", "\r\n"), lambda text: "\ufeff" + text])
+async def test_a_cassette_that_an_editor_or_git_has_saved_its_own_way_is_the_same(
+    tape: Path, spoil: Callable[[str], str]
+) -> None:
+    with record(tape):
+        await ask("one\ntwo", "three")
+    put(tape, spoil(text_of(tape)))
+
+    with record(tape):
+        assert await ask("one\ntwo", "three", model=ForbiddenModel()) == ["answer 0", "answer 1"]
+
+
+@pytest.mark.parametrize("mode", ["record", "replay"])
+async def test_a_directory_is_no_cassette_and_nothing_is_left_beside_it(tape: Path, mode: Any) -> None:
+    os.makedirs(tape)  # noqa: PTH103 – no path method in an async function
+
+    with pytest.raises(CassetteError, match=r"cannot be (read|written)"), record(tape, mode=mode):
+        await ask("one")
+
+    assert list(tape.parent.iterdir()) == [tape]
+
+
+@pytest.mark.parametrize(
+    "secret", ["AKIAIOSFODNN7EXAMPLE", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "xoxb-1234-5678-abcdefgh"]
+)
+async def test_the_keys_of_other_services_are_known_by_their_shape(tape: Path, secret: str) -> None:
+    with record(tape):
+        await ask(f"it is {secret}, really")
+
+    assert secret not in text_of(tape)
+    assert "it is ****, really" in text_of(tape)

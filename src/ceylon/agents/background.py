@@ -128,6 +128,7 @@ async def _remembering(setting: Setting) -> Remembering | None:
     if memory is None or namespace is None:
         return None
     if recall.embedder is not None:
-        embedding = await (await setting.seat.sessions()).embedding(recall.embedder)
+        sessions = await setting.seat.sessions()
+        embedding = await sessions.embedding(recall.embedder, setting.settings.prices)
         memory = EmbeddedMemory(memory, embedding.embed, similarity=recall.similarity)
     return Remembering(memory, recall, setting.agent, namespace)

@@ -12,6 +12,7 @@ from ceylon.agents.journal import Journal
 from ceylon.agents.llm_settings import check_concurrency, check_retries, has_items
 from ceylon.agents.llm_streams import BlockingPieces, Pieces, as_it_is
 from ceylon.agents.progress import Display, Progress, display_for
+from ceylon.core.terms import Terms, terms_of
 from ceylon.errors import ArgumentError, IncompleteStreamError
 from ceylon.models.turns import Reply, Usage
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ceylon.agents.road import Road
     from ceylon.agents.seat import Seat
     from ceylon.agents.setup import Setup
+    from ceylon.core.budgets import Budget
     from ceylon.core.interior import Interior
     from ceylon.core.streams import Channel
 
@@ -38,7 +40,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Batch:
     """Queries for one agent, asked on the mesh's loop; the answers are shown and kept where they are taken."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 – what the verbs take
         self,
         queries: Iterable[str],
         setup: "Setup",
@@ -47,6 +49,7 @@ class Batch:
         retries: int,
         progress: Progress,
         resume: "str | Path | None",
+        budget: "Budget | None" = None,
     ) -> None:
         self.results: list[Any] = []
         self._given: Any = queries
@@ -55,7 +58,7 @@ class Batch:
         self._concurrency = concurrency
         self._retries = retries
         self._progress = progress
-        self._resume = resume
+        self._resume, self._budget = resume, budget
         self._journal: Journal | None = None
         self._display: Display | None = None
         self._taken = 0
@@ -72,6 +75,7 @@ class Batch:
         if self._concurrency is not None:
             check_concurrency(self._concurrency)
         check_retries(self._retries)
+        terms_of(self._budget, None)
         self._display = display_for(self._progress)
         if self._resume is not None:
             self._journal = Journal(self._resume, self._setup.settings.fingerprint())
@@ -82,6 +86,12 @@ class Batch:
     def tries(self) -> int:
         """How often a request may be made."""
         return self._retries + 1
+
+    @property
+    def terms(self) -> Terms | None:
+        """Terms under which all queries draw on the one budget."""
+        terms = terms_of(self._budget, None)
+        return None if terms is None else terms.shared()
 
     # -- on the mesh's loop --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ceylon.agents.road import Road
+    from ceylon.core.budgets import Budget
     from ceylon.core.streams import BlockingStream, Stream
 
 __all__ = ["BlockingConversation", "Conversation", "check_key"]
@@ -53,7 +54,9 @@ class Conversation:
     def __repr__(self) -> str:
         return f"<Conversation {self.key!r} with {self._road.agent.name!r}>"
 
-    async def send(self, text: str, *, when: When = "queue", timeout: float | None = None) -> str:
+    async def send(
+        self, text: str, *, when: When = "queue", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> str:
         """Say *text* and return the answer; a failed turn leaves the history as it was.
 
         Args:
@@ -62,13 +65,14 @@ class Conversation:
                 under way before its next request to the model, and share its answer; if there is none any more, be a
                 turn of its own. ``"interrupt"``: break that turn off, keep what it has said and done, and go next.
             timeout: Seconds from now on.
+            budget: What the answer, with all that follows from it, may spend.
 
         Raises:
             ArgumentError: the text is empty, or the key cannot be.
             InterruptedTurnError: another message broke this turn off; `text` holds what had been said.
             ModelError: the model did not answer.
         """
-        return (await self.complete(text, when=when, timeout=timeout)).text
+        return (await self.complete(text, when=when, timeout=timeout, budget=budget)).text
 
     @overload
     async def complete(
@@ -80,6 +84,7 @@ class Conversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[T]: ...
     @overload
     async def complete(
@@ -91,8 +96,9 @@ class Conversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]: ...
-    async def complete(
+    async def complete(  # noqa: PLR0913 – each a wish of its own
         self,
         text: str,
         *,
@@ -101,27 +107,33 @@ class Conversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]:
         """Say *text* and return the whole reply, with its usage; the options are those of `LlmAgent.complete`."""
         return await self._road.query(
             text,
             key=check_key(self.key),
             timeout=timeout,
+            budget=budget,
             output=output,
             tool_choice=tool_choice,
             attachments=attachments,
             when=_check_when(when),
         )
 
-    def stream(self, text: str, *, when: When = "queue", timeout: float | None = None) -> LlmStream[str]:
+    def stream(
+        self, text: str, *, when: When = "queue", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> LlmStream[str]:
         """Say *text* and take the answer as it comes; the history has it when the stream has ended.
 
         What is to be absorbed has no stream of its own: it waits, as a turn of its own.
         """
-        return LlmStream(lambda: self._stream(text, when, timeout), as_text)
+        return LlmStream(lambda: self._stream(text, when, timeout, budget), as_text)
 
-    async def _stream(self, text: str, when: When, timeout: float | None) -> "Stream":
-        return await self._road.stream(text, key=check_key(self.key), timeout=timeout, when=_check_when(when))
+    async def _stream(self, text: str, when: When, timeout: float | None, budget: "Budget | None") -> "Stream":
+        return await self._road.stream(
+            text, key=check_key(self.key), timeout=timeout, budget=budget, when=_check_when(when)
+        )
 
     async def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""
@@ -144,9 +156,11 @@ class BlockingConversation:
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._awaited)[1:]}"
 
-    def send(self, text: str, *, when: When = "queue", timeout: float | None = None) -> str:
+    def send(
+        self, text: str, *, when: When = "queue", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> str:
         """Say *text* and return the answer; see `Conversation.send`."""
-        answer: str = self._block("send", lambda: self._awaited.send(text, when=when, timeout=timeout))
+        answer: str = self._block("send", lambda: self._awaited.send(text, when=when, timeout=timeout, budget=budget))
         return answer
 
     @overload
@@ -159,6 +173,7 @@ class BlockingConversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[T]: ...
     @overload
     def complete(
@@ -170,8 +185,9 @@ class BlockingConversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]: ...
-    def complete(
+    def complete(  # noqa: PLR0913 – as above
         self,
         text: str,
         *,
@@ -180,22 +196,33 @@ class BlockingConversation:
         attachments: "Iterable[Attachment]" = (),
         when: When = "queue",
         timeout: float | None = None,
+        budget: "Budget | None" = None,
     ) -> Reply[Any]:
         """Say *text* and return the whole reply; see `Conversation.complete`."""
         reply: Reply[Any] = self._block(
             "complete",
             lambda: self._awaited.complete(
-                text, output=output, tool_choice=tool_choice, attachments=attachments, when=when, timeout=timeout
+                text,
+                output=output,
+                tool_choice=tool_choice,
+                attachments=attachments,
+                when=when,
+                timeout=timeout,
+                budget=budget,
             ),
         )
         return reply
 
-    def stream(self, text: str, *, when: When = "queue", timeout: float | None = None) -> BlockingLlmStream[str]:
+    def stream(
+        self, text: str, *, when: When = "queue", timeout: float | None = None, budget: "Budget | None" = None
+    ) -> BlockingLlmStream[str]:
         """Say *text* and take the answer as it comes; see `Conversation.stream`."""
-        return BlockingLlmStream(lambda: self._stream(text, when, timeout), as_text)
+        return BlockingLlmStream(lambda: self._stream(text, when, timeout, budget), as_text)
 
-    def _stream(self, text: str, when: When, timeout: float | None) -> "BlockingStream":
-        return self._road.blocking_stream(text, key=check_key(self.key), timeout=timeout, when=_check_when(when))
+    def _stream(self, text: str, when: When, timeout: float | None, budget: "Budget | None") -> "BlockingStream":
+        return self._road.blocking_stream(
+            text, key=check_key(self.key), timeout=timeout, budget=budget, when=_check_when(when)
+        )
 
     def history(self) -> tuple[Turn, ...]:
         """Return the turns so far, oldest first."""

@@ -26,6 +26,7 @@ from ceylon.core.handlers import Refusal
 from ceylon.core.names import split_key
 from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
+from ceylon.models.adapting import reacting
 from ceylon.models.turns import Reply, ReplyPart, Turn
 
 if TYPE_CHECKING:
@@ -138,6 +139,9 @@ class ConversingAgent(ModelledAgent):
             await self._bring_along()
         model = await self._setup.load()
         session = await self._seat_in(turning.context).session(model)
+        react = self._setup.settings.react
+        if react is not None:
+            session = reacting(session, react)
         plan = self._plan(prompt, handoffs, background, turning.context, model.name)
         return TurnRun(plan, session, turning, self._counts)
 

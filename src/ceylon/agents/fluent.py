@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ceylon.memory.port import Memory
     from ceylon.models.port import Model
     from ceylon.models.prices import OwnPrices
+    from ceylon.models.react import ReAct
 
 __all__ = ["ModelledAgent"]
 
@@ -47,6 +48,7 @@ class ModelledAgent(Agent):
         tool_choice: str = "auto",
         output: Any = None,
         max_turns: int = DEFAULTS.model_turns,
+        react: "ReAct | bool" = False,
         handoffs: Iterable[Any] = (),
         description: str = "",
         memory: "Memory | None" = None,
@@ -80,6 +82,7 @@ class ModelledAgent(Agent):
             conversations=conversations,
             history=history,
             handoffs=handoffs,
+            react=react,
         )
         self.description = description
         self._setup = Setup(settings)
@@ -165,6 +168,10 @@ class ModelledAgent(Agent):
     def with_max_turns(self, max_turns: int) -> Self:
         """Let one answer take *max_turns* requests at most."""
         return self._with(max_turns=max_turns)
+
+    def with_react(self, react: "ReAct | bool" = True) -> Self:  # noqa: FBT002 – or how, as a `ReAct`
+        """Let a model that knows no tools call by thoughts, actions and observations in plain words."""
+        return self._with(react=react)
 
     @contextlib.contextmanager
     def override(self, *, model: "str | Model") -> Generator[Self]:

@@ -48,6 +48,7 @@ class LlmAgent(AnsweringAgent):
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.
         output: The type of the answers, where they are not text.
         max_turns: Requests in one answer, with calls in between (25).
+        react: Whether tools are called by thoughts, actions and observations in plain words, or how (`ReAct`).
         handoffs: Agents that the model may hand a conversation over to; they answer from then on.
         description: What other models are told of the agent, where it is one of their tools.
         memory: What it remembers beyond a conversation: a `Memory`.
@@ -168,6 +169,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str]: ...
     @overload
     async def send_messages_async(
@@ -179,8 +181,9 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str | BaseException]: ...
-    async def send_messages_async(
+    async def send_messages_async(  # noqa: PLR0913 – each a wish of its own
         self,
         queries: Iterable[str],
         *,
@@ -189,6 +192,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> Any:
         """Ask the model all *queries* and return the answers in their order.
 
@@ -200,9 +204,10 @@ class LlmAgent(AnsweringAgent):
             retries: How often a request is made again after a fault that may pass; before an answer has begun, no more
                 often than the settings' `retry_tries` allows.
             resume: A file that keeps each answer as a line of JSON; a run that was killed asks only what is missing.
+            budget: What all of them together may spend.
         """
         batch = self.__ceylon_batch__(
-            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume
+            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume, budget=budget
         )
         async with Answers(self.__ceylon_road__, batch) as answers:
             async for answer in answers:
@@ -219,6 +224,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str]: ...
     @overload
     def send_messages(
@@ -230,8 +236,9 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str | BaseException]: ...
-    def send_messages(
+    def send_messages(  # noqa: PLR0913 – as above
         self,
         queries: Iterable[str],
         *,
@@ -240,6 +247,7 @@ class LlmAgent(AnsweringAgent):
         progress: Progress = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> Any:
         """Ask the model all *queries* and wait for the answers; see `send_messages_async`."""
         return self.blocking.send_messages(
@@ -249,10 +257,17 @@ class LlmAgent(AnsweringAgent):
             progress=progress,
             retries=retries,
             resume=resume,
+            budget=budget,
         )
 
     def as_completed(
-        self, queries: Iterable[str], *, concurrency: int | None = None, retries: int = 2, progress: Progress = False
+        self,
+        queries: Iterable[str],
+        *,
+        concurrency: int | None = None,
+        retries: int = 2,
+        progress: Progress = False,
+        budget: "Budget | None" = None,
     ) -> Answers:
         """Ask the model all *queries* and take each `Answer` as it comes, errors among them.
 
@@ -261,11 +276,12 @@ class LlmAgent(AnsweringAgent):
             concurrency: How many at a time; by default as many as the agent itself takes.
             retries: How often a query is asked again after a fault that may pass.
             progress: As in `send_messages_async`.
+            budget: What all of them together may spend.
         """
-        return Answers(
-            self.__ceylon_road__,
-            self.__ceylon_batch__(queries, concurrency=concurrency, retries=retries, progress=progress),
+        batch = self.__ceylon_batch__(
+            queries, concurrency=concurrency, retries=retries, progress=progress, budget=budget
         )
+        return Answers(self.__ceylon_road__, batch)
 
     @property
     def blocking(self) -> BlockingLlm:
@@ -287,6 +303,7 @@ class LlmAgent(AnsweringAgent):
         retries: int = 2,
         progress: Progress = None,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> Batch:
         """Return *queries* as a batch for this agent; nothing is looked at before it runs."""
         return Batch(
@@ -296,4 +313,5 @@ class LlmAgent(AnsweringAgent):
             retries=retries,
             progress=progress,
             resume=resume,
+            budget=budget,
         )

@@ -117,6 +117,7 @@ class BlockingLlm:
         progress: "Progress" = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str]: ...
     @overload
     def send_messages(
@@ -128,8 +129,9 @@ class BlockingLlm:
         progress: "Progress" = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> list[str | BaseException]: ...
-    def send_messages(
+    def send_messages(  # noqa: PLR0913 – as the agent has them
         self,
         queries: Iterable[str],
         *,
@@ -138,10 +140,11 @@ class BlockingLlm:
         progress: "Progress" = None,
         retries: int = 2,
         resume: "str | Path | None" = None,
+        budget: "Budget | None" = None,
     ) -> Any:
         """Ask the model all *queries* and wait for the answers; see `LlmAgent.send_messages_async`."""
         batch = self._agent.__ceylon_batch__(
-            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume
+            queries, concurrency=concurrency, retries=retries, progress=progress, resume=resume, budget=budget
         )
         with BlockingAnswers(self._agent.__ceylon_road__, batch) as answers:
             for answer in answers:

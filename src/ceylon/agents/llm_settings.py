@@ -15,6 +15,7 @@ from ceylon.agents.remembering import Recall
 from ceylon.agents.toolbox import check_handoffs, check_tools
 from ceylon.errors import ArgumentError
 from ceylon.memory.port import Memory
+from ceylon.models.react import ReAct
 from ceylon.models.secret import Secret
 from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 from ceylon.settings import DEFAULTS
@@ -56,6 +57,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     conversations: Any = None  # a `ConversationStore`; by default the agent's own
     history: Any = None  # how long ones are made shorter: a `Window` or a `Summarise`
     handoffs: Any = ()  # agents that may go on with a conversation
+    react: Any = None  # thoughts, actions and observations in place of tools: a `ReAct`
 
     def changed(self, **changes: Any) -> "LlmSettings":
         """Return the same settings but for *changes*; keys are hidden from now on, and lists are copied."""
@@ -63,6 +65,8 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
             changes["stop"] = _as_texts(changes["stop"])
         for name in {"tools", "handoffs"} & changes.keys():
             changes[name] = _as_tools(changes[name])
+        if isinstance(changes.get("react"), bool):
+            changes["react"] = ReAct() if changes["react"] else None
         if "fallback" in changes:
             changes["fallback"] = _as_models(changes["fallback"])
         for name in ("options", "prices"):
@@ -126,7 +130,8 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         model = self.model if isinstance(self.model, str) else self.model.name
         facts = (model, self.system_prompt, self.temperature, self.max_tokens, self.seed, self.stop, self.base_url)
         schema = None if self.output is None else output_of(self.output).schema
-        return msgspec.json.encode((*facts, *([schema] if schema else ()), sorted(self.options.items())), enc_hook=repr)
+        more = [each for each in (schema, self.react) if each is not None]
+        return msgspec.json.encode((*facts, *more, sorted(self.options.items())), enc_hook=repr)
 
 
 def _as_models(value: Any) -> Any:
@@ -234,6 +239,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("recall", functools.partial(_is_a, Recall), "a Recall, like Recall(inject=5)"),
     ("conversations", functools.partial(_is_a, ConversationStore), "a ConversationStore, like SqliteConversations(…)"),
     ("history", functools.partial(_is_a, (Window, Summarise)), "a Window or a Summarise"),
+    ("react", functools.partial(_is_a, ReAct), "True, False or a ReAct, like ReAct(stop=())"),
     ("fallback", _are_models, "model strings, or models"),
     ("prices", _are_prices, "dollars for a million tokens, like {'provider::model': (0.4, 1.6)}"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),

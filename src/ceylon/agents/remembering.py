@@ -10,6 +10,7 @@ from ceylon.agents.action import action
 from ceylon.errors import ArgumentError
 from ceylon.memory.entries import Entry, Query, Recalled, Where
 from ceylon.memory.port import Memory, Notebook
+from ceylon.memory.rules import Rules
 from ceylon.settings import DEFAULTS
 
 __all__ = ["Recall", "Remembering"]
@@ -50,15 +51,23 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise `ArgumentError` for numbers that cannot be."""
-        if not 0 <= self.inject <= DEFAULTS.memory_recalled or self.characters < 1:
+        whole = type(self.inject) is int and type(self.characters) is int
+        if not whole or not 0 <= self.inject <= DEFAULTS.memory_recalled or self.characters < 1:
             sentence = (
-                f"Recall(inject={self.inject}, characters={self.characters}) cannot be; it takes 0 to "
+                f"Recall(inject={self.inject!r}, characters={self.characters!r}) cannot be; it takes 0 to "
                 f"{DEFAULTS.memory_recalled} entries, and characters from 1"
             )
             raise ArgumentError(sentence)
         if self.scope not in {"agent", "conversation"}:
             sentence = f"scope={self.scope!r} cannot be; it is 'agent' or 'conversation'"
             raise ArgumentError(sentence)
+        if self.ttl is not None and not self.ttl > 0:
+            sentence = f"ttl={self.ttl!r} cannot be; it takes seconds, more than 0, or None"
+            raise ArgumentError(sentence)
+        if not -1 <= self.similarity <= 1:
+            sentence = f"similarity={self.similarity!r} cannot be; it is a cosine, from -1 to 1"
+            raise ArgumentError(sentence)
+        Rules().where(self.where)
 
     def namespace_of(self, agent: str, key: str) -> str | None:
         """Return where the entries are for a question of the conversation *key*, or `None` if it has no memory."""

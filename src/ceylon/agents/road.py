@@ -44,7 +44,11 @@ class Road:
 
         *wishes* are further fields of a `Prompt`, and the budget.
         """
-        terms = terms_of(wishes.pop("budget", None), None)
+        return await self._query(terms_of(wishes.pop("budget", None), None), text, key=key, timeout=timeout, **wishes)
+
+    async def _query(
+        self, terms: Terms | None, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any
+    ) -> Reply[Any]:
         prompt = prompt_of(text, wishes)
         await self.agent.__ceylon_llm_setup__.load()
         reply: Reply[Any] = await self.put(prompt, key=key, timeout=timeout, terms=terms)
@@ -128,7 +132,7 @@ class Road:
 
     def _batch(self, kind: type[S], interior: "Interior", batch: "Batch") -> S:
         batch.check()
-        ask = functools.partial(self.query, tries=batch.tries)
+        ask = functools.partial(self._query, batch.terms, tries=batch.tries)
         run = functools.partial(batch.run, interior, self._seat(), ask)
         source = verbs.source_in(interior)
         return kind(interior.gateway, lambda sink: tasks.run_stream(interior, sink, run, source), _NO_LIMIT, _NO_LIMIT)

@@ -1,8 +1,9 @@
 """Sessions with models, for all agents of one mesh: over one HTTP client, on the mesh's loop, behind governors."""
 
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ceylon.agents.prompts import Prompt
 from ceylon.core.current import current
@@ -11,7 +12,9 @@ from ceylon.models.embedders import resolve_embedder
 from ceylon.models.embedding import Embedder, EmbeddingSession
 from ceylon.models.fallback import FallbackModel, FallbackSession
 from ceylon.models.governor.asker import Asker
+from ceylon.models.governor.embedding import GovernedEmbedding
 from ceylon.models.governor.governor import Governor
+from ceylon.models.governor.repeated import RepeatedSession
 from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from ceylon.core.interior import Interior
     from ceylon.models.port import Model, Session
-    from ceylon.models.prices import OwnPrices
+    from ceylon.models.prices import OwnPrices, Price
 
 __all__ = ["Sessions", "close_sessions", "opener_for"]
 
@@ -38,8 +41,13 @@ class Sessions:
         self._interior = interior
         self._client = HttpClient(interior.settings)
         self._parted: deque[Session] = deque()
-        self._embedding: dict[str | _Same, EmbeddingSession] = {}
-        self._governors: OrderedDict[Hashable, tuple[Governor, Model]] = OrderedDict()
+        self._embedding: dict[str | _Same, _Embedding] = {}
+        self._governors: OrderedDict[Hashable, tuple[Governor, Model | Embedder]] = OrderedDict()
+
+    @property
+    def governor_count(self) -> int:
+        """How many governors there are."""
+        return len(self._governors)
 
     async def open(self, model: "Model") -> "Session":
         """Return a new session with *model*, which takes tools and output schemas whatever its server can do.
@@ -53,8 +61,9 @@ class Sessions:
     async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
         if not isinstance(model, Outermost):
             return await self._open_governed(model, prices)
-        inside = model.inside
-        return model.outside(None if inside is None else await self._open_governed(inside, prices))
+        if model.inside is None:
+            return RepeatedSession(model.outside(None), self._interior, self._asker)
+        return model.outside(await self._open_governed(model.inside, prices))
 
     async def _open_governed(self, model: "Model", prices: "OwnPrices") -> "Session":
         governor = self.governor(model)
@@ -62,17 +71,21 @@ class Sessions:
         price = price_of(model.name, prices)
         return adapt(GovernedSession(session, governor, self._interior, self._asker, price))
 
-    def governor(self, model: "Model") -> Governor:
+    def governor(self, model: "Model | Embedder") -> Governor:
         """Return what stands between all agents of the mesh and *model*: by address, key and name."""
         key = _identity(model)
         if key not in self._governors:
+            self._forget(len(self._governors) + 1 - _GOVERNORS)
             self._governors[key] = (Governor(model.name, self._interior), model)
         self._governors.move_to_end(key)
-        if len(self._governors) > _GOVERNORS:
-            oldest = next(iter(self._governors))
-            if not self._governors[oldest][0].under_way:
-                del self._governors[oldest]
         return self._governors[key][0]
+
+    def _forget(self, count: int) -> None:
+        """Drop the *count* governors that nobody has used for longest, but none that is in use just now."""
+        if count > 0:
+            idle = (key for key, (governor, _) in self._governors.items() if governor.is_idle)
+            for key in list(itertools.islice(idle, count)):
+                del self._governors[key]
 
     def _asker(self) -> Asker:
         """Return for whom the request is made that is made now: for the handler this runs in."""
@@ -98,17 +111,22 @@ class Sessions:
         resolved.check()
         return resolved
 
-    async def embedding(self, embedder: "str | Embedder") -> EmbeddingSession:
-        """Return the session with *embedder*, one for all agents of the mesh; it stays open until the end."""
+    async def embedding(self, embedder: "str | Embedder", prices: "OwnPrices | None" = None) -> EmbeddingSession:
+        """Return the session with *embedder*, one for all agents of the mesh; it stays open until the end.
+
+        Its requests pass the model's governor; *prices* are the user's own.
+        """
         resolved = resolve_embedder(embedder)
         key = resolved.name if isinstance(embedder, str) else _Same(resolved)
-        session = self._embedding.get(key)
-        if session is None:
-            opened = await resolved.open(self._client)
-            session = self._embedding.setdefault(key, opened)
-            if session is not opened:  # somebody was faster
+        found = self._embedding.get(key)
+        if found is None:
+            governor = self.governor(resolved)
+            opened = await resolved.open(self._client.heard_by(governor.hear))
+            found = self._embedding.setdefault(key, _Embedding(opened, governor, price_of(resolved.name, {})))
+            if found.session is not opened:  # somebody was faster
                 await opened.aclose()
-        return session
+        price = price_of(resolved.name, prices) if prices else found.price
+        return GovernedEmbedding(found.session, found.governor, self._interior, self._asker, price)
 
     async def part(self, session: "Session") -> None:
         """Take *session* back; it is closed a little later, or at the end."""
@@ -119,10 +137,18 @@ class Sessions:
     async def aclose(self) -> None:
         """Close what was given back, and the client."""
         while self._embedding:
-            await self._embedding.popitem()[1].aclose()
+            await self._embedding.popitem()[1].session.aclose()
         while self._parted:
             await self._parted.popleft().aclose()
         await self._client.aclose()
+
+
+class _Embedding(NamedTuple):
+    """An embedding model in use, and its price by the list."""
+
+    session: EmbeddingSession
+    governor: Governor
+    price: "Price | None"
 
 
 class _Same:
@@ -138,7 +164,7 @@ class _Same:
         return id(self._thing)
 
 
-def _identity(model: "Model") -> "Hashable":
+def _identity(model: "Model | Embedder") -> "Hashable":
     """Return what is the same for models that share their provider's limits; a model that says nothing is its own."""
     endpoint: Any = getattr(model, "endpoint", None)
     if callable(endpoint):
@@ -146,7 +172,7 @@ def _identity(model: "Model") -> "Hashable":
         return model.name, found.base_url, found.key
     base_url = getattr(model, "base_url", None)
     if base_url is not None or hasattr(model, "__struct_fields__"):
-        return model.name, base_url, getattr(model, "api_key", None)
+        return type(model), model.name, base_url, getattr(model, "api_key", None)
     return id(model)
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Setup", "load_adapters"]
 
 _ADAPTERS: Final = ("ceylon.agents.sessions", "ceylon.models.resolve")
+_loaded: Final[set[str]] = set()  # of those, the ones whose import has ended
 
 
 def load_adapters() -> None:
@@ -75,6 +75,7 @@ class Setup:
     async def load(self) -> "Model":
         """Return the same; the adapters, and the HTTP client under them, are imported without holding up the loop."""
         for module in _ADAPTERS:
-            if module not in sys.modules:
+            if module not in _loaded:  # `sys.modules` has it from the beginning of its import on
                 await anyio.to_thread.run_sync(importlib.import_module, module)
+                _loaded.add(module)
         return self.model()

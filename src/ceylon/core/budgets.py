@@ -30,7 +30,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         usd: US dollars; needs prices, see the guide.
         tokens: Into and out of models.
         calls: Requests to models, each further try counted.
-        seconds: From the moment the message is sent.
+        seconds: From the moment the message is sent; the time that people are asked for a yes does not count.
         depth: Asks inside of asks: with 1 the agent that is asked may ask others, and these nobody.
     """
 
@@ -77,16 +77,15 @@ class Account:
     What a request may cost is held before it is made, and settled when it is over: nobody else can spend it meanwhile.
     """
 
-    __slots__ = ("_hops", "_now", "_waiting", "above", "budget", "ends", "held", "spent")
+    __slots__ = ("_ends", "_hops", "_now", "_rested_at", "_rests", "_waiting", "above", "budget", "held", "spent")
 
     def __init__(
         self, budget: Budget, now: Callable[[], float], *, above: "Account | None" = None, hops: int = 0
     ) -> None:
         self.budget, self.above = budget, above
         self.spent = self.held = NOTHING
-        self.ends = math.inf if budget.seconds is None else now() + budget.seconds
-        if above is not None:
-            self.ends = min(self.ends, above.ends)
+        self._ends = math.inf if budget.seconds is None else now() + budget.seconds
+        self._rests, self._rested_at = 0, 0.0
         self._now, self._hops = now, hops
         self._waiting: list[Future] = []
 
@@ -170,9 +169,42 @@ class Account:
     # -- limits of other kinds -----------------------------------------------------------------------------------------
 
     @property
+    def ends(self) -> float:
+        """When the run's time is over; no time at all while a person is asked."""
+        return min(account.own_end for account in self)
+
+    @property
+    def own_end(self) -> float:
+        """When the time of this account alone is over."""
+        return math.inf if self._rests else self._ends
+
+    @property
     def seconds_left(self) -> float:
         """How long the run may go on; infinite without a limit, never negative."""
-        return max(0.0, self.ends - self._now())
+        now = self._now()
+        return max(0.0, min(account.own_seconds(now) for account in self))
+
+    def own_seconds(self, now: float) -> float:
+        """Return what is left of the time of this account alone."""
+        return self._ends - (self._rested_at if self._rests else now)
+
+    def rest(self, now: float) -> None:
+        """Let the run's time stand still, because a person is asked; each such call wants a `go_on`."""
+        for account in self:
+            account.count_rest(1, now)
+
+    def go_on(self, now: float) -> None:
+        """Let it run again: it ends later by so much."""
+        for account in self:
+            account.count_rest(-1, now)
+
+    def count_rest(self, change: int, now: float) -> None:
+        """Count those who ask a person; with the first the clock stops, with the last it goes on."""
+        if not self._rests:
+            self._rested_at = now
+        self._rests += change
+        if not self._rests:
+            self._ends += now - self._rested_at
 
     def check_time(self) -> None:
         """Raise `BudgetError` when the run's time is over."""
@@ -201,7 +233,7 @@ class Account:
             usd=max(0, room.nano) / _NANO if self.limits("usd") else None,
             tokens=max(0, room.tokens) if self.limits("tokens") else None,
             calls=max(0, room.calls) if self.limits("calls") else None,
-            seconds=self.seconds_left if self.ends < math.inf else None,
+            seconds=self.seconds_left if self.limits("seconds") else None,
             depth=int(self.limit("depth")) if self.limits("depth") else None,
         )
 

@@ -169,6 +169,8 @@ class _Rest:
         call = self._call()
         if isinstance(call, StreamCall):
             call.channel.rest()
+        if self._envelope.budget is not None:
+            self._envelope.budget.rest(self._began)
         if (limit := limit_of(self._origin)) is not None:
             limit.stop()
         if (lease := self._lease()) is not None:
@@ -178,6 +180,8 @@ class _Rest:
         """Set them again, by so much later."""
         now = self._interior.driver.now()
         waited = now - self._began
+        if self._envelope.budget is not None:
+            self._envelope.budget.go_on(now)
         if self._deadline is not None:
             self._envelope.deadline = self._deadline + waited
         call = self._call()

@@ -60,9 +60,8 @@ class Spending:
         self._agents: OrderedDict[str, Spent] = OrderedDict()
         self._runs: OrderedDict[int, Spent] = OrderedDict()
 
-    def add(self, agent: str, root: int, input_: int, output: int, cost: float | None) -> None:
-        """Count an answered request of *agent*, in the run that began with the envelope *root*; 0 for neither."""
-        spent = Spent(1, input_, output, cost)
+    def add(self, agent: str, root: int, spent: Spent) -> None:
+        """Count answered requests of *agent*, in the run that began with the envelope *root*; 0 for neither."""
         self._total += spent
         if agent:
             _add(self._agents, agent, spent, _AGENTS)

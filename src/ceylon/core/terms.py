@@ -20,18 +20,35 @@ _LANES: Final = {"high": 1, "normal": 0, "low": -1}
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The budget and the priority of a run that is to begin; `None` leaves what it is part of."""
+    """The budget and the priority of a run that is to begin; `None` leaves what it is part of.
+
+    `accounts` holds the one account that all messages sent under these terms draw on, from the first of them on;
+    `None`: each has its own.
+    """
 
     budget: Budget | None = None
     priority: int | None = None
+    accounts: list[Account] | None = None
+
+    def shared(self) -> "Terms":
+        """Return the same for messages that have one budget together; all are sent by one sender."""
+        return msgspec.structs.replace(self, accounts=[])
 
     def apply(self, envelope: "Envelope", router: "Router") -> None:
         """Let *envelope*, which is about to be sent, and all that follows from it, go by these; on the loop."""
         if self.priority is not None:
             envelope.priority = self.priority
         if self.budget is not None:
-            now = router.driver.now_anywhere  # threads ask what is left, too
-            envelope.budget = Account(self.budget, now, above=envelope.budget, hops=envelope.hops)
+            envelope.budget = self._account(self.budget, envelope, router)
+
+    def _account(self, budget: Budget, envelope: "Envelope", router: "Router") -> Account:
+        if self.accounts:
+            return self.accounts[0]
+        now = router.driver.now_anywhere  # threads ask what is left, too
+        account = Account(budget, now, above=envelope.budget, hops=envelope.hops)
+        if self.accounts is not None:
+            self.accounts.append(account)
+        return account
 
 
 def terms_of(budget: Budget | None, priority: Priority | None) -> Terms | None:

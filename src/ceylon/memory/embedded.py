@@ -1,7 +1,7 @@
 """A memory that finds by meaning: in front of any other, it makes the vectors."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -33,7 +33,7 @@ class EmbeddedMemory(Memory):
 
     async def remember(self, namespace: str, *notes: Note) -> tuple[Entry, ...]:
         """See `Memory`; the texts are embedded together."""
-        places = [place for place, note in enumerate(notes) if note.vector is None and _has_words(note.text)]
+        places = [place for place, note in enumerate(notes) if _wants_vector(note)]
         vectors = await self._embed([notes[place].text for place in places]) if places else ()
         made = list(notes)
         for place, vector in zip(places, vectors, strict=True):
@@ -43,7 +43,7 @@ class EmbeddedMemory(Memory):
     async def recall(self, namespace: str, query: Query | str) -> tuple[Recalled, ...]:
         """See `Memory`; words and meaning count together."""
         query = Query(text=query) if isinstance(query, str) else query
-        if query.vector is None and _has_words(query.text):
+        if _wants_vector(query):
             (vector,) = await self._embed([query.text])
             near = max(query.similarity, self._similarity)
             query = msgspec.structs.replace(query, vector=tuple(vector), similarity=near)
@@ -66,6 +66,9 @@ class EmbeddedMemory(Memory):
         await self._memory.aclose()
 
 
-def _has_words(text: object) -> bool:
-    """Say whether there is something to embed; what is no text the memory itself refuses."""
+def _wants_vector(asked: object) -> bool:
+    """Say whether *asked* has words to embed, and no vector; what is no note and no query the memory itself refuses."""
+    if not isinstance(asked, Note | Query) or asked.vector is not None:
+        return False
+    text: Any = asked.text
     return isinstance(text, str) and bool(text.strip())

@@ -68,6 +68,7 @@ class InMemory(Memory):
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""
         self._rules.namespace(namespace)
+        self._rules.ids(ids)
         with self._lock:
             shelf = self._shelf(namespace)
             dropped = sum(shelf.drop(each) for each in ids)

@@ -86,6 +86,7 @@ class RedisMemory(Memory):
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""
         shelf = self._shelf(namespace)
+        self._rules.ids(ids)
         return await self._server.run(lambda client: shelf.drop(client, ids)) if ids else 0
 
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:

@@ -52,6 +52,9 @@ class Rules:
         """Return what *notes* become when they are remembered now; of two with one id the later counts."""
         made: dict[str, Prepared] = {}
         for note in notes:
+            if not _is_a(Note, note):
+                sentence = f"what is remembered is a Note(text=…), not {type(note).__name__}"
+                raise ArgumentError(sentence)
             entry = self._entry(namespace, note)
             made[entry.id] = Prepared(entry, None if note.vector is None else pack(note.vector))
         return tuple(made.values())
@@ -63,6 +66,9 @@ class Rules:
             ArgumentError: it is not.
         """
         query = Query(text=query) if isinstance(query, str) else query
+        if not _is_a(Query, query):
+            sentence = f"a query is text, or a Query(...), not {type(query).__name__}"
+            raise ArgumentError(sentence)
         self._text("a query", query.text, self.settings.memory_query)
         self.vector(query.vector)
         self.limit(query.limit, self.settings.memory_recalled)
@@ -71,6 +77,9 @@ class Rules:
 
     def where(self, conditions: Iterable[Where]) -> tuple[Where, ...]:
         """Return *conditions* if each can be met."""
+        if isinstance(conditions, Where):
+            sentence = "conditions come as a tuple, also a single one: (Where(...),)"
+            raise ArgumentError(sentence)
         checked = tuple(conditions)
         if len(checked) > self.settings.memory_metadata:
             sentence = f"{len(checked)} conditions are too many; a query takes {self.settings.memory_metadata}"
@@ -78,6 +87,13 @@ class Rules:
         for each in checked:
             self._condition(each)
         return checked
+
+    def ids(self, ids: Iterable[object]) -> None:
+        """Raise `ArgumentError` for what is the id of no entry."""
+        for each in ids:
+            if not isinstance(each, str):
+                sentence = f"an id is text, as an entry has it, not {type(each).__name__}"
+                raise ArgumentError(sentence)
 
     def limit(self, limit: object, most: int) -> int:
         """Return *limit* if an answer may have so many entries."""

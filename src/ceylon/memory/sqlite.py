@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ceylon.errors import StoreError
 from ceylon.memory.entries import Entry, Note, Query, Recalled, Where
 from ceylon.memory.filters import kind_of
 from ceylon.memory.port import Memory
@@ -68,6 +69,7 @@ class SqliteMemory(Memory):
     async def forget(self, namespace: str, *ids: str) -> int:
         """See `Memory`."""
         self._rules.namespace(namespace)
+        self._rules.ids(ids)
         now = self._rules.now()
 
         def drop(connection: sqlite3.Connection) -> int:
@@ -181,6 +183,10 @@ def _values(entry: Entry) -> tuple[Any, ...]:
 def _entry(row: tuple[Any, ...]) -> Entry:
     """Return an entry of its columns."""
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    values["metadata"] = msgspec.json.decode(values["metadata"])
-    values["is_trusted"] = bool(values["is_trusted"])
-    return Entry(**values)
+    try:
+        values["metadata"] = msgspec.json.decode(values["metadata"])
+        values["is_trusted"] = bool(values["is_trusted"])
+        return msgspec.convert(values, Entry)
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        sentence = f"what is kept as {values['id']!r} is no entry: {error}"
+        raise StoreError(sentence) from error

@@ -20,6 +20,11 @@ _Result = TypeVar("_Result")
 
 _STEPS: Final = 10_000  # of SQLite's machine between two looks at the clock: well under a millisecond
 _ADVICE: Final = "Name a file that can be written, in a directory that exists, or ':memory:'."
+_ADVICES: Final = {
+    "locked": "Another program holds it; try again, or raise `memory_busy_seconds`.",
+    "full": "Make room on the disk.",
+    "malformed": "It is damaged; put a copy from before in its place.",
+}
 
 
 class SqliteFile:
@@ -43,8 +48,8 @@ class SqliteFile:
     ) -> None:
         self.path = str(path)
         self._seconds = settings.memory_search_seconds
-        opener = _Opener(self.path, kind, schema, settings.memory_busy_seconds, extend)
-        self._thread: OwnThread[sqlite3.Connection] = OwnThread("ceylon sqlite", opener, sqlite3.Connection.close)
+        self._opener = _Opener(self.path, kind, schema, settings.memory_busy_seconds, extend)
+        self._thread: OwnThread[sqlite3.Connection] = OwnThread("ceylon sqlite", self._opener, sqlite3.Connection.close)
 
     async def read(self, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Return what *function* reads; it is stopped when it takes too long.
@@ -68,6 +73,7 @@ class SqliteFile:
         connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
         try:
             with self._translating():
+                self._opener.check_file()
                 return _transact(connection, "BEGIN", function)
         except sqlite3.OperationalError as error:
             if time.monotonic() > ends:
@@ -78,18 +84,22 @@ class SqliteFile:
 
     def _write(self, connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
         with self._translating():
+            self._opener.check_file()
             return _transact(connection, "BEGIN IMMEDIATE", function)
 
     @contextlib.contextmanager
     def _translating(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if "interrupt" in str(error):
                 raise
-            raise StoreUnavailableError(self.path, str(error), _ADVICE) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreUnavailableError(self.path, str(error), _ADVICE) from error
+            raise StoreUnavailableError(self.path, str(error), _advice(error)) from error
+
+
+def _advice(error: sqlite3.Error) -> str:
+    """Return what to do about *error*."""
+    return next((advice for words, advice in _ADVICES.items() if words in str(error)), _ADVICE)
 
 
 def _transact(connection: sqlite3.Connection, begin: str, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -118,11 +128,19 @@ class _Opener:
     ) -> None:
         self._path, self._kind, self._schema = path, kind, schema
         self._busy_seconds, self._extend = busy_seconds, extend
+        self._identity: tuple[int, int] | None = None
+
+    def check_file(self) -> None:
+        """Raise `StoreUnavailableError` if the file that was opened is not there any more: what is written is lost."""
+        if self._identity is not None and _identity_of(self._path) != self._identity:
+            reason = "it was removed, or another file put in its place, while it was open"
+            raise StoreUnavailableError(self._path, reason, "Close the store, with `aclose()`, before you do that.")
 
     def __call__(self) -> sqlite3.Connection:
         try:
             if self._path != ":memory:":
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # what is remembered is nobody else's
+                self._identity = _identity_of(self._path)
             connection = sqlite3.connect(self._path, timeout=self._busy_seconds, isolation_level=None)
         except (OSError, ValueError, sqlite3.Error) as error:
             raise StoreUnavailableError(self._path, str(error), _ADVICE) from error
@@ -132,7 +150,7 @@ class _Opener:
                 self._extend(connection)
         except sqlite3.Error as error:
             connection.close()
-            raise StoreUnavailableError(self._path, str(error), _ADVICE) from error
+            raise StoreUnavailableError(self._path, str(error), _advice(error)) from error
         except BaseException:
             connection.close()
             raise
@@ -154,3 +172,12 @@ class _Opener:
         if kinds and kinds != [self._kind]:
             reason = f"it holds {', '.join(map(str, kinds))}, not {self._kind}"
             raise StoreUnavailableError(self._path, reason, "Name another file.")
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    """Return what tells the file at *path* from every other; `None` if there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 – before each transaction: a path as an object takes twice as long
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

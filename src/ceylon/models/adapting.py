@@ -15,10 +15,11 @@ import msgspec
 
 from ceylon.models.forms import AskedToCall, Form, OutputByPrompt, OutputByTool, Steps
 from ceylon.models.port import Abilities, Session
+from ceylon.models.react import ReAct, ReActForm
 from ceylon.models.schema_steps import in_words
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, Turn
+from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, Turn
 
-__all__ = ["AdaptedSession", "adapt", "by_schema"]
+__all__ = ["AdaptedSession", "adapt", "by_schema", "reacting"]
 
 _ONCE_MORE: Final = "Give this answer once more, as JSON."
 
@@ -33,6 +34,16 @@ def by_schema(session: Session) -> Session:
     return _Formed(session, Steps)
 
 
+def reacting(session: Session, options: ReAct) -> Session:
+    """Return *session* with thoughts, actions and observations in plain words in place of its tools."""
+
+    def form(request: Request) -> Form:
+        takes_stop = session.abilities.stop
+        return ReActForm(request, options if takes_stop else msgspec.structs.replace(options, stop=()))
+
+    return _Formed(session, form)
+
+
 class AdaptedSession:
     """Wraps a session by its abilities, which it asks for with each request that needs some."""
 
@@ -41,8 +52,8 @@ class AdaptedSession:
 
     @property
     def abilities(self) -> Abilities:
-        """All there are."""
-        return Abilities()
+        """All there are, but for what nothing can stand for."""
+        return Abilities(stop=self._session.abilities.stop)
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""
@@ -86,7 +97,8 @@ class _Formed:
         """Return the whole answer, read as its stream would be."""
         form = self._form(request)
         reply = await self._session.complete(form.request)
-        form.take(TextPart(reply.text))
+        for part in (ThinkingPart(reply.thinking), TextPart(reply.text)):
+            form.take(part)
         return form.end(reply)[1]
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:

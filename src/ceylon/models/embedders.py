@@ -46,15 +46,16 @@ class OllamaEmbedder(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise `ModelConfigError` for a wrong address or an unknown option."""
-        self._endpoint()
+        self.endpoint()
         check_options(self.name, self.options, OLLAMA.options)
 
     async def open(self, client: "HttpClient") -> EmbeddingSession:
         """Return a session; nothing is sent before the first request."""
         self.check()
-        return HttpEmbeddingSession(OLLAMA, self._endpoint(), self.model, self.options, client)
+        return HttpEmbeddingSession(OLLAMA, self.endpoint(), self.model, self.options, client)
 
-    def _endpoint(self) -> Endpoint:
+    def endpoint(self) -> Endpoint:
+        """Return where the server is, and the key it takes."""
         return ollama_endpoint(OllamaModel(model=self.model, base_url=self.base_url, api_key=self.api_key))
 
 
@@ -77,7 +78,11 @@ class OpenAIEmbedder(msgspec.Struct, frozen=True, kw_only=True):
     async def open(self, client: "HttpClient") -> EmbeddingSession:
         """Return a session; nothing is sent before the first request."""
         self.check()
-        return HttpEmbeddingSession(OPENAI, self.spoken.endpoint(), self.spoken.model, self.options, client)
+        return HttpEmbeddingSession(OPENAI, self.endpoint(), self.spoken.model, self.options, client)
+
+    def endpoint(self) -> Endpoint:
+        """Return where the server is, and the key it takes."""
+        return self.spoken.endpoint()
 
 
 class GeminiEmbedder(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +104,11 @@ class GeminiEmbedder(msgspec.Struct, frozen=True, kw_only=True):
     async def open(self, client: "HttpClient") -> EmbeddingSession:
         """Return a session; nothing is sent before the first request."""
         self.check()
-        return HttpEmbeddingSession(GEMINI, self.spoken.endpoint(), self.spoken.model, self.options, client)
+        return HttpEmbeddingSession(GEMINI, self.endpoint(), self.spoken.model, self.options, client)
+
+    def endpoint(self) -> Endpoint:
+        """Return where the server is, and the key it takes."""
+        return self.spoken.endpoint()
 
 
 class LocalEmbedder(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,14 +5,17 @@ import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import msgspec
+
 from ceylon.errors import ArgumentError, ModelProtocolError
+from ceylon.models.turns import Usage
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
     from ceylon.models.secret import Secret
 
-__all__ = ["Embedder", "EmbeddingSession", "check_texts", "check_vectors", "open_embedder"]
+__all__ = ["Embedded", "Embedder", "EmbeddingSession", "check_texts", "check_vectors", "open_embedder"]
 
 
 class EmbeddingSession(Protocol):
@@ -30,6 +33,13 @@ class EmbeddingSession(Protocol):
     async def aclose(self) -> None:
         """Give back what the session holds; the shared `HttpClient` is not its own."""
         ...
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Vectors, and what the server says they took; an empty `usage` where it does not count."""
+
+    vectors: Sequence[Sequence[float]]
+    usage: Usage = Usage()
 
 
 @runtime_checkable

@@ -6,7 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from ceylon.models.bodies import encode, read
+from ceylon.models.embedding import Embedded
 from ceylon.models.endpoint import Endpoint
+from ceylon.models.turns import Usage
 
 __all__ = ["GEMINI", "OLLAMA", "OPENAI", "Dialect"]
 
@@ -16,7 +18,7 @@ class Dialect(msgspec.Struct, frozen=True):
 
     path: str
     body: Callable[[str, Sequence[str], Mapping[str, Any]], Mapping[str, Any]]
-    vectors: Callable[[bytes, Endpoint], Sequence[Sequence[float]]]
+    vectors: Callable[[bytes, Endpoint], Embedded]
     options: frozenset[str]
     most: int
 
@@ -25,17 +27,23 @@ class Dialect(msgspec.Struct, frozen=True):
         return encode(endpoint.model, self.body(model, texts, options))
 
 
-class _Embedded(msgspec.Struct):
+class _Vector(msgspec.Struct):
     index: int
     embedding: list[float]
 
 
+class _OpenAIUsage(msgspec.Struct):
+    prompt_tokens: int = 0
+
+
 class _OpenAIAnswer(msgspec.Struct):
-    data: list[_Embedded]
+    data: list[_Vector]
+    usage: _OpenAIUsage | None = None
 
 
 class _OllamaAnswer(msgspec.Struct):
     embeddings: list[list[float]]
+    prompt_eval_count: int | None = None
 
 
 class _Values(msgspec.Struct):
@@ -66,17 +74,23 @@ def _gemini_body(model: str, texts: Sequence[str], options: Mapping[str, Any]) -
     return {"requests": [{**named, "content": {"parts": [{"text": text}]}, **options} for text in texts]}
 
 
-def _openai_vectors(answer: bytes, endpoint: Endpoint) -> Sequence[Sequence[float]]:
-    found = sorted(read(_openai, answer, endpoint).data, key=lambda each: each.index)
-    return [each.embedding for each in found]
+def _openai_vectors(answer: bytes, endpoint: Endpoint) -> Embedded:
+    found = read(_openai, answer, endpoint)
+    vectors = sorted(found.data, key=lambda each: each.index)
+    return Embedded([each.embedding for each in vectors], _usage(found.usage.prompt_tokens if found.usage else None))
 
 
-def _ollama_vectors(answer: bytes, endpoint: Endpoint) -> Sequence[Sequence[float]]:
-    return read(_ollama, answer, endpoint).embeddings
+def _ollama_vectors(answer: bytes, endpoint: Endpoint) -> Embedded:
+    found = read(_ollama, answer, endpoint)
+    return Embedded(found.embeddings, _usage(found.prompt_eval_count))
 
 
-def _gemini_vectors(answer: bytes, endpoint: Endpoint) -> Sequence[Sequence[float]]:
-    return [each.values for each in read(_gemini, answer, endpoint).embeddings]
+def _gemini_vectors(answer: bytes, endpoint: Endpoint) -> Embedded:
+    return Embedded([each.values for each in read(_gemini, answer, endpoint).embeddings])
+
+
+def _usage(tokens: int | None) -> Usage:
+    return Usage(input=max(0, tokens or 0))
 
 
 _OLLAMA_FIELDS: Final = frozenset({"truncate", "keep_alive", "dimensions"})  # beside the options, not in them

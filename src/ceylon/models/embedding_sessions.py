@@ -7,7 +7,7 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 
-from ceylon.models.embedding import check_texts, check_vectors
+from ceylon.models.embedding import Embedded, check_texts, check_vectors
 from ceylon.models.embedding_dialects import OPENAI, Dialect
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import Engine, release
@@ -30,23 +30,30 @@ class HttpEmbeddingSession:
         self._options, self._client = options, client
         self._path = dialect.path.replace("{model}", quote(model, safe=""))
 
+    @property
+    def most(self) -> int:
+        """How many texts go into one request."""
+        return min(self._client.settings.embedding_batch, self._dialect.most)
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """See `EmbeddingSession`."""
-        settings = self._client.settings
-        check_texts(texts, settings)
-        size = min(settings.embedding_batch, self._dialect.most)
+        check_texts(texts, self._client.settings)
         vectors: list[Sequence[float]] = []
-        for first in range(0, len(texts), size):
-            vectors += await self._ask(texts[first : first + size], settings.embedding_timeout)
+        for first in range(0, len(texts), self.most):
+            vectors += (await self.embed_some(texts[first : first + self.most])).vectors
         return check_vectors(self._endpoint.model, vectors, len(texts))
 
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
 
-    async def _ask(self, texts: Sequence[str], timeout: float) -> Sequence[Sequence[float]]:
+    async def embed_some(self, texts: Sequence[str]) -> Embedded:
+        """Make one request: return vectors for *texts*, of which there are no more than `most`, and what they took."""
+        timeout = self._client.settings.embedding_timeout
+        check_texts(texts, self._client.settings)
         body = self._dialect.request(self._endpoint, self._model, texts, self._options)
         answer = await self._client.post_json(self._endpoint, self._path, body, timeout=timeout)
-        return check_vectors(self._endpoint.model, self._dialect.vectors(answer, self._endpoint), len(texts))
+        made = self._dialect.vectors(answer, self._endpoint)
+        return Embedded(check_vectors(self._endpoint.model, made.vectors, len(texts)), made.usage)
 
 
 class LocalEmbeddingSession(HttpEmbeddingSession):

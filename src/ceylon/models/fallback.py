@@ -101,7 +101,8 @@ class FallbackSession:
     def abilities(self) -> Abilities:
         """Those of the models that have been opened, as far as all of them have them."""
         abilities = [session.abilities for session in self._sessions.values()] or [Abilities()]
-        return min(abilities, key=lambda each: (each.tools, each.tool_choice, each.output_with_tools))
+        least = min(abilities, key=lambda each: (each.tools, each.tool_choice, each.output_with_tools))
+        return msgspec.structs.replace(least, stop=all(each.stop for each in abilities))
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer of the first model that has one."""
@@ -131,7 +132,9 @@ class FallbackSession:
                 left = None if ends is None else max(0.0, ends - self._now())
                 async with aclosing(session.stream(_within(request, left))) as parts:
                     with anyio.fail_after(share):
-                        first = await anext(parts)
+                        first = await anext(parts, None)
+                    if first is None:  # no part, no error: the next model is asked
+                        raise IncompleteStreamError(self._model.models[index].name, "")
                     has_begun = True
                     yield self._signed_part(first, index)
                     async for part in parts:

@@ -22,12 +22,14 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
         output: How it keeps an answer to a schema: ``"schema"`` by itself, ``"tool"`` as the arguments of a tool that
             it is made to call, ``"prompt"`` by being told.
         output_with_tools: Whether it takes tools and a schema in one request.
+        stop: Whether it takes texts that end the answer.
     """
 
     tools: bool = True
     tool_choice: bool = True
     output: Literal["schema", "tool", "prompt"] = "schema"
     output_with_tools: bool = True
+    stop: bool = True
 
 
 class Session(Protocol):

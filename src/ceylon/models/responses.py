@@ -57,7 +57,7 @@ class _Responses:
 
     @property
     def abilities(self) -> Abilities:
-        return Abilities()
+        return Abilities(stop=False)
 
     def path(self, *, stream: bool) -> str:
         del stream

@@ -8,7 +8,7 @@ import msgspec
 from ceylon.models.step_reader import ANSWER, ARGUMENTS, TOOL
 from ceylon.models.turns import OutputSchema, Request, Tool, Turn
 
-__all__ = ["in_words", "step_request", "with_system"]
+__all__ = ["allowed_tools", "in_words", "step_request", "with_system"]
 
 _STEP: Final = "step"
 _GO_ON: Final = "If you know enough, write your answer now."  # without it the tiny embedded model calls for ever
@@ -17,7 +17,7 @@ _TEXT: Final = {"type": "string"}
 
 def step_request(request: Request) -> Request:
     """Return *request* without tools: the answer is a step, one call or the answer, and its schema says so."""
-    tools = _allowed(request)
+    tools = allowed_tools(request)
     may_answer = request.tool_choice == "auto"
     steps = [_call_schema(tool) for tool in tools]
     if may_answer:
@@ -59,7 +59,7 @@ def _in_words(turn: Turn) -> Turn:
     return Turn("assistant", "\n".join(filter(None, [turn.text, *calls])), turn.thinking)
 
 
-def _allowed(request: Request) -> tuple[Tool, ...]:
+def allowed_tools(request: Request) -> tuple[Tool, ...]:
     """Return the tools that may be called; a choice that names none of them leaves them all."""
     if request.tool_choice in {"auto", "required"}:
         return request.tools

@@ -22,7 +22,10 @@ _WORDS: Final = re.compile(
     [^\s"',;&<>}]+
     """
 )
-_LOOKS_LIKE_A_KEY: Final = re.compile(r"\b(?:(?:sk|gsk|xai|tgp|hf)[-_]|AIza)[A-Za-z0-9_-]{8,}")
+_LOOKS_LIKE_A_KEY: Final = re.compile(
+    r"\b(?:(?:sk|gsk|xai|tgp|hf|gh[opsur]|github_pat|glpat|xox[abeprs])[-_]|AIza)[A-Za-z0-9_-]{8,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+)
 
 
 class Secret:

@@ -26,7 +26,7 @@ _ERRORS: Final[Mapping[str, type[Exception]]] = {
 }
 
 
-class Exchange(msgspec.Struct, omit_defaults=True):
+class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A request and its outcome: a reply, the parts of a stream, an error, or nothing, when nobody waited for more.
 
     All of it is plain data with secrets masked, as it stands in the file.
@@ -43,6 +43,18 @@ class Exchange(msgspec.Struct, omit_defaults=True):
     def question(self) -> dict[str, Any]:
         """Return what has to be the same for the outcome to be the same."""
         return {"model": self.model, "verb": self.verb, "request": self.request}
+
+    def check(self) -> None:
+        """Raise unless the outcome can be given back; of several kinds of error, by what is wrong."""
+        if self.verb == "complete" and self.reply is None and self.error is None and not self.left:
+            sentence = "it has no reply, no error, and nobody left it"
+            raise ValueError(sentence)
+        for part in self.parts:
+            part_of(part)
+        if self.reply is not None:
+            reply_of(self.reply)
+        if self.error is not None:
+            error_of(self.error)
 
 
 def plain(value: Any) -> Any:
@@ -110,7 +122,10 @@ def plain_error(error: Exception) -> dict[str, Any]:
 
 def error_of(data: dict[str, Any]) -> Exception:
     """Return an error that was made plain: nothing but one of the kinds above comes of it."""
-    kind = _ERRORS[data["kind"]]
+    kind = _ERRORS.get(data["kind"])
+    if kind is None:
+        sentence = f"{data['kind']!r} is no kind of error"
+        raise ValueError(sentence)
     made = kind.__new__(kind, data["words"])
     made.args = (data["words"],)
     facts = {name: tuple(each) if is_items(each) else each for name, each in data.get("facts", {}).items()}

@@ -185,6 +185,8 @@ class _Reader:
             split = self._split(line)
             if split is None:
                 raise OutlineError(line.number, f"{line.text[:40]!r} has no key")
+            if split[0] in values:
+                raise OutlineError(line.number, f"{split[0]!r} is there twice")
             self._at += 1
             values[split[0]] = self._rest(line, split[1], depth)
         return values

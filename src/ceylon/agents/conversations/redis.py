@@ -5,6 +5,7 @@ from typing import Any
 
 from ceylon.agents.conversations.port import ConversationStore, check_stored_key, decode_turn, encode_turn
 from ceylon.agents.conversations.window import last_turns
+from ceylon.errors import StoreError
 from ceylon.memory.redis_server import Client, RedisServer
 from ceylon.models.turns import Turn
 from ceylon.settings import DEFAULTS, Settings
@@ -74,7 +75,7 @@ class RedisConversations(ConversationStore):
     async def keys(self) -> tuple[str, ...]:
         """See `ConversationStore`."""
         found = await self._server.run(lambda client: client.zrevrange(self._used, 0, -1))
-        return tuple(key.decode() for key in found)
+        return tuple(map(_as_text, found))
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -106,6 +107,19 @@ class RedisConversations(ConversationStore):
             surplus = client.zcard(self._used)
             gone = client.zpopmin(self._used, max(0, surplus - self._settings.conversations))
             if gone:
-                client.delete(*(self._place(key.decode()) for key, _ in gone))
+                client.delete(*(self._place(_as_text(key)) for key, _ in gone))
 
         await self._server.run(work)
+
+
+def _as_text(key: bytes) -> str:
+    """Return the key of a conversation as it was given.
+
+    Raises:
+        StoreError: somebody else has put it there.
+    """
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        sentence = f"{key!r} is no key of a conversation"
+        raise StoreError(sentence) from error

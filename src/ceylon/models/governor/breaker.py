@@ -51,11 +51,13 @@ class Breaker:
         """Close: the server has answered, be it with a refusal."""
         self._state, self._failures, self._pause = State.CLOSED, 0, self._first
 
-    def failed(self, error: BaseException, now: float) -> None:
-        """Count a request that was given up for a fault of the server's."""
+    def failed(self, error: BaseException, now: float, *, is_probe: bool = True) -> None:
+        """Count a request that was given up for a fault of the server's; only the one that is to see opens it again."""
         self._failures += 1
         self._last = describe(error)
         if self._state is State.HALF_OPEN:
+            if not is_probe:
+                return  # sent before the pause: it tells of then
             self._pause = min(self._pause * 2, self._longest)
             self._open(now)
         elif self._failures >= self._most and self._state is State.CLOSED:

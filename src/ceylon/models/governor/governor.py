@@ -60,6 +60,11 @@ class Governor:
         """Chance of its own, from the first fault on: a replay reads no more of the mesh's than was recorded."""
         return random.Random(self._interior.random.getrandbits(64))  # noqa: S311 – for jitter
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is under way or waits."""
+        return not self.under_way and not self.line
+
     # -- coming --------------------------------------------------------------------------------------------------------
 
     async def admit(self, place: Place) -> None:
@@ -211,7 +216,7 @@ class Governor:
     def gave_up(self, place: Place, error: ModelError) -> None:
         """Take note that the request is not tried again after *error*."""
         if is_failure(error) and not place.is_probe:
-            self.breaker.failed(error, self._now())
+            self.breaker.failed(error, self._now(), is_probe=False)
             self._pump()
 
     def left(self, place: Place) -> None:

@@ -4,7 +4,8 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from ceylon.errors import ModelError, ModelStatusError, ModelUnavailableError
+from ceylon.core.spending import Spent
+from ceylon.errors import BudgetError, ModelError, ModelStatusError, ModelUnavailableError
 from ceylon.models.governor.estimates import tokens_in
 from ceylon.models.governor.line import Place
 from ceylon.models.governor.purse import Purse
@@ -61,7 +62,7 @@ class Passage:
         """Return *request* as its run can pay for it; see `Purse.open`."""
         if self._purse is not None:
             request = await self._purse.open(request, self._governor.model)
-        self._need = (tokens_in(request), request.max_tokens or _UNSAID)
+        self._need = (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
         return request
 
     async def enter(self) -> None:
@@ -78,11 +79,11 @@ class Passage:
             await self._governor.admit(self._place)
         except ModelError as error:
             raise error from self._error
+        if self._purse is not None:
+            self._purse.check_time()  # before it counts as made: what never left costs nothing
+            self._purse.begin()
         self._tries += 1
         self._is_unanswered = False
-        if self._purse is not None:
-            self._purse.check_time()
-            self._purse.begin()
 
     @property
     def seconds_left(self) -> float:
@@ -93,6 +94,11 @@ class Passage:
         """Raise `BudgetError` when the run's time is over."""
         if self._purse is not None:
             self._purse.check_time()
+
+    def time_is_over(self) -> BudgetError:
+        """Return the error for a request that the end of the run's time has cut off."""
+        seconds = math.inf if self._purse is None else self._purse.seconds
+        return BudgetError("seconds", 0, 0, seconds)
 
     def see(self, text: str) -> None:
         """Take note of a part: from now on nothing is tried again."""
@@ -109,7 +115,7 @@ class Passage:
         cost = self._price.cost(usage) if self._price is not None and is_counted else None
         if self._purse is not None:
             self._purse.settle_used(usage, reply.thinking + reply.text)
-        self._interior.spending.add(asker.agent, asker.root, usage.input, usage.output, cost)
+        self._interior.spending.add(asker.agent, asker.root, Spent(1, usage.input, usage.output, cost))
         return cost
 
     async def may_try_again(self, error: ModelError) -> bool:

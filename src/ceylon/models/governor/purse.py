@@ -85,6 +85,11 @@ class Purse:
         """How long the request may take."""
         return self._account.seconds_left
 
+    @property
+    def seconds(self) -> float:
+        """How long the run may take in all."""
+        return self._account.limit("seconds")
+
     def check_time(self) -> None:
         """Raise `BudgetError` when the run's time is over."""
         self._account.check_time()

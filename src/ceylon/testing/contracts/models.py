@@ -1,5 +1,6 @@
 """What every language model promises, whoever makes it: the port `ceylon.models.port`."""
 
+import contextlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -48,7 +49,8 @@ async def model_contract(  # noqa: PLR0913 – one word for each thing a model m
     Raises:
         AssertionError: a promise is broken.
     """
-    trial = _Trial(model, client, prompt, is_adapted=is_adapted)
+    opened: list[Session] = []
+    trial = _Trial(model, client, prompt, opened, is_adapted=is_adapted)
     promises = [
         trial.it_has_a_canonical_name,
         trial.it_answers_as_a_whole,
@@ -65,15 +67,21 @@ async def model_contract(  # noqa: PLR0913 – one word for each thing a model m
         promises += [tools.it_calls_what_it_must, tools.a_stream_has_the_calls_of_its_reply, tools.it_takes_results]
     if output:
         promises += [tools.its_output_keeps_to_the_schema, tools.it_answers_by_a_schema_although_it_has_tools]
-    promises += [_Trial(each, client, prompt, is_adapted=is_adapted).it_fails_with_a_model_error for each in failing]
-    await keep_all(f"model {model.name!r}", promises)
+    failures = [_Trial(each, client, prompt, opened, is_adapted=is_adapted) for each in failing]
+    promises += [each.it_fails_with_a_model_error for each in failures]
+    try:
+        await keep_all(f"model {model.name!r}", promises)
+    finally:
+        for session in opened:
+            with contextlib.suppress(Exception):  # what closing does wrong, a promise tells
+                await session.aclose()
 
 
 class _Trial:
     """One model, and what to ask it."""
 
-    def __init__(self, model: Model, client: Any, prompt: str, *, is_adapted: bool) -> None:
-        self._model, self._client, self._is_adapted = model, client, is_adapted
+    def __init__(self, model: Model, client: Any, prompt: str, opened: list[Session], *, is_adapted: bool) -> None:
+        self._model, self._client, self._opened, self._is_adapted = model, client, opened, is_adapted
         self._request = Request(turns=(Turn("user", prompt),), timeout=_SECONDS)
 
     async def it_has_a_canonical_name(self) -> None:
@@ -149,8 +157,9 @@ class _Trial:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     async def open(self) -> Session:
-        """Return a session, as it is or adapted."""
+        """Return a session, as it is or adapted; it is closed when all is tried."""
         session = await self._model.open(self._client)
+        self._opened.append(session)
         return adapt(session) if self._is_adapted else session
 
     async def _complete(self, session: Session) -> Reply:
