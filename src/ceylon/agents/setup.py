@@ -23,6 +23,7 @@ def load_adapters() -> None:
     """Import the adapters, and the HTTP client under them, here and now: where nobody waits for it."""
     for module in _ADAPTERS:
         importlib.import_module(module)
+        _loaded.add(module)
 
 
 class Setup:

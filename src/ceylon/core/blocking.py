@@ -5,6 +5,7 @@ Nothing is done here a second time: every verb hands its operation to the gatewa
 
 import contextlib
 import functools
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -144,6 +145,10 @@ class BlockingMesh(BlockingVerbs):
     ) -> None:
         try:
             self.stop(at_once=error is not None)
+        except KeyboardInterrupt:  # perhaps before the stop has begun, and nobody else would begin it
+            if self._thread is not None:
+                self._thread.end_now()
+            raise
         except (LawBrokenError, MeshFailedError):
             self._mesh.interior.check_end(error)
 
@@ -254,15 +259,24 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             verb = "stop"
             raise BlockingCallError(verb, "`await mesh.stop()` from async code")
-        interior = self._mesh.interior
-        self._mesh.stop_soon(at_once)
-        settings = interior.settings
+        settings = self._mesh.interior.settings
         try:
-            self._has_ended.wait(settings.drain_timeout + 2 * settings.stop_grace)
+            self._mesh.stop_soon(at_once)
+            self._wait(settings.drain_timeout + 2 * settings.stop_grace)
         except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
-            self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
-            self._has_ended.wait(2 * settings.stop_grace)
+            self.end_now()
             raise
+
+    def end_now(self) -> None:
+        """Stop the mesh without a drain, and wait for the thread's end, but not for handlers that never end."""
+        self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
+        self._wait(2 * self._mesh.interior.settings.stop_grace)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the thread's end, for *seconds* at most, and look up meanwhile."""
+        for _ in range(math.ceil(seconds / _LOOK_UP)):
+            if self._has_ended.wait(min(seconds, _LOOK_UP)):
+                return
 
     def join(self) -> None:
         """Wait until the mesh has stopped; Ctrl-C stops it."""
