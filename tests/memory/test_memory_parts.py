@@ -185,6 +185,17 @@ async def test_a_file_outlives_whoever_wrote_it(tmp_path: Path) -> None:
         assert [each.entry.text for each in await memory.recall("agent", query)] == ["Assam is strong."]
 
 
+async def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
+    for number in range(10):
+        memories = [SqliteMemory(tmp_path / f"{number}.db") for _ in range(8)]
+        async with anyio.create_task_group() as tasks:
+            for memory in memories:
+                tasks.start_soon(memory.remember, "agent", Note(text="tea"))
+        assert await memories[0].count("agent") == len(memories)
+        for memory in memories:
+            await memory.aclose()
+
+
 async def test_two_memories_share_a_file(tmp_path: Path) -> None:
     async with SqliteMemory(tmp_path / "memory.db") as here, SqliteMemory(tmp_path / "memory.db") as there:
         async with anyio.create_task_group() as tasks:

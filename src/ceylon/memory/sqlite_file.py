@@ -19,6 +19,7 @@ __all__ = ["SqliteFile"]
 _Result = TypeVar("_Result")
 
 _STEPS: Final = 10_000  # of SQLite's machine between two looks at the clock: well under a millisecond
+_PAUSE: Final = 0.005  # seconds until a file that another is just making is tried again
 _ADVICE: Final = "Name a file that can be written, in a directory that exists, or ':memory:'."
 _ADVICES: Final = {
     "locked": "Another program holds it; try again, or raise `memory_busy_seconds`.",
@@ -156,8 +157,21 @@ class _Opener:
             raise
         return connection
 
+    def _write_ahead(self, connection: sqlite3.Connection) -> None:
+        """Switch to write-ahead mode; where two do that at the same time, SQLite refuses one instead of waiting."""
+        ends = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > ends:
+                    raise
+                time.sleep(_PAUSE)  # in the store's own thread
+            else:
+                return
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")  # with a WAL, a crash of the process loses nothing
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere runs nothing of its own
