@@ -14,6 +14,7 @@ from ceylon.models.fallback import FallbackModel, FallbackSession
 from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.embedding import GovernedEmbedding
 from ceylon.models.governor.governor import Governor
+from ceylon.models.governor.passages import Passages
 from ceylon.models.governor.repeated import RepeatedSession
 from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
@@ -69,7 +70,7 @@ class Sessions:
         governor = self.governor(model)
         session = await model.open(self._client.heard_by(governor.hear))
         price = price_of(model.name, prices)
-        return adapt(GovernedSession(session, governor, self._interior, self._asker, price))
+        return adapt(GovernedSession(session, Passages(governor, self._interior, self._asker, price)))
 
     def governor(self, model: "Model | Embedder") -> Governor:
         """Return what stands between all agents of the mesh and *model*: by address, key and name."""
@@ -126,7 +127,7 @@ class Sessions:
             if found.session is not opened:  # somebody was faster
                 await opened.aclose()
         price = price_of(resolved.name, prices) if prices else found.price
-        return GovernedEmbedding(found.session, found.governor, self._interior, self._asker, price)
+        return GovernedEmbedding(found.session, Passages(found.governor, self._interior, self._asker, price))
 
     async def part(self, session: "Session") -> None:
         """Take *session* back; it is closed a little later, or at the end."""

@@ -1,8 +1,11 @@
 """One request's way through the governor: its places in the line, its tries, its purse."""
 
 import math
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import anyio
 
 from ceylon.core.spending import Spent
 from ceylon.errors import BudgetError, ModelError, ModelStatusError, ModelUnavailableError
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Passage"]
 
+T = TypeVar("T")
+
 _TOO_MANY: Final = 429
 _UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
 
@@ -28,10 +33,18 @@ _UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for
 class Passage:
     """A context manager around a request: whatever happens in it, the line moves on and the budget is settled.
 
-    `seen` is the text that has arrived of an answer in parts; `None`: the answer comes whole.
+    `has_parts`: the answer comes in parts, so that one which is given up can be settled by what has arrived.
     """
 
-    def __init__(self, governor: "Governor", interior: "Interior", asker: "Asker", price: "Price | None") -> None:
+    def __init__(
+        self,
+        governor: "Governor",
+        interior: "Interior",
+        asker: "Asker",
+        price: "Price | None",
+        *,
+        has_parts: bool = False,
+    ) -> None:
         self._governor, self._interior, self._asker, self._price = governor, interior, asker, price
         self._place: Place | None = None
         self._purse: Purse | None = None
@@ -39,9 +52,9 @@ class Passage:
             self._purse = Purse(asker.account, price, interior.settings, interior.driver)
         self._need = (0, 0)
         self._tries = 0
-        self._has_parts = self._is_unanswered = False
+        self._has_begun = self._is_unanswered = False
         self._error: ModelError | None = None
-        self.seen: str | None = None
+        self._seen: list[str] | None = [] if has_parts else None
 
     def __enter__(self) -> Self:
         self._is_unanswered = True
@@ -56,7 +69,7 @@ class Passage:
             if self._is_unanswered:
                 self._purse.settle_unanswered()
             else:
-                self._purse.settle_unknown(self.seen)
+                self._purse.settle_unknown(None if self._seen is None else "".join(self._seen))
 
     async def open(self, request: "Request") -> "Request":
         """Return *request* as its run can pay for it; see `Purse.open`."""
@@ -64,6 +77,30 @@ class Passage:
             request = await self._purse.open(request, self._governor.model)
         self._need = (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
         return request
+
+    async def make(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make the request, whose answer comes whole, as often as it takes; *attempt* makes it once.
+
+        Raises:
+            ModelError: by the last try.
+            BudgetError: the run's time is over.
+        """
+        while True:
+            await self.enter()
+            try:
+                return await self._in_time(attempt)
+            except ModelError as error:
+                if not await self.may_try_again(error):
+                    raise
+
+    async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        seconds = math.inf if self._purse is None else self._purse.seconds_left
+        if self._purse is None or seconds == math.inf:
+            return await attempt()
+        with anyio.move_on_after(seconds):
+            return await attempt()
+        what = "seconds"  # a timer may be a hair early, so the clock is not asked
+        raise BudgetError(what, 0, 0, self._purse.seconds)
 
     async def enter(self) -> None:
         """Wait for the request's turn; see `Governor.admit`."""
@@ -85,26 +122,16 @@ class Passage:
         self._tries += 1
         self._is_unanswered = False
 
-    @property
-    def seconds_left(self) -> float:
-        """How long the request may take."""
-        return math.inf if self._purse is None else self._purse.seconds_left
-
     def check_time(self) -> None:
         """Raise `BudgetError` when the run's time is over."""
         if self._purse is not None:
             self._purse.check_time()
 
-    def time_is_over(self) -> BudgetError:
-        """Return the error for a request that the end of the run's time has cut off."""
-        seconds = math.inf if self._purse is None else self._purse.seconds
-        return BudgetError("seconds", 0, 0, seconds)
-
     def see(self, text: str) -> None:
         """Take note of a part: from now on nothing is tried again."""
-        self._has_parts = True
-        if self._purse is not None:
-            self.seen = (self.seen or "") + text
+        self._has_begun = True
+        if self._seen is not None and self._purse is not None:
+            self._seen.append(text)
 
     def answered(self, reply: "Reply") -> float | None:
         """Take note of the whole answer; return what it has cost, if that is known."""
@@ -123,7 +150,7 @@ class Passage:
         place, governor = self._place, self._governor
         if place is None or not place.is_admitted:
             return False  # it was never made
-        self._is_unanswered = isinstance(error, ModelStatusError | ModelUnavailableError) and not self._has_parts
+        self._is_unanswered = isinstance(error, ModelStatusError | ModelUnavailableError) and not self._has_begun
         governor.failed(place, error)
         pause = self._pause_after(error)
         if pause is None or not self._is_allowed(error):
@@ -138,7 +165,7 @@ class Passage:
         """Return the seconds before another try; `None` if there is to be none."""
         settings = self._interior.settings
         most = settings.retry_tries if self._asker.tries is None else min(self._asker.tries, settings.retry_tries)
-        if self._has_parts or self._tries >= most or not is_passing(error):
+        if self._has_begun or self._tries >= most or not is_passing(error):
             return None
         return pause_before(error, self._tries, settings, self._governor.random)
 
