@@ -57,9 +57,8 @@ class Background(msgspec.Struct, frozen=True):
         """Return *reply* with what its background took."""
         if not self.tally.requests:
             return reply
-        cost = None if reply.cost is None or self.tally.cost is None else reply.cost + self.tally.cost
-        requests = reply.requests + self.tally.requests
-        return msgspec.structs.replace(reply, usage=reply.usage + self.tally.usage, cost=cost, requests=requests)
+        self.tally.add(reply)
+        return self.tally.onto(reply)
 
 
 NOTHING: Final = Background((), (), (), Tally())

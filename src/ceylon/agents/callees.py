@@ -12,7 +12,7 @@ from ceylon.agents.approvals import admitted
 from ceylon.agents.prompts import Prompt, Transfer
 from ceylon.core.invocation import call_as
 from ceylon.errors import ArgumentError, IncompleteStreamError, UnknownAgentError
-from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage
+from ceylon.models.turns import AgentPart, Part, Reply, ReplyPart, Tool, ToolCall, Usage, cost_of_both
 
 if TYPE_CHECKING:
     from ceylon.core.context import Context
@@ -63,8 +63,12 @@ class Tally:
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""
         self.usage = self.usage + reply.usage if self.requests else reply.usage
-        self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
+        self.cost = cost_of_both(self.cost, reply.cost)
         self.requests += reply.requests
+
+    def onto(self, reply: Reply[Any], **facts: Any) -> Reply[Any]:
+        """Return *reply* with all that it took, and with *facts*."""
+        return msgspec.structs.replace(reply, usage=self.usage, cost=self.cost, requests=self.requests, **facts)
 
 
 class Scene(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ class Relay:
             self.added += taken.reply.turns
             self._turning.written_down()
             if taken.transfer is None:
-                return self._sum(taken.reply)
+                return self._tally.onto(taken.reply, turns=tuple(self.added), agent=self.holder)
             before = self.holder
             await self._hand_over(taken.transfer)
 
@@ -112,14 +112,3 @@ class Relay:
                 for each in self.added[-1].results
             )
             self.added[-1] = msgspec.structs.replace(self.added[-1], results=results)
-
-    def _sum(self, reply: Reply[Any]) -> Reply[Any]:
-        tally = self._tally
-        return msgspec.structs.replace(
-            reply,
-            usage=tally.usage,
-            cost=tally.cost,
-            requests=tally.requests,
-            turns=tuple(self.added),
-            agent=self.holder,
-        )

@@ -139,14 +139,7 @@ class TurnRun:
 
     def _sum(self, reply: Reply[Any], new: tuple[Turn, ...], output: Any = None) -> Reply[Any]:
         """Return *reply* as that of the turn, which also adds what is *new*."""
-        return msgspec.structs.replace(
-            reply,
-            output=output,
-            usage=self._tally.usage,
-            cost=self._tally.cost,
-            requests=self._tally.requests,
-            turns=(*self._added, *new),
-        )
+        return self._tally.onto(reply, output=output, turns=(*self._added, *new))
 
     def _no_output(self, reply: Reply[Any], reason: str, tries: int) -> OutputError:
         name = "" if self._plan.output is None else self._plan.output.name

@@ -17,7 +17,7 @@ from ceylon.models.forms import AskedToCall, Form, OutputByPrompt, OutputByTool,
 from ceylon.models.port import Abilities, Session
 from ceylon.models.react import ReAct, ReActForm
 from ceylon.models.schema_steps import in_words
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, Turn
+from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart, Turn, cost_of_both
 
 __all__ = ["AdaptedSession", "adapt", "by_schema", "reacting"]
 
@@ -205,7 +205,7 @@ def _both(first: Reply, second: Reply) -> Reply:
         second,
         thinking=first.thinking + second.thinking,
         usage=first.usage + second.usage,
-        cost=None if first.cost is None or second.cost is None else first.cost + second.cost,
+        cost=cost_of_both(first.cost, second.cost),
         requests=first.requests + second.requests,
         native=None,
     )

@@ -35,6 +35,7 @@ __all__ = [
     "Turn",
     "Usage",
     "UsagePart",
+    "cost_of_both",
 ]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -189,6 +190,11 @@ class Reply(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     def turn(self) -> Turn:
         """Return the answer as an entry of the conversation."""
         return Turn("assistant", self.text, self.thinking, self.calls, native=self.native)
+
+
+def cost_of_both(one: float | None, other: float | None) -> float | None:
+    """Return the sum of two costs; one that is unknown makes it unknown."""
+    return None if one is None or other is None else one + other
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
