@@ -1,7 +1,7 @@
 """The embedding models by name: Ollama, OpenAI and every server that speaks like it, Gemini, the embedded engine."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio.to_thread
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from ceylon.errors import ModelConfigError
 from ceylon.models.bodies import check_options
 from ceylon.models.embedding import Embedder, EmbeddingSession
-from ceylon.models.embedding_dialects import GEMINI, OLLAMA, OPENAI
+from ceylon.models.embedding_dialects import GEMINI, OLLAMA, OPENAI, Dialect
 from ceylon.models.embedding_sessions import HttpEmbeddingSession, LocalEmbeddingSession
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import EngineOptions, acquire
@@ -59,56 +59,46 @@ class OllamaEmbedder(msgspec.Struct, frozen=True, kw_only=True):
         return ollama_endpoint(OllamaModel(model=self.model, base_url=self.base_url, api_key=self.api_key))
 
 
-class OpenAIEmbedder(msgspec.Struct, frozen=True, kw_only=True):
-    """An embedding model behind OpenAI's `/embeddings`; *spoken* says which server, and has its key."""
+class _SpokenEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+    """One whose server and key are those of a model that is *spoken* to, in the dialect of its class."""
 
-    spoken: OpenAIModel
+    dialect: ClassVar[Dialect]
+    spoken: Any
     options: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
         """The canonical spelling, ``provider::model``."""
-        return self.spoken.name
+        return str(self.spoken.name)
 
     def check(self) -> None:
         """Raise `ModelConfigError` for a wrong address, a missing key or an unknown option."""
         self.spoken.check()
-        check_options(self.name, self.options, OPENAI.options)
+        check_options(self.name, self.options, self.dialect.options)
 
     async def open(self, client: "HttpClient") -> EmbeddingSession:
         """Return a session; nothing is sent before the first request."""
         self.check()
-        return HttpEmbeddingSession(OPENAI, self.endpoint(), self.spoken.model, self.options, client)
+        return HttpEmbeddingSession(self.dialect, self.endpoint(), self.spoken.model, self.options, client)
 
     def endpoint(self) -> Endpoint:
         """Return where the server is, and the key it takes."""
-        return self.spoken.endpoint()
+        found: Endpoint = self.spoken.endpoint()
+        return found
 
 
-class GeminiEmbedder(msgspec.Struct, frozen=True, kw_only=True):
+class OpenAIEmbedder(_SpokenEmbedder, frozen=True, kw_only=True):
+    """An embedding model behind OpenAI's `/embeddings`; *spoken* says which server, and has its key."""
+
+    dialect: ClassVar[Dialect] = OPENAI
+    spoken: OpenAIModel
+
+
+class GeminiEmbedder(_SpokenEmbedder, frozen=True, kw_only=True):
     """An embedding model of Google's, like ``gemini-embedding-001``; *spoken* says where, and has its key."""
 
+    dialect: ClassVar[Dialect] = GEMINI
     spoken: GeminiModel
-    options: dict[str, Any] = {}
-
-    @property
-    def name(self) -> str:
-        """The canonical spelling, ``gemini::model``."""
-        return self.spoken.name
-
-    def check(self) -> None:
-        """Raise `ModelConfigError` for a missing key, a wrong address or an unknown option."""
-        self.spoken.check()
-        check_options(self.name, self.options, GEMINI.options)
-
-    async def open(self, client: "HttpClient") -> EmbeddingSession:
-        """Return a session; nothing is sent before the first request."""
-        self.check()
-        return HttpEmbeddingSession(GEMINI, self.endpoint(), self.spoken.model, self.options, client)
-
-    def endpoint(self) -> Endpoint:
-        """Return where the server is, and the key it takes."""
-        return self.spoken.endpoint()
 
 
 class LocalEmbedder(msgspec.Struct, frozen=True, kw_only=True):

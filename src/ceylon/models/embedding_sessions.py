@@ -1,23 +1,18 @@
 """Ask for vectors: over HTTP a batch at a time, or the embedded engine over its loopback port."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import anyio
-import anyio.to_thread
 
 from ceylon.models.embedding import Embedded, check_texts, check_vectors
 from ceylon.models.embedding_dialects import OPENAI, Dialect
 from ceylon.models.endpoint import Endpoint
-from ceylon.models.engine import Engine, release
+from ceylon.models.engine import Engine, leave
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
 
 __all__ = ["HttpEmbeddingSession", "LocalEmbeddingSession"]
-
-_STOP_SECONDS: Final = 10.0
 
 
 class HttpEmbeddingSession:
@@ -69,5 +64,4 @@ class LocalEmbeddingSession(HttpEmbeddingSession):
         if self._is_closed:
             return
         self._is_closed = True
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _STOP_SECONDS):
-            await anyio.to_thread.run_sync(release, self._engine, abandon_on_cancel=True)
+        await leave(self._engine)

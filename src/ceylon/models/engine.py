@@ -17,11 +17,13 @@ import threading
 from pathlib import Path
 from typing import Final
 
+import anyio
+import anyio.to_thread
 import msgspec
 
 from ceylon.errors import ModelUnavailableError
 
-__all__ = ["Engine", "EngineOptions", "Weights", "acquire", "find_smollm2", "release"]
+__all__ = ["Engine", "EngineOptions", "Weights", "acquire", "find_smollm2", "leave", "release"]
 
 _INSTALL_ENGINE: Final = 'Install it from the clone: pip install -e ".[local]".'
 _INSTALL_WEIGHTS: Final = (
@@ -31,6 +33,7 @@ _SMOLLM2_FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROGRAM: Final = Path(__file__).with_name("engine_process.py")
 _START_SECONDS: Final = 120.0  # usually one; large weights on a slow disk take a while
 _STOP_SECONDS: Final = 5.0
+_LEAVE_SECONDS: Final = 10.0  # with a kill, if need be
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -133,6 +136,12 @@ def release(engine: Engine) -> None:
     """Give back what `acquire` returned; the last user's release stops the engine. In a forked child: nothing."""
     if engine.pid == os.getpid():
         _engines.release(engine)
+
+
+async def leave(engine: Engine) -> None:
+    """Give *engine* back from a loop, in a thread; a caller that is cancelled meanwhile does so all the same."""
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LEAVE_SECONDS):
+        await anyio.to_thread.run_sync(release, engine, abandon_on_cancel=True)
 
 
 def find_smollm2() -> Weights:

@@ -51,6 +51,10 @@ class HttpClient:
         self._urls: dict[str, httpx.URL] = {}
         self._hear: Callable[[list[tuple[bytes, bytes]]], object] | None = None
 
+    def seconds(self, timeout: float | None) -> float:
+        """Return *timeout*, or without one what a turn may take."""
+        return self.settings.model_timeout if timeout is None else timeout
+
     async def post_json(self, endpoint: Endpoint, path: str, body: bytes, *, timeout: float) -> bytes:
         """Send *body*, return the answer's.
 

@@ -13,7 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from ceylon.errors import ModelConfigError, ModelUnavailableError
-from ceylon.models.engine import Engine, EngineOptions, Weights, acquire, find_smollm2, release
+from ceylon.models.engine import Engine, EngineOptions, Weights, acquire, find_smollm2, leave
 from ceylon.models.openai import OpenAIModel, OpenAISession, Service
 from ceylon.models.port import Abilities
 from ceylon.models.turns import Part, Reply, Request
@@ -25,7 +25,6 @@ __all__ = ["LocalModel", "LocalSession", "threads_of", "weights_of"]
 
 _SMOLLM2: Final = ("smollm2", "smollm2:135m")
 _THREADS_VARIABLE: Final = "CEYLON_LOCAL_THREADS"
-_STOP_SECONDS: Final = 10.0
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +104,7 @@ class LocalSession:
         if self._is_closed:
             return
         self._is_closed = True
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _STOP_SECONDS):
-            await anyio.to_thread.run_sync(release, self._engine, abandon_on_cancel=True)
+        await leave(self._engine)
 
     @property
     def engine_url(self) -> str:

@@ -105,7 +105,7 @@ class OllamaSession:
         if await self._needs_steps(request):
             return await self._by_schema.complete(request)
         request = await self._as_it_can(request)
-        body, timeout = self._body(request, stream=False), self._timeout(request)
+        body, timeout = self._body(request, stream=False), self._client.seconds(request.timeout)
         try:
             answer = await self._client.post_json(self._endpoint, "/api/chat", body, timeout=timeout)
         except ModelStatusError as error:
@@ -126,7 +126,7 @@ class OllamaSession:
                     yield part
             return
         request = await self._as_it_can(request)
-        body, timeout = self._body(request, stream=True), self._timeout(request)
+        body, timeout = self._body(request, stream=True), self._client.seconds(request.timeout)
         draft = Draft(request.turns)
         try:
             async with self._client.stream_lines(self._endpoint, "/api/chat", body, timeout=timeout) as lines:
@@ -147,9 +147,6 @@ class OllamaSession:
 
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
-
-    def _timeout(self, request: Request) -> float:
-        return self._client.settings.model_timeout if request.timeout is None else request.timeout
 
     def _body(self, request: Request, *, stream: bool) -> bytes:
         given = {**self._model.options, **request.options}

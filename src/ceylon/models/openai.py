@@ -135,7 +135,7 @@ class OpenAISession:
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""
-        body, timeout = self._body(request, stream=False), self._timeout(request)
+        body, timeout = self._body(request, stream=False), self._client.seconds(request.timeout)
         try:
             answer = await self._client.post_json(self._endpoint, _PATH, body, timeout=timeout)
         except ModelStatusError as error:
@@ -150,7 +150,7 @@ class OpenAISession:
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes; it is complete with ``[DONE]``, or at least a finish reason."""
-        body, timeout = self._body(request, stream=True), self._timeout(request)
+        body, timeout = self._body(request, stream=True), self._client.seconds(request.timeout)
         draft = Draft(request.turns)
         has_choice = is_done = False
         try:
@@ -175,9 +175,6 @@ class OpenAISession:
 
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
-
-    def _timeout(self, request: Request) -> float:
-        return self._client.settings.model_timeout if request.timeout is None else request.timeout
 
     def _body(self, request: Request, *, stream: bool) -> bytes:
         options = {**self._model.options, **request.options}

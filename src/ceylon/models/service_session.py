@@ -109,7 +109,7 @@ class ServiceSession:
 
     async def complete(self, request: Request) -> Reply:
         """Return the whole answer."""
-        body, timeout = self._body(request, stream=False), self._timeout(request)
+        body, timeout = self._body(request, stream=False), self._client.seconds(request.timeout)
         path = self._dialect.path(stream=False)
         try:
             data = await self._client.post_json(self._endpoint, path, body, timeout=timeout)
@@ -121,7 +121,7 @@ class ServiceSession:
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes; calls come out of a complete one only."""
-        body, timeout = self._body(request, stream=True), self._timeout(request)
+        body, timeout = self._body(request, stream=True), self._client.seconds(request.timeout)
         answer, path = self._dialect.answer(request, self._endpoint), self._dialect.path(stream=True)
         try:
             async with self._client.stream_events(self._endpoint, path, body, timeout=timeout) as events:
@@ -142,9 +142,6 @@ class ServiceSession:
 
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
-
-    def _timeout(self, request: Request) -> float:
-        return self._client.settings.model_timeout if request.timeout is None else request.timeout
 
     def _body(self, request: Request, *, stream: bool) -> bytes:
         options = {**self._model.options, **request.options}
