@@ -80,6 +80,14 @@ class Always(Moody):
         return await super().serve(request)
 
 
+class Slow(Always):
+    """Takes a while to say so, so that others wait behind it."""
+
+    async def serve(self, request: Request) -> Reply:
+        await anyio.sleep(0.01)
+        return await super().serve(request)
+
+
 def status(number: int, **facts: Any) -> ModelStatusError:
     kind = {429: ModelRateLimitError, 401: ModelAuthError, 403: ModelAuthError}.get(number, ModelStatusError)
     return kind("openai::moody", number, "no", **facts)
@@ -286,6 +294,27 @@ def test_those_who_wait_behind_such_a_pause_fail_too_and_not_for_ever(virtually:
     assert errors[1].retry_after > 60
     assert reply.text == "yes"
     assert len(provider.asked) == 2
+
+
+def test_each_of_those_who_wait_gets_an_error_of_its_own(virtually: Any) -> None:
+    provider = Slow(status(429, retry_after=1e9))
+
+    async def run() -> list[ModelError]:
+        errors: list[ModelError] = []
+        agent = LlmAgent("tutor", provider, concurrency=50)
+
+        async def fail() -> None:
+            errors.append(await _failure(agent))
+
+        async with Mesh() as mesh, anyio.create_task_group() as group:
+            mesh.add(agent)
+            for _ in range(50):
+                group.start_soon(fail)
+        return errors
+
+    waited = [error for error in virtually(run) if "asked for a pause" in str(error)]
+    assert len(waited) > 10
+    assert len({id(error) for error in waited}) == len(waited)
 
 
 async def _failure(agent: LlmAgent) -> ModelError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import Agent, BlockingMesh, Budget, Context, HandlerError, LlmAgent, Mesh
@@ -453,13 +454,16 @@ async def test_the_error_reaches_who_asks_over_the_mesh(tape: Path) -> None:
 # -- a replay beside the governor --------------------------------------------------------------------------------------
 
 
+_PATIENT = msgspec.structs.replace(DEFAULTS, model_first_part_timeout=3_600.0)  # longer than all pauses of a request
+
+
 def patient(backend: str, path: Path, seed: int, model: Any = None) -> tuple[list[Any], float]:
     """Play the run *seed* with the retries and pauses of every day; return its transcript, and how long it took."""
 
     async def play() -> tuple[list[Any], float]:
         began = anyio.current_time()
         with record(path):
-            heard = await transcript(seed, model, settings=DEFAULTS)
+            heard = await transcript(seed, model, settings=_PATIENT)
         return heard, anyio.current_time() - began
 
     return run_virtually(backend, play)

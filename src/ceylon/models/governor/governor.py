@@ -147,9 +147,9 @@ class Governor:
         """Let go whoever may, in their order; then see when to look again."""
         now = self._now()
         self._interior.timers.cancel(self._timer)
-        if self.line and (refusal := self._why_not(now)) is not None:
+        if self.line and self._why_not(now) is not None:
             for place in self.line.everybody():
-                self._call(place, refusal)
+                self._call(place, self._why_not(now))  # to each its own: turns write into the error that ends them
         while self.line and not self._is_full():
             may = self.allowance.is_there(now)
             first = self.line.first(takes_refused=may, prefers_new=self._refusals > 0)
