@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     handler_types: int = 1_000  # message types an agent class remembers the handler of
     max_hops: int = 64  # two agents that answer each other for ever are found at once
     ledger_ring: int = 10_000  # endings that `mesh.why` can tell of; without their messages
+    subscriptions: int = 10_000  # of one agent; who needs more needs a pattern
     dead_letter_ring: int = 10_000  # enough to look back, little enough to forget
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint

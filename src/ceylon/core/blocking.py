@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
     from ceylon.core.ref import Ref
+    from ceylon.core.subscriptions import Subscription, WhenFull
 
 __all__ = ["BlockingMesh"]
 
@@ -161,6 +162,17 @@ class BlockingMesh(BlockingVerbs):
     def ref(self, address: "str | BlockingRef | Ref") -> BlockingRef:
         """Return a handle on *address*; whether anybody is there shows when it is used."""
         return BlockingRef(self._mesh.interior, address_of(address))
+
+    def subscribe(
+        self,
+        topic: str,
+        recipient: "str | BlockingRef | Ref",
+        *,
+        group: str | None = None,
+        when_full: "WhenFull" = "wait",
+    ) -> "Subscription":
+        """Let *recipient* receive what is published on *topic*; see `Mesh.subscribe`."""
+        return self._mesh.subscribe(topic, address_of(recipient), group=group, when_full=when_full)
 
     def agent(self, name: str) -> "AgentLike":
         """Return the agent called *name*; see `Mesh.agent`."""

@@ -1,10 +1,10 @@
-"""What somebody waits for: asks, tells without room, publications. Each ends exactly once.
+"""What somebody waits for: asks, and tells without room. Each ends exactly once.
 
 A call lives on the mesh's loop. Whoever waits does so on a future of his own (`gateway`), so a call does not know
 whether a task of this loop, a task of another loop, or a thread is behind it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ceylon.core.timers import Timer
 from ceylon.errors import AskTimeoutError, BudgetError, CeylonError, MailboxFullError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceylon.core.router import Router
     from ceylon.core.waits import Groups, WaitsGraph
 
-__all__ = ["AskCall", "Call", "ParkedCall", "PublishCall", "TellCall"]
+__all__ = ["AskCall", "Call", "ParkedCall", "TellCall"]
 
 
 class Call(Timer):
@@ -209,30 +209,3 @@ class TellCall(ParkedCall):
         self._router.timers.cancel(self)
         if self.source is not None:
             self.source.end_wait(self)
-
-
-class PublishCall(Call):
-    """A publication, until every subscriber has it or has refused it; ends with the number of those that have it."""
-
-    __slots__ = ("_open", "_received")
-
-    def __init__(self, router: "Router", future: "Sink") -> None:
-        super().__init__(router, future)
-        self._open = 1
-        self._received = 0
-
-    def expect(self) -> "PublishCall":
-        """Wait for one more; the call then stands for the future of that tell."""
-        self._open += 1
-        return self
-
-    def done(self) -> bool:
-        """Say no: every tell's outcome counts."""
-        return False
-
-    def set_result(self, outcome: Any, /) -> None:
-        """Count one tell as ended."""
-        self._open -= 1
-        self._received += outcome.error is None
-        if not self._open:
-            self.settle(Outcome(self._received - 1))

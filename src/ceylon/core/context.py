@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.origin import Origin
 from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
+from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
 from ceylon.messages import attempt
 
 if TYPE_CHECKING:
@@ -63,6 +64,13 @@ class Context(Origin, AsyncVerbs):
         """Take `watch` back; a `Terminated` that is in the mailbox already stays there."""
         self.interior.watches.end(self.cell, address_of(recipient))
 
+    def subscribe(self, topic: str, *, group: str | None = None, when_full: WhenFull = "wait") -> Subscription:
+        """Let the agent itself receive what is published on *topic*; see `Mesh.subscribe`.
+
+        `on_start` is a good place: when the agent begins again, that is the same subscription once more.
+        """
+        return Subscription.of(self.interior, self.address, interest_in(topic, group, when_full))
+
 
 class BlockingContext(Origin, BlockingVerbs):
     """The context of a plain `def` handler; its verbs block the worker thread, and no other."""
@@ -114,6 +122,10 @@ class BlockingContext(Origin, BlockingVerbs):
         timers = self.interior.agent_timers
         timer: TimerHandle = self._on_loop("every", lambda: timers.every(self.cell, seconds, message))
         return timer
+
+    def subscribe(self, topic: str, *, group: str | None = None, when_full: WhenFull = "wait") -> Subscription:
+        """Let the agent itself receive what is published on *topic*; see `Context.subscribe`."""
+        return Subscription.of(self.interior, self.address, interest_in(topic, group, when_full))
 
 
 def blocking_twin(context: Context) -> BlockingContext:

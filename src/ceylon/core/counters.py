@@ -22,7 +22,7 @@ def statistics_of(interior: "Interior", gone: "Gone") -> MeshStatistics:
         refused=router.dead_letters.refused(),
         dead_letters=router.dead_letters.counts(),
         late_replies=router.late_replies,
-        unheard=router.unheard,
+        unheard=interior.publisher.unheard,
         pending_asks=len(router.calls),
         timers=len(interior.timers),
         workers=interior.dispatcher.worker_count,

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, overload
 import msgspec
 
 from ceylon.core.hints import caller_locals, class_names, resolve_hints
+from ceylon.core.subscriptions import Interest, WhenFull, interest_in
 from ceylon.core.topics import TopicPattern
 from ceylon.errors import DefinitionError, UnhandledMessageError, UnknownActionError
 from ceylon.messages import ActionCall, Envelope, type_name
@@ -41,6 +42,8 @@ class Mark(msgspec.Struct, frozen=True):
     inline: bool | None
     shielded: bool
     scope: dict[str, Any]
+    group: str | None = None
+    when_full: WhenFull = "wait"
 
 
 class Handler(msgspec.Struct, frozen=True, eq=False):
@@ -63,28 +66,49 @@ class Handler(msgspec.Struct, frozen=True, eq=False):
 @overload
 def on(function: F, /) -> F: ...
 @overload
-def on(*, topic: str | None = None, inline: bool | None = None, shielded: bool = False) -> Callable[[F], F]: ...
 def on(
-    function: F | None = None, /, *, topic: str | None = None, inline: bool | None = None, shielded: bool = False
+    *,
+    topic: str | None = None,
+    group: str | None = None,
+    when_full: WhenFull = "wait",
+    inline: bool | None = None,
+    shielded: bool = False,
+) -> Callable[[F], F]: ...
+def on(
+    function: F | None = None,
+    /,
+    *,
+    topic: str | None = None,
+    group: str | None = None,
+    when_full: WhenFull = "wait",
+    inline: bool | None = None,
+    shielded: bool = False,
 ) -> F | Callable[[F], F]:
     """Mark a method as the handler of the messages its first parameter is annotated with.
 
     Args:
         function: The method, where `@on` stands bare: ``(self, message)`` or ``(self, message, context)``.
         topic: Subscribe the agent to the topics this pattern matches; ``*`` is one word, ``**`` any number at the end.
+        group: Subscribe as a member of this group: each message goes to one of the members, to each in turn, and past
+            those that are full or have stopped. Default: the agent receives all of them.
+        when_full: What happens to a publication that finds the agent's mailbox full: ``"wait"`` for room, as a tell
+            does, or ``"refuse"`` it, so that no publisher ever waits for this agent.
         inline: Run a plain `def` on the event loop; for handlers that never block. Default: what the class says.
         shielded: Let the handler run to its end when its asker has left.
 
     Raises:
         DefinitionError: when the class is made, if the function could never be a handler.
     """
+    if topic is None and (group is not None or when_full != "wait"):
+        message = "`group` and `when_full` are about a topic; give @on that as well: @on(topic=..., group=...)"
+        raise DefinitionError(message)
 
     def mark(marked: F) -> F:
         function: object = marked
         if not inspect.isfunction(function):
             message = f"@on is for methods of an agent, not for {marked!r}"
             raise DefinitionError(message)
-        setattr(marked, _MARK, Mark(topic, inline, shielded, caller_locals(marked)))
+        setattr(marked, _MARK, Mark(topic, inline, shielded, caller_locals(marked), group, when_full))
         return marked
 
     return mark if function is None else mark(function)
@@ -99,7 +123,7 @@ class Behaviour:
         self._inline = inline
         self._by_type: dict[type, Handler] = {}
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
-        self.patterns: tuple[TopicPattern, ...] = ()  # the topics that agents of this class subscribe to
+        self.interests: tuple[Interest, ...] = ()  # what agents of this class subscribe to
         self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
         self.found: dict[type, Handler | None] = {}  # by what `find` remembers; the dispatcher looks here first
         self._timed: Behaviour | None = None  # made when the first agent needs it
@@ -128,9 +152,9 @@ class Behaviour:
         inline = self._inline if mark.inline is None else mark.inline
         handler = make_handler(function, inline=inline, shielded=mark.shielded)
         if mark.topic is not None:
-            pattern = TopicPattern(mark.topic)
-            self._topics.append((pattern, handler, accepted))
-            self.patterns += (pattern,)
+            interest = interest_in(mark.topic, mark.group, mark.when_full)
+            self._topics.append((interest.pattern, handler, accepted))
+            self.interests += (interest,)
             return
         for message_type in accepted:
             other = self._by_type.setdefault(message_type, handler)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from ceylon.core.calls import Call, TellCall
+from ceylon.core.group_calls import GroupCall, Stand
 from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
 from ceylon.core.streams import PullCall, StreamCall
 from ceylon.errors import UnknownMessageError
@@ -203,7 +204,7 @@ class Inspector:
         )
 
     def _of_tell(self, call: Call) -> Wait | None:
-        if not isinstance(call, TellCall):
+        if not isinstance(call, (TellCall, Stand)):
             return None
         return self._wait("room", call.envelope, call.groups(self._router.waits))
 
@@ -312,7 +313,9 @@ class Inspector:
     def _of_handler(self, call: Call) -> Wait:
         groups = call.groups(self._router.waits)
         parked = call.stream if isinstance(call, PullCall) else call
-        kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
+        kind: WaitKind = "parts" if isinstance(call, PullCall) else "reply"
+        if isinstance(call, (TellCall, GroupCall)):
+            kind = "room"
         return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:

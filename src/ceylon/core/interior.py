@@ -29,6 +29,7 @@ from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
 from ceylon.core.pauses import Pauses
 from ceylon.core.ports import check_agent
+from ceylon.core.publishing import Publisher
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
@@ -36,6 +37,7 @@ from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
 from ceylon.core.sources import OwnSources
 from ceylon.core.spending import Spending
+from ceylon.core.subscriptions import Subscriptions
 from ceylon.core.supervision import Supervisor
 from ceylon.core.threads import ThreadPool
 from ceylon.core.timers import Timers
@@ -75,6 +77,7 @@ class Interior:
     driver: "Driver"
     timers: Timers
     router: Router
+    publisher: Publisher
     threads: ThreadPool
     dispatcher: Dispatcher
     lifecycle: Lifecycle
@@ -105,6 +108,7 @@ class Interior:
         self.on_closed: Callable[[], None] | None = None
         self.read_from(OwnSources(self.instruments.clock, random_source))
         self.spending = Spending()
+        self.subscriptions = Subscriptions(settings.subscriptions)
         self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
@@ -123,6 +127,7 @@ class Interior:
         self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
         self.router = (parts.router or Router)(self, driver, self.timers)
+        self.publisher = self.router.publisher = Publisher(self.router, self.subscriptions)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
@@ -288,8 +293,8 @@ class Interior:
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
         self.router.cells[cell.address] = cell
-        if cell.behaviour.patterns:
-            self.router.subscribers[cell.address] = cell
+        if cell.behaviour.interests:
+            self.subscriptions.declare(cell.address, cell.behaviour.interests)
         cell.agent.__ceylon_move_in__(self, cell.address)
         self.lifecycle.start(cell)
 
@@ -303,7 +308,7 @@ class Interior:
             del self.router.cells[cell.address]
             if cell.parent is not None:
                 cell.parent.have_life().children.pop(cell.address, None)
-            self.router.subscribers.pop(cell.address, None)
+            self.subscriptions.end(cell.address)
             self._gone.add(cell.statistics())
             cell.agent.__ceylon_leave_home__()
 

@@ -17,6 +17,7 @@ from ceylon.core.names import check_name
 from ceylon.core.ports import check_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import MeshClosedError, UnknownAgentError
@@ -203,6 +204,28 @@ class Mesh(AsyncVerbs):
     def ref(self, address: "str | Ref") -> Ref:
         """Return a handle on *address*; whether anybody is there shows when it is used."""
         return Ref(self._inside, address_of(address))
+
+    def subscribe(
+        self, topic: str, recipient: "str | Ref", *, group: str | None = None, when_full: WhenFull = "wait"
+    ) -> Subscription:
+        """Let *recipient* receive what is published on *topic*, by its handlers for topics or else by type.
+
+        It ends when it is cancelled or the agent is gone, and stays while that begins again. The same agent, topic and
+        group are one subscription. From another thread this blocks for the moment it takes.
+
+        Args:
+            topic: A topic or a pattern; ``*`` is one word, ``**`` any number at the end.
+            recipient: An address or a ref.
+            group: Make it a member: each message goes to one member of the group, to each in turn, and past those that
+                are full or have stopped. Default: it receives all of them.
+            when_full: Whether publications ``"wait"`` for room in its mailbox or are to ``"refuse"`` it.
+
+        Raises:
+            UnknownAgentError: nobody has that address.
+            ArgumentError: that is no pattern, or the agent has too many subscriptions.
+            MeshClosedError: the mesh is closed.
+        """
+        return Subscription.of(self._inside, address_of(recipient), interest_in(topic, group, when_full))
 
     def agent(self, name: str) -> "AgentLike":
         """Return the agent called *name*, after restarts the current instance.

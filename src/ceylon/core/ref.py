@@ -12,7 +12,9 @@ import msgspec
 from ceylon.core import verbs
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
+from ceylon.core.publishing import PublishTerms
 from ceylon.core.streams import BlockingStream, Stream
+from ceylon.core.subscriptions import WhenFull
 from ceylon.core.terms import Priority, Terms, terms_of
 from ceylon.errors import NotAnAddressError
 from ceylon.messages import ActionCall, Message
@@ -114,14 +116,34 @@ class AsyncVerbs:
         """
         return verbs.ask(self._interior(), self._source(), address_of(recipient), ActionCall(action, arguments), None)
 
-    async def publish(self, topic: str, message: Any) -> int:
-        """Tell *message* to every subscriber of *topic*; return how many received it."""
-        return await verbs.publish(self._interior(), self._source(), topic, message, ())
+    async def publish(self, topic: str, message: Any, *, when_full: WhenFull = "wait") -> int:
+        """Tell *message* to every subscriber of *topic*, and to one member of each group; return how many received it.
 
-    async def broadcast(self, message: Any, *, exclude: "Iterable[str | Ref]" = ()) -> int:
-        """Tell *message* to every agent of the mesh but *exclude*; return how many received it."""
-        left_out = [address_of(recipient) for recipient in exclude]
-        return await verbs.publish(self._interior(), self._source(), None, message, left_out)
+        No subscriber is no error: 0 is returned, and counted as `unheard`. Order is kept between one publisher that
+        awaits this and one subscriber; whether the handlers succeed is not waited for. No deadline is passed on.
+
+        Args:
+            topic: Words between dots.
+            message: What to tell.
+            when_full: ``"wait"`` for room in full mailboxes, in all of them at the same time and for 5 s at most, but
+                for subscribers that refuse for their part; ``"refuse"``: never wait. Who has no room does not get it,
+                which is counted as `refused` and kept as a dead letter.
+
+        Raises:
+            ArgumentError: that is no topic; wildcards are for those who subscribe.
+            MeshClosedError: the mesh is not running.
+        """
+        return await verbs.publish(self._interior(), self._source(), topic, message, PublishTerms(when_full=when_full))
+
+    async def broadcast(
+        self, message: Any, *, exclude: "Iterable[str | Ref]" = (), when_full: WhenFull = "wait"
+    ) -> int:
+        """Tell *message* to every agent of the mesh but *exclude*; return how many received it.
+
+        *when_full* is as in `publish`.
+        """
+        terms = PublishTerms(frozenset(map(address_of, exclude)), when_full)
+        return await verbs.publish(self._interior(), self._source(), None, message, terms)
 
 
 class BlockingVerbs:
@@ -165,14 +187,17 @@ class BlockingVerbs:
         message = ActionCall(action, arguments)
         return verbs.block_ask(self._interior(), self._source(), address_of(recipient), message, None)
 
-    def publish(self, topic: str, message: Any) -> int:
-        """Tell *message* to every subscriber of *topic*; return how many received it."""
-        return verbs.block_publish(self._interior(), self._source(), topic, message, ())
+    def publish(self, topic: str, message: Any, *, when_full: WhenFull = "wait") -> int:
+        """Tell *message* to every subscriber of *topic*; return how many received it; see `AsyncVerbs.publish`."""
+        terms = PublishTerms(when_full=when_full)
+        return verbs.block_publish(self._interior(), self._source(), topic, message, terms)
 
-    def broadcast(self, message: Any, *, exclude: "Iterable[str | BlockingRef | Ref]" = ()) -> int:
-        """Tell *message* to every agent of the mesh but *exclude*; return how many received it."""
-        left_out = [address_of(recipient) for recipient in exclude]
-        return verbs.block_publish(self._interior(), self._source(), None, message, left_out)
+    def broadcast(
+        self, message: Any, *, exclude: "Iterable[str | BlockingRef | Ref]" = (), when_full: WhenFull = "wait"
+    ) -> int:
+        """Tell *message* to every agent of the mesh but *exclude*; see `AsyncVerbs.broadcast`."""
+        terms = PublishTerms(frozenset(map(address_of, exclude)), when_full)
+        return verbs.block_publish(self._interior(), self._source(), None, message, terms)
 
 
 class _Handle:

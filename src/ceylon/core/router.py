@@ -3,13 +3,12 @@
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ceylon.core.calls import AskCall, Call, PublishCall, TellCall
+from ceylon.core.calls import AskCall, Call, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
 from ceylon.core.names import check_address, split_key
-from ceylon.core.topics import DEAD_LETTERS
 from ceylon.core.waits import WaitsGraph
 from ceylon.errors import (
     ArgumentError,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ceylon.core.dispatcher import Dispatcher
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
+    from ceylon.core.publishing import Publisher
     from ceylon.core.quiet import Quiet
     from ceylon.core.timers import Timers
 
@@ -39,6 +39,7 @@ class Router:
     """Every address of one mesh, and every call that waits for a reply."""
 
     dispatcher: "Dispatcher"
+    publisher: "Publisher"
     quiet: "Quiet"
 
     def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
@@ -49,13 +50,11 @@ class Router:
         self.settings = settings = interior.settings
         self.cells: dict[str, Cell] = {}
         self.calls: dict[int, AskCall] = {}  # by envelope id
-        self.subscribers: dict[str, Cell] = {}  # cells whose agents subscribe to anything
         self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
         self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
         self.endings = Endings(settings.ledger_ring)
         self.waits = WaitsGraph(self)
         self.late_replies = 0
-        self.unheard = 0
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
         self.is_halted = False  # the drain is over: what the stop hooks send passes no more
         self.is_closed = False
@@ -307,39 +306,9 @@ class Router:
         if call.cell.is_guest(call.envelope):
             call.cell.take_back(call.envelope.id)
 
-    # -- topics --------------------------------------------------------------------------------------------------------
-
-    def publish(
-        self, topic: str | None, message: Any, source: "Origin | None", future: "Sink", exclude: Iterable[str] = ()
-    ) -> Call:
-        """Tell *message* to the subscribers of *topic* (`None`: to every agent) but *exclude*."""
-        left_out = set(exclude)
-        call = PublishCall(self, future)
-        cells = [cell for cell in self._receivers(topic) if cell.address not in left_out]
-        if not cells:
-            self.unheard += 1
-        for cell in cells:
-            self.tell(self.envelope(TELL, source, cell.address, message, topic), call.expect(), source)
-        call.set_result(Outcome())
-        return call
-
-    def _receivers(self, topic: str | None) -> list["Cell"]:
-        if topic is None:
-            return list(self.cells.values())
-        return [
-            cell
-            for cell in self.subscribers.values()
-            if any(pattern.matches(topic) for pattern in cell.behaviour.patterns)
-        ]
-
     def _announce(self, letter: DeadLetter) -> None:
-        """Publish *letter*; one that would be about itself is not."""
-        if self.subscribers and not isinstance(letter.envelope.message, DeadLetter) and not self.is_closed:
-            for cell in self._receivers(DEAD_LETTERS):
-                envelope = self.envelope(TELL, None, cell.address, letter, DEAD_LETTERS)
-                if cell.state.takes_mail and cell.has_room():
-                    cell.put(envelope)
-                    self.accepted(cell, envelope)
+        """Let those hear of *letter* who want to."""
+        self.publisher.announce(letter)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 

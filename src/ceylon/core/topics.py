@@ -2,16 +2,19 @@
 
 from ceylon.errors import ArgumentError
 
-__all__ = ["DEAD_LETTERS", "TopicPattern"]
+__all__ = ["DEAD_LETTERS", "TopicPattern", "words_of"]
 
 DEAD_LETTERS = "$dead_letters"
 """The mesh publishes a `DeadLetter` here for every one it gets."""
 
 
 class TopicPattern:
-    """A topic to subscribe to: words between dots; ``*`` stands for one word, ``**`` for any number at the end."""
+    """A topic to subscribe to: words between dots; ``*`` stands for one word, ``**`` for any number at the end.
 
-    __slots__ = ("_open", "_words", "text")
+    `words` are those before a ``**``; `is_open` says whether there is one.
+    """
+
+    __slots__ = ("is_open", "text", "words")
 
     def __init__(self, text: str) -> None:
         words = text.split(".")
@@ -19,15 +22,33 @@ class TopicPattern:
             message = f"{text!r} is no topic pattern: words between dots, '*' for one word, '**' only as the last"
             raise ArgumentError(message)
         self.text = text
-        self._open = words[-1] == "**"
-        self._words = words[:-1] if self._open else words
+        self.is_open = words[-1] == "**"
+        self.words = words[:-1] if self.is_open else words
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it stands for one topic only: itself."""
+        return not self.is_open and "*" not in self.words
 
     def matches(self, topic: str) -> bool:
         """Say whether *topic* is one of those."""
         words = topic.split(".")
-        if len(words) < len(self._words) or (len(words) > len(self._words) and not self._open):
+        if len(words) < len(self.words) or (len(words) > len(self.words) and not self.is_open):
             return False
-        return all(mine in {"*", word} for mine, word in zip(self._words, words, strict=False))
+        return all(mine in {"*", word} for mine, word in zip(self.words, words, strict=False))
 
     def __repr__(self) -> str:
         return f"<TopicPattern {self.text!r}>"
+
+
+def words_of(topic: str) -> list[str]:
+    """Return the words of *topic*, which something is to be published on.
+
+    Raises:
+        ArgumentError: it is none; wildcards are for those who subscribe.
+    """
+    words = topic.split(".")
+    if not all(words) or "*" in words or "**" in words:
+        message = f"{topic!r} is no topic: publish on words between dots; '*' and '**' are for those who subscribe"
+        raise ArgumentError(message)
+    return words

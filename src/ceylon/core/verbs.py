@@ -5,7 +5,7 @@ to the gateway as an operation.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ceylon.core.current import current
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ceylon.core.gateway import Operation
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
+    from ceylon.core.publishing import PublishTerms
     from ceylon.core.router import Router
     from ceylon.core.terms import Terms
 
@@ -215,22 +216,22 @@ def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two caller
 
 
 async def publish(
-    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, terms: "PublishTerms"
 ) -> int:
     """Tell *message* to all who subscribe."""
-    outcome = await interior.gateway.perform(_publish_operation(interior, source, topic, message, exclude))
+    outcome = await interior.gateway.perform(_publish_operation(interior, source, topic, message, terms))
     return int(outcome.get())
 
 
 def block_publish(
-    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, terms: "PublishTerms"
 ) -> int:
     """Tell *message* to all who subscribe, from a thread."""
-    outcome = interior.gateway.block("publish", _publish_operation(interior, source, topic, message, exclude))
+    outcome = interior.gateway.block("publish", _publish_operation(interior, source, topic, message, terms))
     return int(outcome.get())
 
 
 def _publish_operation(
-    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, exclude: Iterable[str]
+    interior: "Interior", source: "Origin | None", topic: str | None, message: Any, terms: "PublishTerms"
 ) -> "Operation":
-    return lambda sink: interior.router.publish(topic, message, source, sink, exclude)
+    return lambda sink: interior.publisher.publish(topic, message, source, sink, terms)

@@ -8,18 +8,17 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.cell import Cell
-from ceylon.core.router import Router
+from ceylon.core.publishing import Publication, Publisher
+from ceylon.core.topics import words_of
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    def broken(self: Router, topic: str | None) -> list[Cell]:
-        if topic is None:
-            return list(self.cells.values())
-        cells = self.subscribers.values()
-        return [cell for cell in cells for pattern in cell.behaviour.patterns if pattern.matches(topic)]
+    def broken(self: Publisher, topic: str, publication: Publication) -> None:
+        for place in self._subscriptions._index.find(topic, words_of(topic)):
+            for address, member in place.each.items():
+                publication.offer(address, waits=member.waits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Router, "_receivers", broken)
+        patch.setattr(Publisher, "_publish", broken)
         yield
