@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from ceylon.core.budgets import Budget
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
-    from ceylon.core.handlers import on
 
     # What is imported as itself is rarer, and not in `__all__`.
+    from ceylon.core.delivering import NextDelivery as NextDelivery
+    from ceylon.core.handlers import on
+    from ceylon.core.handling import NextHandling as NextHandling
     from ceylon.core.inspection import Ledger as Ledger
     from ceylon.core.inspection import Wait as Wait
     from ceylon.core.inspection import Why as Why
+    from ceylon.core.interceptors import Interceptor as Interceptor
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
     from ceylon.core.streams import BlockingStream, Stream
+    from ceylon.core.subscriptions import Subscription as Subscription
     from ceylon.core.watching import Terminated
     from ceylon.errors import (
         ActionArgumentsError,
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError
     from ceylon.errors import InjectedFaultError as InjectedFaultError
+    from ceylon.errors import InterceptorError as InterceptorError
     from ceylon.errors import InterruptedTurnError as InterruptedTurnError
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
@@ -82,6 +87,7 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import RejectedError as RejectedError
     from ceylon.errors import StoreError as StoreError
     from ceylon.errors import StoreTimeoutError as StoreTimeoutError
     from ceylon.errors import StoreUnavailableError as StoreUnavailableError
@@ -167,12 +173,16 @@ _HOMES: Final = {
     "ceylon.core.budgets": ("Budget",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
+    "ceylon.core.delivering": ("NextDelivery",),
     "ceylon.core.handlers": ("on",),
+    "ceylon.core.handling": ("NextHandling",),
     "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
+    "ceylon.core.interceptors": ("Interceptor",),
     "ceylon.core.ledger": ("DeadLetter",),
     "ceylon.core.mesh": ("Mesh",),
     "ceylon.core.ref": ("BlockingRef", "Ref"),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
+    "ceylon.core.subscriptions": ("Subscription",),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),

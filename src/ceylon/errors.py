@@ -10,7 +10,9 @@
     ├── DeliveryError                          an envelope that was never accepted
     │   ├── UnknownAgentError (LookupError)    nobody has that address
     │   ├── MailboxFullError                   no room in time
-    │   └── HopLimitError                      passed on too many times
+    │   ├── HopLimitError                      passed on too many times
+    │   └── RejectedError                      an interceptor did not let it pass
+    ├── InterceptorError (RuntimeError)        an interceptor that does what it must not
     ├── UnknownMessageError (LookupError)      an id that the mesh knows no message by
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
@@ -79,6 +81,7 @@ __all__ = [
     "HopLimitError",
     "IncompleteStreamError",
     "InjectedFaultError",
+    "InterceptorError",
     "InterruptedTurnError",
     "InvalidNameError",
     "LawBrokenError",
@@ -100,6 +103,7 @@ __all__ = [
     "ModelUnavailableError",
     "NotAnAddressError",
     "OutputError",
+    "RejectedError",
     "StoreError",
     "StoreTimeoutError",
     "StoreUnavailableError",
@@ -218,6 +222,18 @@ class HopLimitError(DeliveryError):
             f"(limit: Mesh(max_hops={max_hops}))"
         )
         self.address, self.max_hops = address, max_hops
+
+
+class RejectedError(DeliveryError):
+    """An interceptor of the mesh did not let the envelope pass; `__cause__` is what it raised, if it did."""
+
+    def __init__(self, address: str, message_type: str, reason: str) -> None:
+        super().__init__(f"{message_type} to {address!r} was rejected by an interceptor of the mesh: {reason}")
+        self.address, self.message_type, self.reason = address, message_type, reason
+
+
+class InterceptorError(CeylonError, RuntimeError):
+    """An interceptor went on twice, or too late, or with something that is not the envelope it was given."""
 
 
 class UnknownMessageError(CeylonError, LookupError):

@@ -8,7 +8,7 @@ import functools
 import math
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.gateway import Operation
     from ceylon.core.inspection import Ledger, Wait, Why
+    from ceylon.core.interceptors import Interceptor
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
@@ -51,6 +52,7 @@ class BlockingMesh(BlockingVerbs):
         max_hops: How many agents a message may be passed through.
         settings: Every other number; see `ceylon.settings`.
         random_source: Where jitter comes from.
+        interceptors: What stands around every delivery and every handling, outermost first; see `Interceptor`.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class BlockingMesh(BlockingVerbs):
         max_hops: int | None = None,
         settings: Settings = DEFAULTS,
         random_source: random.Random | None = None,
+        interceptors: "Sequence[Interceptor]" = (),
     ) -> None:
-        self._mesh = Mesh(name, max_hops=max_hops, settings=settings, random_source=random_source)
+        self._mesh = Mesh(
+            name, max_hops=max_hops, settings=settings, random_source=random_source, interceptors=interceptors
+        )
         self._thread: LoopThread | None = LoopThread(self._mesh, backend)
 
     @classmethod

@@ -56,6 +56,7 @@ from ceylon.messages import Outcome, attempt, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
+    from ceylon.core.interceptors import Interceptors
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
     from ceylon.core.sources import Sources
@@ -91,7 +92,9 @@ class Interior:
     quiet: Quiet
     quiet_log: QuietLog
 
-    def __init__(self, name: str, settings: "Settings", random_source: random.Random) -> None:
+    def __init__(
+        self, name: str, settings: "Settings", random_source: random.Random, interceptors: "Interceptors | None" = None
+    ) -> None:
         self.name = name
         self.settings = settings
         self.instruments = instruments.get()
@@ -108,6 +111,7 @@ class Interior:
         self.on_closed: Callable[[], None] | None = None
         self.read_from(OwnSources(self.instruments.clock, random_source))
         self.spending = Spending()
+        self.interceptors = interceptors
         self.subscriptions = Subscriptions(settings.subscriptions)
         self.failures = Failures(self)
         self.gateway = Gateway(name)
@@ -126,7 +130,10 @@ class Interior:
         self.timers = Timers(driver)
         self.quiet_log = QuietLog(self.settings, driver.now_anywhere)
         parts = self.instruments
-        self.router = (parts.router or Router)(self, driver, self.timers)
+        router = parts.router or Router
+        if self.interceptors is not None:
+            router = self.interceptors.router(router)
+        self.router = router(self, driver, self.timers)
         self.publisher = self.router.publisher = Publisher(self.router, self.subscriptions)
         self.threads = (parts.threads or ThreadPool)(self, driver)
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
@@ -252,6 +259,8 @@ class Interior:
         options = agent.__ceylon_options__()
         if options.handler_timeout is None and self.settings.handler_timeout is not None:
             options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        if self.interceptors is not None:
+            behaviour = self.interceptors.around(behaviour)
         if options.handler_timeout is not None:
             behaviour = behaviour.timed()
         cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)

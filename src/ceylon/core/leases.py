@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ceylon.core.context import BlockingContext
     from ceylon.core.limits import LeaseLimit
     from ceylon.core.origin import Origin
+    from ceylon.core.signals import Signal
     from ceylon.messages import Envelope
 
 __all__ = ["EXPIRED", "UNBEGUN", "Hold", "Lease", "Run"]
@@ -39,11 +40,12 @@ class Hold:
 class Run(Hold):
     """One function that a task waits for, as part of *origin*."""
 
-    __slots__ = ("future", "origin")
+    __slots__ = ("future", "origin", "over")
 
     def __init__(self, future: "Future", origin: "Origin | None") -> None:
         super().__init__()
         self.future, self.origin = future, origin
+        self.over: Signal | None = None  # raised at its end, where somebody else waits for that
 
 
 class Lease(Hold):

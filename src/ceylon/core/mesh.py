@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +12,7 @@ import msgspec
 from ceylon.core.gateway import NOT_STARTED
 from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.instruments import instruments
+from ceylon.core.interceptors import sort_interceptors
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
@@ -27,6 +29,7 @@ from ceylon.settings import DEFAULTS, Settings
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.interceptors import Interceptor
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
@@ -46,6 +49,7 @@ class Mesh(AsyncVerbs):
         max_hops: How many agents a message may be passed through.
         settings: Every other number; see `ceylon.settings`.
         random_source: Where jitter comes from; give a seeded one to make it repeatable.
+        interceptors: What stands around every delivery and every handling, outermost first; see `Interceptor`.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class Mesh(AsyncVerbs):
         max_hops: int | None = None,
         settings: Settings = DEFAULTS,
         random_source: random.Random | None = None,
+        interceptors: "Sequence[Interceptor]" = (),
     ) -> None:
         if max_hops is not None:
             settings = msgspec.structs.replace(settings, max_hops=max_hops)
         self.name = check_name(name)
-        self._inside = Interior(self.name, settings, random_source or instruments.get().random_source())
+        chance = random_source or instruments.get().random_source()
+        self._inside = Interior(self.name, settings, chance, sort_interceptors(interceptors))
         self._shutdown: Shutdown | None = None
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from ceylon.core.leases import EXPIRED, UNBEGUN, Hold, Lease, Run
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.core.limits import LeaseLimit
 from ceylon.core.ordered import Ordered
+from ceylon.core.signals import Signal
 from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import Outcome, attempt
 
@@ -93,7 +94,7 @@ class ThreadPool:
             self._interior.gateway.post_quietly(lambda: ended(outcome))
 
         def ended(outcome: Outcome) -> None:
-            self._open.discard(run)
+            self._forget(run)
             if not future.done():
                 future.set_result(outcome)
 
@@ -140,11 +141,24 @@ class ThreadPool:
         """Say whether a thread does something as part of *origin*, or is about to."""
         return any(run.origin is origin for run in self._open)
 
+    async def join(self, origin: "Origin") -> None:
+        """Wait until no thread does anything as part of *origin* any more, or it is given up."""
+        for run in [run for run in self._open if run.origin is origin]:
+            if run.over is None:
+                run.over = Signal(self._driver)
+            await run.over.wait()
+
+    def _forget(self, run: Run) -> None:
+        """Nobody is interested in *run* any more, but those who wait for its end."""
+        self._open.discard(run)
+        if run.over is not None:
+            run.over.set()
+
     def let_go_of(self, origin: "Origin") -> bool:
         """Do the same with what threads still do as part of *origin*; say whether there was any."""
         still_runs = [run for run in self._open if run.origin is origin]
         for run in still_runs:
-            self._open.discard(run)
+            self._forget(run)
             self.let_go(run)
         return bool(still_runs)
 
@@ -161,6 +175,8 @@ class ThreadPool:
             self.let_go(run)
             if not run.future.done():
                 run.future.set_result(Outcome(error=MeshClosedError(self._interior.name, why)))
+            if run.over is not None:
+                run.over.set()
 
     # -- jobs and threads ----------------------------------------------------------------------------------------------
 

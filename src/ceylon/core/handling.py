@@ -1,0 +1,156 @@
+"""The onion around handling: it runs in the place of the handler, and the handler in its middle."""
+
+import contextvars
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+
+from ceylon.core.current import current
+from ceylon.core.delivering import check_passed
+from ceylon.core.handlers import Behaviour, Handler
+from ceylon.core.invocation import call_as, invoke
+from ceylon.core.signals import Signal
+from ceylon.errors import InterceptorError
+from ceylon.messages import Envelope
+
+if TYPE_CHECKING:
+    from ceylon.core.context import Context
+
+__all__ = ["NextHandling", "around_handler"]
+
+_CHANGEABLE: Final = ("message",)
+_FIXED: Final = tuple(name for name in Envelope.__struct_fields__ if name not in _CHANGEABLE)
+_AGAIN: Final = "an interceptor called `call_next` twice for one envelope; it is handled once"
+_LATE: Final = "an interceptor called `call_next` after it had returned; await it before that"
+
+
+class Handling:
+    """One envelope and its handler, in the middle of the onion."""
+
+    __slots__ = ("behaviour", "context", "handler", "interceptors", "is_over", "under_way")
+
+    def __init__(self, handler: Handler, behaviour: Behaviour, interceptors: "_Onion", context: "Context") -> None:
+        self.handler, self.behaviour, self.interceptors, self.context = handler, behaviour, interceptors, context
+        self.is_over = False
+        self.under_way: Signal | None = None  # raised when the handler has ended
+
+    async def run(self) -> Any:
+        """Run the onion, and do not leave before the handler has: its agent would begin with the next message."""
+        try:
+            return await NextHandling(self, 0)(self.context.envelope)
+        finally:
+            self.is_over = True
+            if self.under_way is not None and not self.under_way.is_raised:
+                await self.under_way.wait()
+
+    async def run_handler(self, envelope: Envelope) -> Any:
+        """Run the handler to its end, in the variables of whoever called."""
+        context, threads = self.context, self.context.interior.threads
+        handler = self._handler_for(envelope)
+        self.under_way = Signal(context.interior.driver)
+        try:
+            return await invoke(_with_variables(handler) if handler.threaded else handler, context, threads)
+        except BaseException:
+            if context.worker is None or not context.worker.is_cancelling:  # by the onion: the mesh gives threads up
+                with anyio.CancelScope(shield=True):
+                    await threads.join(context)
+            raise
+        finally:
+            self.under_way.set()
+
+    def _handler_for(self, envelope: Envelope) -> Handler:
+        """Return the handler of what was passed on; that of another type of message may be another.
+
+        Raises:
+            Refusal: the agent has none for it.
+        """
+        own = self.context.envelope
+        if envelope.message is own.message:
+            return self.handler
+        is_alike = type(envelope.message) is type(own.message)
+        own.message = envelope.message
+        return self.handler if is_alike else self.behaviour.find(own)
+
+
+class NextHandling:
+    """What an interceptor around handling awaits to run the handler, or the next interceptor before that."""
+
+    __slots__ = ("_at", "_handling", "_is_used")
+
+    def __init__(self, handling: Handling, at: int) -> None:
+        self._handling, self._at, self._is_used = handling, at, False
+
+    @property
+    def context(self) -> "Context":
+        """The handler's context: who asks, until when, a log, and verbs whose deadlines are inherited."""
+        return self._handling.context
+
+    @property
+    def now(self) -> float:
+        """Seconds on the mesh's clock, which deadlines go by too; virtual in a simulation."""
+        return self._handling.context.interior.driver.now()
+
+    async def __call__(self, envelope: Envelope) -> Any:
+        """Handle *envelope*, and return what the handler, or whoever answers for it, has returned.
+
+        Raises:
+            InterceptorError: that was done before, it is too late, or it is not the envelope that was given.
+        """
+        handling = self._handling
+        if self._is_used or handling.is_over:
+            raise InterceptorError(_AGAIN if self._is_used else _LATE)
+        self._is_used = True
+        check_passed(handling.context.envelope, envelope, _CHANGEABLE, _FIXED)
+        if self._at == len(handling.interceptors):
+            return await handling.run_handler(envelope)
+        return await handling.interceptors[self._at](envelope, NextHandling(handling, self._at + 1))
+
+
+_Onion = tuple[Callable[[Envelope, NextHandling], Awaitable[Any]], ...]
+
+
+def around_handler(handler: Handler, behaviour: Behaviour, interceptors: _Onion) -> Handler:
+    """Return what the dispatcher is to run in the place of *handler*, one of *behaviour*'s.
+
+    It is always async and on the loop; a handler in a thread is waited for there, one hop for each message.
+    """
+
+    async def intercepted(_: object, __: object, context: "Context") -> Any:
+        return await Handling(handler, behaviour, interceptors, context).run()
+
+    return Handler(
+        function=intercepted,
+        name=handler.name,
+        is_async=True,
+        threaded=False,
+        yields=False,
+        takes_context=True,
+        shielded=handler.shielded,
+        direct=True,
+    )
+
+
+def _with_variables(handler: Handler) -> Handler:
+    """Return *handler*, which runs in a thread, such that it has the context variables that are set here."""
+    function, variables = handler.function, contextvars.copy_context()
+
+    def run(*arguments: Any) -> Any:
+        result = variables.run(call_as, current.get(), function, *arguments)  # type: ignore[arg-type]
+        return _advanced_in(variables, result) if isinstance(result, Generator) else result
+
+    return msgspec.structs.replace(handler, function=run)
+
+
+def _advanced_in(variables: contextvars.Context, generator: "Generator[Any, None, Any]") -> "Generator[Any, None, Any]":
+    """Give the parts of *generator*, each made with these variables; whatever thread does it."""
+    try:
+        while True:
+            try:
+                part = variables.run(call_as, current.get(), next, generator)  # type: ignore[arg-type]
+            except StopIteration:
+                return
+            yield part
+    finally:
+        variables.run(call_as, current.get(), generator.close)  # type: ignore[arg-type]
