@@ -780,7 +780,7 @@ def let_pass_although_it_raised(monkeypatch: pytest.MonkeyPatch) -> None:
         with contextlib.suppress(Exception):
             delivering.NextDelivery(delivering.Passage(self, envelope), 0)(envelope)
 
-    monkeypatch.setattr(delivering.InterceptedRouter, "_let_pass", broken)
+    monkeypatch.setattr(delivering.InterceptedRouter, "let_pass", broken)
 
 
 def run_the_handler_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,19 +117,19 @@ class InterceptedRouter(Router):
     def deliver(self, envelope: Envelope) -> "Cell | None":
         """See `Router`; what is asked has passed already."""
         if envelope.kind is TELL:
-            self._let_pass(envelope)
+            self.let_pass(envelope)
         return super().deliver(envelope)
 
     def ask(self, envelope: Envelope, future: "Sink", *arguments: Any, **options: Any) -> "AskCall | None":
         """See `Router`."""
         try:
-            self._let_pass(envelope)
+            self.let_pass(envelope)
         except RejectedError as error:
             future.set_result(Outcome(error=error))
             return None
         return super().ask(envelope, future, *arguments, **options)
 
-    def _let_pass(self, envelope: Envelope) -> None:
+    def let_pass(self, envelope: Envelope) -> None:
         """Take *envelope* through the onion, and over what that has changed.
 
         Raises:

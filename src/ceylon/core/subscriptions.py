@@ -75,14 +75,14 @@ class Subscriptions:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._index = TopicIndex()
+        self.index = TopicIndex()
         self._of: dict[str, dict[tuple[str, str, str], Member]] = {}  # by agent; by address, pattern, group
         self._turns = itertools.count(1)
 
     @property
     def are_none(self) -> bool:
         """Whether nobody subscribes to anything."""
-        return self._index.is_empty
+        return self.index.is_empty
 
     def declare(self, owner: str, interests: Iterable[Interest]) -> None:
         """Let the agent at *owner* have what its class declares."""
@@ -112,7 +112,7 @@ class Subscriptions:
                 raise ArgumentError(message)
             member = Member(address, owner, interest.pattern, interest.group, waits=True, turn=next(self._turns))
             own[key] = member
-            self._index.place(interest.pattern).members(interest.group)[address] = member
+            self.index.place(interest.pattern).members(interest.group)[address] = member
         member.waits = interest.when_full == "wait"
         return member
 
@@ -124,13 +124,13 @@ class Subscriptions:
             own = self._of.get(member.owner, {})
             if own.get(key) is member:
                 del own[key]
-                self._index.discard(member)
+                self.index.discard(member)
 
     def end(self, owner: str) -> None:
         """Take back everything of the agent at *owner*, which is not there any more."""
         for member in self._of.pop(owner, {}).values():
             member.is_declared = member.is_asked = False
-            self._index.discard(member)
+            self.index.discard(member)
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Subscriptions:
         Raises:
             ArgumentError: that is no topic.
         """
-        places = self._index.find(topic, words_of(topic))
+        places = self.index.find(topic, words_of(topic))
         if len(places) == 1 and not places[0].groups:  # as nearly always, and without looking at each
             return Receivers(places[0].each.copy(), {})
         return Receivers(_each_once(places), _by_group(places))
@@ -152,7 +152,7 @@ class Subscriptions:
     def was_served(self, member: Member) -> None:
         """Let the others of its group go before *member* next time."""
         if member.is_declared or member.is_asked:  # or it has cancelled meanwhile
-            members = self._index.place(member.pattern).members(member.group)
+            members = self.index.place(member.pattern).members(member.group)
             member.turn = next(self._turns)
             members[member.address] = members.pop(member.address)
 

@@ -15,7 +15,7 @@ from ceylon.core.topics import words_of
 @contextlib.contextmanager
 def plant() -> Generator[None]:
     def broken(self: Publisher, topic: str, publication: Publication) -> None:
-        for place in self._subscriptions._index.find(topic, words_of(topic)):
+        for place in self._subscriptions.index.find(topic, words_of(topic)):
             for address, member in place.each.items():
                 publication.offer(address, waits=member.waits)
 
