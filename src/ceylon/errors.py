@@ -225,7 +225,10 @@ class HopLimitError(DeliveryError):
 
 
 class RejectedError(DeliveryError):
-    """An interceptor of the mesh did not let the envelope pass; `__cause__` is what it raised, if it did."""
+    """An interceptor of the mesh did not let an envelope, or its reply, pass; `__cause__` is what it raised, if it did.
+
+    Around delivery the envelope was in no mailbox; around handling it was accepted, and has failed.
+    """
 
     def __init__(self, address: str, message_type: str, reason: str) -> None:
         super().__init__(f"{message_type} to {address!r} was rejected by an interceptor of the mesh: {reason}")

@@ -541,6 +541,50 @@ async def test_a_failure_in_the_handler_passes_through_the_onion_and_may_be_repl
         assert (counted.completed, counted.failed) == (1, 1)
 
 
+async def test_who_is_denied_around_handling_is_told_so_and_the_agent_is_not_to_blame(anyio_backend: Any) -> None:
+    async def deny(envelope: Envelope, call_next: Any) -> Any:
+        if envelope.message == "rum":
+            raise PermissionError("no rum")
+        return await call_next(envelope)
+
+    class Proud(Shop):
+        on_failure = "stop"
+
+    async with lawful_mesh(interceptors=[deny]) as mesh:
+        proud = mesh.add(Proud("proud"))
+
+        with pytest.raises(RejectedError, match="PermissionError: no rum") as caught:
+            await proud.ask("rum")
+        await proud.tell("rum")
+        assert await proud.ask("tea") == "tea nothing"
+
+        assert isinstance(caught.value.__cause__, PermissionError)
+        [letter] = mesh.dead_letters()
+        assert (letter.reason, letter.detail.partition(":")[0]) == ("handler_failed", "RejectedError")
+        counted = mesh.statistics()
+        assert (counted.agents["proud"].failed, counted.refused) == (2, 0)
+
+
+async def test_a_failure_that_an_interceptor_gives_another_name_is_still_the_agent_s(anyio_backend: Any) -> None:
+    async def rename(envelope: Envelope, call_next: Any) -> Any:
+        try:
+            return await call_next(envelope)
+        except ValueError as error:
+            raise KeyError("renamed") from error
+
+    class Failing(Agent):
+        on_failure = "stop"
+
+        async def on_message(self, message: Any) -> None:
+            raise ValueError(message)
+
+    async with lawful_mesh(interceptors=[rename]) as mesh:
+        with pytest.raises(HandlerError) as caught:
+            await mesh.add(Failing("failing")).ask("x")
+        assert isinstance(caught.value.root, KeyError)
+        await until(lambda: "failing" not in mesh.agents)
+
+
 async def test_an_onion_that_answers_itself_leaves_the_handler_out(anyio_backend: Any) -> None:
     async def answer(envelope: Envelope, call_next: Any) -> Any:
         del call_next
@@ -618,9 +662,9 @@ async def test_a_hostile_interceptor_around_handling_spoils_its_own_message_only
             if failure is None:
                 await shop.ask(message)
             else:
-                with pytest.raises(HandlerError) as caught:
+                with pytest.raises(RejectedError) as caught:
                     await shop.ask(message)
-                assert isinstance(caught.value.root, failure)
+                assert isinstance(caught.value.__cause__, failure)
         assert await shop.ask("rum") == "rum nothing"
 
         assert mesh.agent("shop").handled == [*["tea", 1][: 2 * handled], "rum"]  # type: ignore[attr-defined]

@@ -71,6 +71,16 @@ async def publish(stage: Stage[Mesh]) -> Any:
     return [received, await stage.mesh.ask("listener", Heard(label))]
 
 
+@of("mesh.subscribe")
+async def subscribe(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    subscription = stage.mesh.subscribe(f"weather.{label}", "listener")
+    received = await stage.mesh.publish(f"weather.{label}", News(label))
+    subscription.cancel()
+    missed = await stage.mesh.publish(f"weather.{label}", News(label))
+    return [received, missed, await stage.mesh.ask("listener", Heard(label))]
+
+
 @of("mesh.broadcast")
 async def broadcast(stage: Stage[Mesh]) -> Any:
     label = stage.label()

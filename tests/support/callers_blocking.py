@@ -61,6 +61,16 @@ def publish(stage: Stage[BlockingMesh]) -> Any:
     return [received, stage.mesh.ask("listener", Heard(label))]
 
 
+@of("mesh.subscribe")
+def subscribe(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    subscription = stage.mesh.subscribe(f"weather.{label}", "listener")
+    received = stage.mesh.publish(f"weather.{label}", News(label))
+    subscription.cancel()
+    missed = stage.mesh.publish(f"weather.{label}", News(label))
+    return [received, missed, stage.mesh.ask("listener", Heard(label))]
+
+
 @of("mesh.broadcast")
 def broadcast(stage: Stage[BlockingMesh]) -> Any:
     label = stage.label()

@@ -22,6 +22,7 @@ Verb = Literal[
     "spawn",
     "start_soon",
     "stream",
+    "subscribe",
     "tell",
     "tell_nowait",
     "unwatch",
@@ -40,6 +41,7 @@ RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "spawn": ("porter", "clerk"),
     "start_soon": ("porter",),
     "stream": ("porter", "clerk"),
+    "subscribe": ("porter", "clerk"),
     "tell": ("porter", "clerk"),
     "tell_nowait": ("porter",),
     "unwatch": ("porter", "clerk"),
@@ -135,6 +137,12 @@ class Porter(Agent):
     async def _publish(self, context: Context, label: str) -> Any:
         return [await context.publish("sales.tea", News(label)), await context.ask("listener", Heard(label))]
 
+    async def _subscribe(self, context: Context, label: str) -> Any:
+        subscription = context.subscribe(f"errands.{label}")
+        received = await context.publish(f"errands.{label}", Ring(label))
+        subscription.cancel()
+        return [received, await self.until_rung(Rung(label))]
+
     async def _broadcast(self, context: Context, label: str) -> Any:
         received = await context.broadcast(News(label), exclude=["assistant"])
         return [received >= len(PEOPLE) - 1, await context.ask("listener", Heard(label))]
@@ -209,6 +217,12 @@ class Clerk(Agent):
 
     def _publish(self, context: BlockingContext, label: str) -> Any:
         return [context.publish("sales.tea", News(label)), context.ask("listener", Heard(label))]
+
+    def _subscribe(self, context: BlockingContext, label: str) -> Any:
+        subscription = context.subscribe(f"errands.{label}")
+        received = context.publish(f"errands.{label}", Ring(label))
+        subscription.cancel()
+        return [received, context.ask("porter", Rung(label))]
 
     def _broadcast(self, context: BlockingContext, label: str) -> Any:
         received = context.broadcast(News(label), exclude=["assistant"])

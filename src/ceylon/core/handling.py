@@ -9,11 +9,11 @@ import msgspec
 
 from ceylon.core.current import current
 from ceylon.core.delivering import check_passed
-from ceylon.core.handlers import Behaviour, Handler
+from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.invocation import call_as, invoke
 from ceylon.core.signals import Signal
-from ceylon.errors import InterceptorError
-from ceylon.messages import Envelope
+from ceylon.errors import InterceptorError, RejectedError, describe
+from ceylon.messages import Envelope, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.context import Context
@@ -29,17 +29,27 @@ _LATE: Final = "an interceptor called `call_next` after it had returned; await i
 class Handling:
     """One envelope and its handler, in the middle of the onion."""
 
-    __slots__ = ("behaviour", "context", "handler", "interceptors", "is_over", "under_way")
+    __slots__ = ("behaviour", "context", "handler", "has_failed", "interceptors", "is_over", "under_way")
 
     def __init__(self, handler: Handler, behaviour: Behaviour, interceptors: "_Onion", context: "Context") -> None:
         self.handler, self.behaviour, self.interceptors, self.context = handler, behaviour, interceptors, context
-        self.is_over = False
+        self.is_over = self.has_failed = False
         self.under_way: Signal | None = None  # raised when the handler has ended
 
     async def run(self) -> Any:
-        """Run the onion, and do not leave before the handler has: its agent would begin with the next message."""
+        """Run the onion, and do not leave before the handler has: its agent would begin with the next message.
+
+        Raises:
+            Refusal: an interceptor did not let the message be handled, or its reply pass: not the agent's failure.
+        """
         try:
             return await NextHandling(self, 0)(self.context.envelope)
+        except (KeyboardInterrupt, Refusal, self.context.interior.driver.cancellation):
+            raise
+        except BaseException as error:
+            if self.has_failed:
+                raise
+            raise Refusal(self._rejected(error)) from error
         finally:
             self.is_over = True
             if self.under_way is not None and not self.under_way.is_raised:
@@ -53,12 +63,19 @@ class Handling:
         try:
             return await invoke(_with_variables(handler) if handler.threaded else handler, context, threads)
         except BaseException:
+            self.has_failed = True
             if context.worker is None or not context.worker.is_cancelling:  # by the onion: the mesh gives threads up
                 with anyio.CancelScope(shield=True):
                     await threads.join(context)
             raise
         finally:
             self.under_way.set()
+
+    def _rejected(self, error: BaseException) -> RejectedError:
+        envelope = self.context.envelope
+        rejected = RejectedError(envelope.recipient, type_name(envelope.message), describe(error))
+        rejected.__cause__ = error
+        return rejected
 
     def _handler_for(self, envelope: Envelope) -> Handler:
         """Return the handler of what was passed on; that of another type of message may be another.

@@ -14,6 +14,7 @@ from ceylon.core.handling import NextHandling, around_handler
 from ceylon.core.router import Router
 from ceylon.errors import DefinitionError
 from ceylon.messages import Envelope
+from ceylon.settings import DEFAULTS
 
 __all__ = ["Interceptor", "Interceptors", "sort_interceptors"]
 
@@ -28,9 +29,10 @@ without having called it. What the mesh itself sends (`Terminated`, dead letters
 
 An `async def` stands around **handling**: it runs in the place of the handler, in the agent's slot and time, whatever
 kind that is. ``await call_next(envelope)`` runs the handler to its end, once, perhaps with another message, and returns
-what it has returned: a list of the parts, or nothing where they were streamed. What the function returns is the reply,
-what it raises the failure; it may leave the handler out. Context variables that it sets are the handler's too, also in
-a thread; it should reset them. Hooks and background tasks are no messages and pass none.
+what it has returned: a list of the parts, or nothing where they were streamed. What the function returns is the reply;
+it may leave the handler out. What it raises while the handler has not failed is a `RejectedError` for the asker; the
+message has failed then, and the agent has not: no supervisor hears of it. Context variables that it sets are the
+handler's too, also in a thread; it should reset them. Hooks and background tasks are no messages and pass none.
 """
 
 
@@ -55,6 +57,8 @@ class Interceptors:
             return behaviour
         made = self._behaviours.get(behaviour)
         if made is None:
+            if len(self._behaviours) >= DEFAULTS.handler_types:  # of agents that each have one of their own
+                self._behaviours.clear()
             made = behaviour.mapped(lambda handler: around_handler(handler, behaviour, self.handling))
             self._behaviours[behaviour] = made
         return made

@@ -20,6 +20,7 @@ from ceylon.core.counters import Gone, statistics_of
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
+from ceylon.core.handlers import Refusal
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
@@ -339,6 +340,8 @@ class Interior:
 
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
+        if isinstance(error, Refusal):
+            error = error.error
         detail = describe(error)
         self.quiet_log.error(
             "handler_failed", cell.address, message=type_name(envelope.message), error=detail, exc_info=error

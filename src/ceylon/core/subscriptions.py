@@ -4,6 +4,7 @@ A subscription belongs to an agent and ends with it; it stays while the agent be
 same agent, pattern and group are one subscription, however often it is asked for.
 """
 
+import contextlib
 import functools
 import heapq
 import itertools
@@ -233,8 +234,9 @@ class Subscription:
         cancel = functools.partial(self._interior.subscriptions.cancel, self._member)
         if not self._interior.was_opened or self._interior.gateway.is_inside():
             cancel()
-        else:
-            self._interior.gateway.post_quietly(cancel)
+            return
+        with contextlib.suppress(MeshClosedError):  # with what else this thread asks for, and before what it asks next
+            self._interior.gateway.post(cancel)
 
 
 def _subscribe(interior: "Interior", address: str, interest: Interest) -> Member:
