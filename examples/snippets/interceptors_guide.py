@@ -1,5 +1,5 @@
 """The code of docs/guides/interceptors.md: every section runs."""
-# ruff: noqa: D101, D102, D103, D107 – a snippet is documented by the page it stands in
+# ruff: noqa: D101, D102, D103 – a snippet is documented by the page it stands in
 
 import asyncio
 import contextvars
@@ -36,7 +36,7 @@ class Till(Agent):
 # --8<-- [start:two]
 def only_small_sums(envelope: Envelope, call_next: NextDelivery) -> None:
     if isinstance(envelope.message, Pay) and envelope.message.amount > 100:
-        raise PermissionError("more than 100")
+        raise PermissionError(envelope.message.amount)
     call_next(envelope)
 
 
@@ -51,7 +51,7 @@ async def use_two() -> None:
         try:
             await bank.ask(Pay(500))
         except RejectedError as error:
-            print(error)  # Pay to 'bank' was rejected by an interceptor of the mesh: PermissionError: more than 100
+            print(error)  # Pay to 'bank' was rejected by an interceptor of the mesh: PermissionError: 500
         print(mesh.statistics().dead_letters)  # {'rejected': 1}
     # --8<-- [end:two]
 
@@ -182,9 +182,7 @@ async def use_tracer() -> None:
         till = mesh.add(Till("till"))
         mesh.add(Bank("bank"))
         await till.ask(Pay(5))
-        print("\n".join(tracer.lines()))
-        # Pay in till (trace-1)
-        #   Pay in bank (trace-1)
+        print("\n".join(tracer.lines()))  # Pay in till, and below it Pay in bank, both of one trace
     # --8<-- [end:use_tracing]
 
 

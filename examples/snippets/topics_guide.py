@@ -1,5 +1,5 @@
 """The code of docs/guides/topics.md: every section runs."""
-# ruff: noqa: D101, D102, D103, D107 – a snippet is documented by the page it stands in
+# ruff: noqa: D101, D102, D103 – a snippet is documented by the page it stands in
 
 import asyncio
 from typing import Any

@@ -673,6 +673,7 @@ async def test_a_hostile_interceptor_around_handling_spoils_its_own_message_only
 
 
 async def test_a_handler_let_go_in_the_background_is_waited_for_before_the_next_message(anyio_backend: Any) -> None:
+    held = Held("held")
     async with anyio.create_task_group() as tasks:
 
         async def hurry(envelope: Envelope, call_next: Any) -> Any:
@@ -688,7 +689,6 @@ async def test_a_handler_let_go_in_the_background_is_waited_for_before_the_next_
             return "early"
 
         async with lawful_mesh(interceptors=[hurry]) as mesh:
-            held = Held("held")
             ref = mesh.add(held)
             await ref.tell(1)
             await ref.tell(2)

@@ -2,7 +2,7 @@
 
 import contextvars
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import msgspec
@@ -155,7 +155,9 @@ def _with_variables(handler: Handler) -> Handler:
 
     def run(*arguments: Any) -> Any:
         result = variables.run(call_as, current.get(), function, *arguments)  # type: ignore[arg-type]
-        return _advanced_in(variables, result) if isinstance(result, Generator) else result
+        if isinstance(result, Generator):
+            return _advanced_in(variables, cast("Generator[Any, None, Any]", result))
+        return result
 
     return msgspec.structs.replace(handler, function=run)
 

@@ -94,5 +94,6 @@ def _check(interceptor: Any) -> None:
 
 def _is_async(interceptor: Any) -> bool:
     """Say whether calling it makes a coroutine; an object may be one by its ``__call__``."""
-    own = getattr(type(interceptor), "__call__", None)  # noqa: B004 – its function, not whether there is one
+    kind: type[Any] = type(interceptor)
+    own = getattr(kind, "__call__", None)  # noqa: B004 – its function, not whether there is one
     return inspect.iscoroutinefunction(interceptor) or inspect.iscoroutinefunction(own)
