@@ -21,6 +21,7 @@ from ceylon import (
     HandlerError,
     Interceptor,
     InterceptorError,
+    LlmAgent,
     Mesh,
     NextDelivery,
     NextHandling,
@@ -32,7 +33,8 @@ from ceylon import (
 from ceylon.core import delivering, handling
 from ceylon.core.interceptors import sort_interceptors
 from ceylon.messages import ActionCall, Envelope
-from support.core_agents import Ask, Counter, Echo, Held, Keeper, Relay, until
+from ceylon.testing import ScriptedModel
+from support.core_agents import Ask, Counter, Echo, Held, Keeper, Relay, ThreadRelay, until
 from support.law import lawful_mesh
 
 GIVEN: contextvars.ContextVar[str] = contextvars.ContextVar("given", default="nothing")
@@ -808,6 +810,52 @@ async def test_asks_over_several_agents_and_loops_of_them_are_as_without(anyio_b
         assert await mesh.ask("a", Ask(("b", "c"), "x")) == "x"
         with pytest.raises(DeadlockError, match="a → b → a"):
             await mesh.ask("a", Ask(("b", "a"), "x"))
+
+
+async def test_handlers_in_threads_that_ask_go_through_the_onion_too(anyio_backend: Any) -> None:
+    async with lawful_mesh(interceptors=[let_pass, handle]) as mesh:
+        for name in ("a", "b", "c"):
+            mesh.add(ThreadRelay(name))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(mesh.ask, "a", Ask(("b", "c"), "x"))
+        with pytest.raises(DeadlockError):
+            await mesh.ask("a", Ask(("b", "a"), "x"))
+
+
+async def test_an_agent_handles_as_many_at_a_time_as_it_says_with_an_onion_too(anyio_backend: Any) -> None:
+    class Wide(Held):
+        concurrency = 3
+
+    async with lawful_mesh(interceptors=[handle]) as mesh:
+        wide = Wide("wide")
+        ref = mesh.add(wide)
+        for number in range(6):
+            await ref.tell(number)
+        await until(lambda: len(wide.begun) == 3)
+        wide.gate.set()
+        await mesh.drain()
+
+    assert (wide.at_most, len(wide.ended)) == (3, 6)
+
+
+async def test_an_agent_with_a_model_answers_and_streams_through_the_onion(anyio_backend: Any) -> None:
+    seen: list[str] = []
+
+    async def note(envelope: Envelope, call_next: Any) -> Any:
+        seen.append(envelope.recipient)
+        return await call_next(envelope)
+
+    async with lawful_mesh(interceptors=[let_pass, note]) as mesh:
+        agent = LlmAgent("tutor", ScriptedModel(["one", "two", "three"]))
+        mesh.add(agent)
+
+        assert str(await mesh.ask("tutor", "hi")) == "one"
+        assert "".join([str(part) async for part in agent.stream("hi")]) == "two"
+        assert str(await agent.conversation("ann").send("hi")) == "three"
+
+    assert seen[0] == "tutor"
+    assert seen[-1] == "tutor/ann"
 
 
 def test_the_onion_can_be_looked_up_and_is_documented() -> None:

@@ -1,10 +1,13 @@
 """Topics, groups and interceptors under many seeds: members come, go and fail, interceptors do their worst."""
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
 
+from bugs.workload import FAULTS, run_workload
+from ceylon import Mesh, NextDelivery, NextHandling
 from ceylon.core.delivering import InterceptedRouter
 from ceylon.core.group_calls import GroupCall
 from ceylon.core.publishing import Publication
@@ -12,6 +15,9 @@ from ceylon.core.router import Router
 from ceylon.errors import RejectedError
 from ceylon.messages import Envelope, Outcome
 from ceylon.testing import Faults, Simulation, run_simulation
+from support.simulated import run_shops
+from support.simulated_family import run_family
+from support.simulated_newsroom import run_newsroom
 from support.simulated_topics import run_groups, run_hasty_publisher, run_hostile_interceptors
 
 Program = Callable[[Simulation], Awaitable[None]]
@@ -19,12 +25,13 @@ Program = Callable[[Simulation], Awaitable[None]]
 PROGRAMS: Final[list[Program]] = [run_groups, run_hasty_publisher, run_hostile_interceptors]
 FEW: Final = 50
 MANY: Final = 500
+ANY: Final = Faults()
 
 
-def _run(program: Program, seeds: range) -> None:
+def _run(program: Program, seeds: range, faults: Faults = ANY) -> None:
     for seed in seeds:
         backend: Any = "trio" if seed % 5 == 4 else "asyncio"
-        outcome = run_simulation(program, seed=seed, faults=Faults() if seed % 2 else None, backend=backend)
+        outcome = run_simulation(program, seed=seed, faults=faults if seed % 2 else None, backend=backend)
         assert outcome.error is None, f"seed {seed}: {outcome.error!r}"
 
 
@@ -44,6 +51,47 @@ def test_topics_and_interceptors_keep_their_promises_under_some_seeds(program: P
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_topics_and_interceptors_keep_their_promises_under_many_seeds(program: Program) -> None:
     _run(program, range(FEW, MANY))
+
+
+# -- interceptors that do nothing --------------------------------------------------------------------------------------
+
+
+def _let_pass(envelope: Envelope, call_next: NextDelivery) -> None:
+    call_next(envelope)
+
+
+async def _handle(envelope: Envelope, call_next: NextHandling) -> Any:
+    return await call_next(envelope)
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every simulated mesh have interceptors, in programs that know of none."""
+    onion = functools.partial(Mesh, interceptors=[_let_pass, _handle, _let_pass, _handle])
+    monkeypatch.setattr("ceylon.testing.simulation.simulation.Mesh", onion)
+
+
+OTHERS: Final[list[tuple[Program, Faults]]] = [
+    (functools.partial(run_shops, bears_faults=True), ANY),
+    (run_newsroom, ANY),
+    (run_family, ANY),
+    (run_workload, FAULTS),  # it bears no crashes
+    (run_groups, ANY),
+]
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize(("program", "faults"), OTHERS)
+def test_programs_run_as_well_where_interceptors_do_nothing(program: Program, faults: Faults) -> None:
+    _run(program, range(10), faults)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize(("program", "faults"), OTHERS)
+def test_programs_run_as_well_where_interceptors_do_nothing_under_many_seeds(program: Program, faults: Faults) -> None:
+    _run(program, range(10, 100), faults)
 
 
 # -- sabotage ----------------------------------------------------------------------------------------------------------

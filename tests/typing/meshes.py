@@ -4,8 +4,20 @@
 from typing import assert_type
 
 import ceylon
-from ceylon import Agent, BlockingMesh, BlockingRef, DeadLetter, Mesh, Ref
+from ceylon import (
+    Agent,
+    BlockingMesh,
+    BlockingRef,
+    Context,
+    DeadLetter,
+    Mesh,
+    NextDelivery,
+    NextHandling,
+    Ref,
+    Subscription,
+)
 from ceylon.core.ledger import AgentStatistics, MeshStatistics, Reason
+from ceylon.messages import Envelope
 
 
 class Shop(Agent):
@@ -20,6 +32,28 @@ async def a_mesh_is_an_async_context_manager() -> None:
         assert_type(mesh.blocking, BlockingMesh)
         assert_type(mesh.add(Shop("kiosk")).blocking, BlockingRef)
         assert_type(mesh.agent("shop").name, str)
+
+
+def a_plain_function_and_an_async_one_are_interceptors() -> None:
+    def deliver(envelope: Envelope, call_next: NextDelivery) -> None:
+        assert_type(call_next(envelope), None)
+        assert_type(call_next.now, float)
+
+    async def handle(envelope: Envelope, call_next: NextHandling) -> object:
+        assert_type(call_next.context, Context)
+        return await call_next(envelope)
+
+    Mesh(interceptors=[deliver, handle])
+    BlockingMesh(interceptors=(handle,))
+    Mesh(interceptors=[Shop])  # type: ignore[list-item]
+
+
+async def topics_are_subscribed_to(mesh: Mesh, blocking: BlockingMesh, ref: Ref, context: Context) -> None:
+    assert_type(mesh.subscribe("sales.*", ref, group="billing", when_full="refuse"), Subscription)
+    assert_type(blocking.subscribe("sales.*", "shop"), Subscription)
+    assert_type(context.subscribe("sales.*"), Subscription)
+    assert_type(await mesh.publish("sales.tea", 1, when_full="refuse"), int)
+    await mesh.publish("sales.tea", 1, when_full="never")  # type: ignore[arg-type]
 
 
 async def a_mesh_is_started_and_stopped_by_hand(mesh: Mesh, ref: Ref) -> None:

@@ -92,8 +92,7 @@ def _check(interceptor: Any) -> None:
         raise DefinitionError(message) from error
 
 
-def _is_async(interceptor: Any) -> bool:
+def _is_async(interceptor: object) -> bool:
     """Say whether calling it makes a coroutine; an object may be one by its ``__call__``."""
-    kind: type[Any] = type(interceptor)
-    own = getattr(kind, "__call__", None)  # noqa: B004 – its function, not whether there is one
+    own = getattr(type(interceptor), "__call__", None)  # noqa: B004 – its function, not whether there is one
     return inspect.iscoroutinefunction(interceptor) or inspect.iscoroutinefunction(own)
