@@ -307,6 +307,45 @@ async def test_what_the_mesh_keeps_account_by_cannot_be_changed(anyio_backend: A
         assert isinstance(caught.value.__cause__, InterceptorError)
 
 
+async def test_nor_can_it_be_changed_in_place_at_either_side(anyio_backend: Any) -> None:
+    def forge(envelope: Envelope, call_next: Any) -> None:
+        if envelope.message == "delivery":
+            envelope.id += 1_000_000
+        call_next(envelope)
+
+    def forge_late(envelope: Envelope, call_next: Any) -> None:
+        call_next(envelope)
+        if envelope.message == "late":
+            envelope.sender = "admin"
+
+    async def forge_handling(envelope: Envelope, call_next: Any) -> Any:
+        if envelope.message == "handling":
+            envelope.id += 1_000_000
+        reply = await call_next(envelope)
+        if envelope.message == "late handling":
+            envelope.id += 1_000_000
+        return reply
+
+    async with lawful_mesh(interceptors=[forge, forge_late, forge_handling]) as mesh:
+        shop = mesh.add(Shop("shop"))
+        for message in ("delivery", "late", "handling", "late handling"):
+            with pytest.raises(RejectedError, match="the mesh keeps account by that"):
+                await shop.ask(message)
+        assert await shop.ask("tea") == "tea nothing"
+
+        counted = mesh.statistics()
+        assert (counted.refused, counted.agents["shop"].failed, counted.late_replies) == (2, 2, 0)
+
+
+async def test_a_message_may_be_changed_in_place_and_goes_to_the_handler_for_its_type(anyio_backend: Any) -> None:
+    async def as_number(envelope: Envelope, call_next: Any) -> Any:
+        envelope.message = int(envelope.message)
+        return await call_next(envelope)
+
+    async with lawful_mesh(interceptors=[as_number]) as mesh:
+        assert await mesh.add(Shop("shop")).ask("5") == "5 nothing"
+
+
 def twice(envelope: Envelope, call_next: Any) -> None:
     call_next(envelope)
     call_next(envelope)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.ledger import Reason
+from ceylon.core.originals import Original, Rules
 from ceylon.core.router import Router
 from ceylon.errors import InterceptorError, RejectedError, describe
 from ceylon.messages import TELL, Envelope, Outcome, type_name
@@ -19,20 +20,19 @@ if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
 
-__all__ = ["InterceptedRouter", "NextDelivery", "check_passed", "intercepted"]
+__all__ = ["InterceptedRouter", "NextDelivery", "intercepted"]
 
 _CHANGEABLE: Final = ("message", "recipient", "trace", "priority")
-_FIXED: Final = tuple(name for name in Envelope.__struct_fields__ if name not in _CHANGEABLE)
-"""What the mesh keeps account by."""
+_RULES: Final = Rules(_CHANGEABLE, tuple(name for name in Envelope.__struct_fields__ if name not in _CHANGEABLE))
 
 
 class Passage:
     """One envelope on its way through the onion."""
 
-    __slots__ = ("envelope", "interceptors", "is_over", "passed", "router")
+    __slots__ = ("interceptors", "is_over", "original", "passed", "router")
 
     def __init__(self, router: "InterceptedRouter", envelope: Envelope) -> None:
-        self.router, self.envelope = router, envelope
+        self.router, self.original = router, Original(envelope, _RULES)
         self.interceptors = router.interceptors
         self.passed: Envelope | None = None
         self.is_over = False
@@ -61,7 +61,7 @@ class NextDelivery:
         if self._is_used or passage.is_over:
             raise InterceptorError(_AGAIN if self._is_used else _LATE)
         self._is_used = True
-        check_passed(passage.envelope, envelope, _CHANGEABLE, _FIXED)
+        passage.original.check(envelope)
         if self._at == len(passage.interceptors):
             passage.passed = envelope
             return
@@ -82,26 +82,6 @@ def _call(interceptor: Callable[[Envelope, NextDelivery], Any], envelope: Envelo
     if inspect.iscoroutine(returned):
         returned.close()
         message = f"{interceptor!r} returned a coroutine; one that awaits is an `async def`, and stands around handling"
-        raise InterceptorError(message)
-
-
-def check_passed(given: Envelope, passed: object, changeable: tuple[str, ...], fixed: tuple[str, ...]) -> None:
-    """Refuse what an interceptor passes on if it is not *given*, but for what is *changeable*.
-
-    Raises:
-        InterceptorError: it is something else.
-    """
-    if passed is given:
-        return
-    if not isinstance(passed, Envelope):
-        message = f"`call_next` takes the envelope, not {type(passed).__name__}"
-        raise InterceptorError(message)
-    changed = [name for name in fixed if getattr(passed, name) is not getattr(given, name)]
-    if changed:
-        message = (
-            f"an interceptor changed {', '.join(changed)} of an envelope; the mesh keeps account by that. "
-            f"Here it may change {', '.join(changeable)}, by msgspec.structs.replace(envelope, ...)"
-        )
         raise InterceptorError(message)
 
 
@@ -138,7 +118,9 @@ class InterceptedRouter(Router):
         passage = Passage(self, envelope)
         try:
             NextDelivery(passage, 0)(envelope)
+            passage.original.check(envelope)
         except BaseException as error:
+            passage.original.restore()
             if isinstance(error, KeyboardInterrupt):
                 self._interior.interrupt()
             raise self._rejected(envelope, describe(error)) from error

@@ -8,9 +8,9 @@ import anyio
 import msgspec
 
 from ceylon.core.current import current
-from ceylon.core.delivering import check_passed
 from ceylon.core.handlers import Behaviour, Handler, Refusal
 from ceylon.core.invocation import call_as, invoke
+from ceylon.core.originals import Original, Rules
 from ceylon.core.signals import Signal
 from ceylon.errors import InterceptorError, RejectedError, describe
 from ceylon.messages import Envelope, type_name
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NextHandling", "around_handler"]
 
-_CHANGEABLE: Final = ("message",)
-_FIXED: Final = tuple(name for name in Envelope.__struct_fields__ if name not in _CHANGEABLE)
+_RULES: Final = Rules(("message",), ("id", "kind", "sender", "recipient", "parent", "chain", "topic"))
+"""The deadline is not among them: a pause of the handler's moves it."""
 _AGAIN: Final = "an interceptor called `call_next` twice for one envelope; it is handled once"
 _LATE: Final = "an interceptor called `call_next` after it had returned; await it before that"
 
@@ -29,11 +29,23 @@ _LATE: Final = "an interceptor called `call_next` after it had returned; await i
 class Handling:
     """One envelope and its handler, in the middle of the onion."""
 
-    __slots__ = ("behaviour", "context", "handler", "has_failed", "interceptors", "is_over", "under_way")
+    __slots__ = (
+        "behaviour",
+        "context",
+        "handler",
+        "has_failed",
+        "interceptors",
+        "is_over",
+        "kind",
+        "original",
+        "under_way",
+    )
 
     def __init__(self, handler: Handler, behaviour: Behaviour, interceptors: "_Onion", context: "Context") -> None:
         self.handler, self.behaviour, self.interceptors, self.context = handler, behaviour, interceptors, context
         self.is_over = self.has_failed = False
+        self.original = Original(context.envelope, _RULES)
+        self.kind: type[Any] = type(context.envelope.message)  # which the handler is for
         self.under_way: Signal | None = None  # raised when the handler has ended
 
     async def run(self) -> Any:
@@ -43,7 +55,7 @@ class Handling:
             Refusal: an interceptor did not let the message be handled, or its reply pass: not the agent's failure.
         """
         try:
-            return await NextHandling(self, 0)(self.context.envelope)
+            return await self._pass_through()
         except (KeyboardInterrupt, Refusal, self.context.interior.driver.cancellation):
             raise
         except BaseException as error:
@@ -52,8 +64,14 @@ class Handling:
             raise Refusal(self._rejected(error)) from error
         finally:
             self.is_over = True
+            self.original.restore()
             if self.under_way is not None and not self.under_way.is_raised:
                 await self.under_way.wait()
+
+    async def _pass_through(self) -> Any:
+        reply = await NextHandling(self, 0)(self.context.envelope)
+        self.original.check(self.context.envelope)
+        return reply
 
     async def run_handler(self, envelope: Envelope) -> Any:
         """Run the handler to its end, in the variables of whoever called."""
@@ -84,11 +102,8 @@ class Handling:
             Refusal: the agent has none for it.
         """
         own = self.context.envelope
-        if envelope.message is own.message:
-            return self.handler
-        is_alike = type(envelope.message) is type(own.message)
         own.message = envelope.message
-        return self.handler if is_alike else self.behaviour.find(own)
+        return self.handler if type(own.message) is self.kind else self.behaviour.find(own)
 
 
 class NextHandling:
@@ -119,7 +134,7 @@ class NextHandling:
         if self._is_used or handling.is_over:
             raise InterceptorError(_AGAIN if self._is_used else _LATE)
         self._is_used = True
-        check_passed(handling.context.envelope, envelope, _CHANGEABLE, _FIXED)
+        handling.original.check(envelope)
         if self._at == len(handling.interceptors):
             return await handling.run_handler(envelope)
         return await handling.interceptors[self._at](envelope, NextHandling(handling, self._at + 1))
