@@ -36,9 +36,10 @@ class Handling:
         "has_failed",
         "interceptors",
         "is_over",
+        "is_under_way",
         "kind",
+        "left",
         "original",
-        "under_way",
     )
 
     def __init__(self, handler: Handler, behaviour: Behaviour, interceptors: "_Onion", context: "Context") -> None:
@@ -46,7 +47,8 @@ class Handling:
         self.is_over = self.has_failed = False
         self.original = Original(context.envelope, _RULES)
         self.kind: type[Any] = type(context.envelope.message)  # which the handler is for
-        self.under_way: Signal | None = None  # raised when the handler has ended
+        self.is_under_way = False
+        self.left: Signal | None = None  # raised when the handler has ended, where somebody waits for that
 
     async def run(self) -> Any:
         """Run the onion, and do not leave before the handler has: its agent would begin with the next message.
@@ -65,8 +67,9 @@ class Handling:
         finally:
             self.is_over = True
             self.original.restore()
-            if self.under_way is not None and not self.under_way.is_raised:
-                await self.under_way.wait()
+            if self.is_under_way:
+                self.left = Signal(self.context.interior.driver)
+                await self.left.wait()
 
     async def _pass_through(self) -> Any:
         reply = await NextHandling(self, 0)(self.context.envelope)
@@ -77,7 +80,7 @@ class Handling:
         """Run the handler to its end, in the variables of whoever called."""
         context, threads = self.context, self.context.interior.threads
         handler = self._handler_for(envelope)
-        self.under_way = Signal(context.interior.driver)
+        self.is_under_way = True
         try:
             return await invoke(_with_variables(handler) if handler.threaded else handler, context, threads)
         except BaseException:
@@ -87,7 +90,9 @@ class Handling:
                     await threads.join(context)
             raise
         finally:
-            self.under_way.set()
+            self.is_under_way = False
+            if self.left is not None:
+                self.left.set()
 
     def _rejected(self, error: BaseException) -> RejectedError:
         envelope = self.context.envelope
