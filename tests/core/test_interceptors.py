@@ -33,9 +33,10 @@ from ceylon import (
 from ceylon.core import delivering, handling
 from ceylon.core.interceptors import sort_interceptors
 from ceylon.messages import ActionCall, Envelope
+from ceylon.settings import DEFAULTS
 from ceylon.testing import ScriptedModel
 from support.core_agents import Ask, Counter, Echo, Held, Keeper, Relay, ThreadRelay, until
-from support.law import lawful_mesh
+from support.law import check_end, lawful_mesh
 
 GIVEN: contextvars.ContextVar[str] = contextvars.ContextVar("given", default="nothing")
 
@@ -146,6 +147,18 @@ async def test_an_onion_around_one_place_leaves_the_other_alone(anyio_backend: A
         mesh.add(Shop("shop"))
         assert isinstance(mesh.interior.router, delivering.InterceptedRouter)
         assert mesh.interior.cells()["shop"].behaviour is Shop.__ceylon_behaviour__
+
+
+def test_the_onion_of_agents_with_a_behaviour_of_their_own_is_kept_within_bounds() -> None:
+    found = sort_interceptors([handle])
+    assert found is not None
+    own = [Shop.__ceylon_behaviour__.mapped(lambda handler: handler) for _ in range(5)]
+
+    assert found.around(own[0]) is found.around(own[0])
+    for each in own * (DEFAULTS.handler_types // 4):
+        found.around(each.mapped(lambda handler: handler))
+
+    assert len(found._behaviours) <= DEFAULTS.handler_types  # noqa: SLF001 – what must not grow
 
 
 # -- around delivery ---------------------------------------------------------------------------------------------------
@@ -434,6 +447,22 @@ async def test_what_was_kept_of_an_onion_lets_nothing_pass_any_more(anyio_backen
             call_next(envelope)
 
         assert mesh.statistics().agents["shop"].accepted == 0
+
+
+async def test_ctrl_c_in_an_interceptor_stops_the_mesh_in_order(anyio_backend: Any) -> None:
+    def interrupt(envelope: Envelope, call_next: Any) -> None:
+        raise KeyboardInterrupt
+
+    mesh = Mesh("test", interceptors=[interrupt])
+    with pytest.raises(KeyboardInterrupt):
+        async with mesh:
+            shop = mesh.add(Shop("shop"))
+            with pytest.raises(RejectedError, match="KeyboardInterrupt"):
+                await shop.tell("tea")
+            await mesh.wait()
+
+    assert not mesh.is_open
+    check_end(mesh.statistics())
 
 
 async def test_the_mesh_s_own_messages_pass_no_interceptor(anyio_backend: Any) -> None:

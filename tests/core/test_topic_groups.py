@@ -358,7 +358,7 @@ async def test_a_publication_that_outlives_its_group_is_a_dead_letter(mesh: Mesh
         await mesh.stop("a", at_once=True)
 
     assert received == [0]
-    assert "x" in [letter.envelope.message for letter in mesh.dead_letters()]
+    assert [letter.reason for letter in mesh.dead_letters() if letter.envelope.message == "x"] == ["stopped"]
 
 
 async def test_an_agent_may_wait_for_a_group_and_is_shown_to(mesh: Mesh) -> None:

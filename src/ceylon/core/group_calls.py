@@ -25,7 +25,7 @@ class Stand(ParkedCall):
     __slots__ = ("_whole", "member")
 
     def __init__(self, router: "Router", whole: "GroupCall", member: "Member", envelope: "Envelope") -> None:
-        super().__init__(router, whole)
+        super().__init__(router, whole.publication)  # which hears of the whole only
         self.envelope, self.source, self.member, self._whole = envelope, None, member, whole
 
     def admitted(self) -> None:
@@ -42,7 +42,7 @@ class Stand(ParkedCall):
 class GroupCall(Call):
     """The whole of it, which ends once. It fires when the publisher has waited long enough."""
 
-    __slots__ = ("_name", "_publication", "_source", "_stands", "_until", "_waited")
+    __slots__ = ("_name", "_source", "_stands", "_until", "_waited", "publication")
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class GroupCall(Call):
         until: float | None,
     ) -> None:
         super().__init__(router, publication)
-        self._publication, self._source, self._name = publication, source, name
+        self.publication, self._source, self._name = publication, source, name
         self._waited = router.settings.tell_timeout
         self._until = router.driver.now() + self._waited if until is None else until
         self._stands: list[Stand] = []
@@ -62,14 +62,6 @@ class GroupCall(Call):
     def envelope(self) -> "Envelope":
         """Any of the envelopes that wait; the others differ in their recipients."""
         return self._stands[0].envelope
-
-    def done(self) -> bool:
-        """Say whether it has ended; it is what its stands tell their outcome."""
-        return self.is_settled
-
-    def set_result(self, outcome: Outcome, /) -> None:
-        """See `Call.settle`."""
-        self.settle(outcome)
 
     def stand_before(self, member: "Member", envelope: "Envelope") -> None:
         """Wait at *member* too, if that could ever end."""
@@ -109,7 +101,7 @@ class GroupCall(Call):
 
     def was_admitted(self, member: "Member") -> None:
         """End, because it is in the mailbox of *member*."""
-        self._publication.was_admitted(member)
+        self.publication.was_admitted(member)
         self.settle(Outcome())
 
     def lost(self, stand: Stand, reason: Reason, error: CeylonError) -> None:
@@ -117,7 +109,7 @@ class GroupCall(Call):
         if len(self._stands) > 1:
             self._stands.remove(stand)
             return
-        if not self._publication.offer_again(self._name, self._until):
+        if not self.publication.offer_again(self._name, self._until):
             self._router.dead_letters.add(stand.envelope, reason)
         self.fail(error)
 

@@ -153,8 +153,10 @@ class Publication(Call):
             return False
         self._open += 1
         call = self._router.wait_for_room(envelope, full, self, self._what[2])
-        self._wait(call)
-        return call is not None
+        if call is None:
+            return False
+        self._waiting.append(call)
+        return True
 
     def offer_group(self, name: str, group: "list[Members]", until: float | None = None) -> None:
         """Deliver it to one of *group*, now or, if that may be, as soon as one has room.
@@ -205,9 +207,13 @@ class Publication(Call):
             call.stand_before(member, self.envelope_to(member.address))
         if call.begin():
             self._open += 1
-            self._wait(call)
+            self._waiting.append(call)
         elif full:
             self._router.refuse_full(self.envelope_to(full[0].address))
+
+    def _is_there(self, member: "Member") -> bool:
+        cell = self._router.find(member.address)
+        return cell is not None and cell.state.takes_mail
 
     def was_admitted(self, member: "Member") -> None:
         """Take note that *member* of a group had room."""
@@ -217,14 +223,10 @@ class Publication(Call):
         """Deliver it to one of the group as that is by now; say no if nobody is there."""
         topic = self._what[0]
         group = self._subscriptions.receivers(topic).groups.get(name) if topic is not None else None
-        if not group or self.is_settled:
+        if not group or not any(self._is_there(member) for member in self._subscriptions.in_turn(group)):
             return False
         self.offer_group(name, group, until)
         return True
-
-    def _wait(self, call: Call | None) -> None:
-        if call is not None:
-            self._waiting.append(call)
 
     def done(self) -> bool:
         """Say no: every tell's outcome counts."""
