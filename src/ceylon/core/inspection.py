@@ -11,6 +11,7 @@ import msgspec
 
 from ceylon.core.calls import Call, TellCall
 from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
+from ceylon.core.request_calls import RoomCall, SubmitCall
 from ceylon.core.streams import PullCall, StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
@@ -175,7 +176,12 @@ class Inspector:
         """Return who waits for whom."""
         found: list[Wait] = []
         for call in list(self._router.calls.values()):
-            if not isinstance(call, StreamCall):
+            if isinstance(call, SubmitCall):  # nobody waits for it, but for room
+                if not call.has_room:
+                    found.append(
+                        self._wait("room", call.envelope, self._router.waits.of_room(call.cell, call.envelope))
+                    )
+            elif not isinstance(call, StreamCall):
                 found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
             elif call.channel.is_pulled:
                 groups = self._router.waits.of_envelope(call.cell, call.envelope)
@@ -188,7 +194,23 @@ class Inspector:
                 if (wait := self._of_credit(origin)) is not None
             ]
             found += self._of_threads(cell)
-        return found + self._of_drains()
+        return found + self._of_requests() + self._of_drains()
+
+    def _of_requests(self) -> list[Wait]:
+        """Return who waits for the ends of requests."""
+        return [
+            msgspec.structs.replace(
+                self._wait(
+                    "reply",
+                    ticket.call.envelope,
+                    self._router.waits.of_envelope(ticket.call.cell, ticket.call.envelope),
+                ),
+                waiter="" if wait.source is None else wait.source.address,
+                waiter_id="" if wait.source is None else self._id(wait.source.envelope.id),
+            )
+            for wait in self._interior.requests.waits()
+            for ticket in list(wait.left.values())
+        ]
 
     def _wait(self, kind: WaitKind, envelope: Envelope, groups: "Groups[Origin]") -> Wait:
         blocking = {origin.envelope.id for group in groups for origin in group}
@@ -312,7 +334,9 @@ class Inspector:
     def _of_handler(self, call: Call) -> Wait:
         groups = call.groups(self._router.waits)
         parked = call.stream if isinstance(call, PullCall) else call
-        kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
+        kind: WaitKind = (
+            "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall | RoomCall) else "reply"
+        )
         return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:
