@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
-    from ceylon.core.requests import Request as Request
+    from ceylon.core.request import Request as Request
     from ceylon.core.streams import BlockingStream, Stream
     from ceylon.core.tickets import RequestResult as RequestResult
     from ceylon.core.watching import Terminated
@@ -178,7 +178,7 @@ _HOMES: Final = {
     "ceylon.core.ledger": ("DeadLetter",),
     "ceylon.core.mesh": ("Mesh",),
     "ceylon.core.ref": ("BlockingRef", "Ref"),
-    "ceylon.core.requests": ("Request",),
+    "ceylon.core.request": ("Request",),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
     "ceylon.core.tickets": ("RequestResult",),
     "ceylon.core.watching": ("Terminated",),

@@ -12,7 +12,7 @@ import msgspec
 from ceylon.core import submitting, verbs
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
-from ceylon.core.requests import Request
+from ceylon.core.request import Request
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.core.terms import Priority, Terms, terms_of
 from ceylon.errors import NotAnAddressError

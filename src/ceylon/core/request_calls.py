@@ -88,7 +88,7 @@ class RoomCall(Call):
 
 
 class Receipt:
-    """Where a request's outcome goes: to whoever submits until the message is in the mailbox, from then on to *ended*."""
+    """Where a request's outcome goes: to whoever submits, until the message is in the mailbox; then to *ended*."""
 
     __slots__ = ("_admitted", "_ended", "_room", "is_admitted")
 
@@ -97,7 +97,7 @@ class Receipt:
         self.is_admitted = False
 
     def admit(self) -> None:
-        """The message is in the mailbox."""
+        """Take note that the message is in the mailbox."""
         self.is_admitted = True
         self._room.settle(self._admitted())
 

@@ -1,9 +1,9 @@
-"""Submit now, collect later: what `submit`, `wait_for` and `collect` do, and the two skins of those a mesh alone has."""
+"""Submit now, collect later: what `submit` does, and the verbs about requests that a mesh alone has, in both skins."""
 
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ceylon.core.requests import Request, block_take, take
+from ceylon.core.request import Request, block_take, take
 from ceylon.errors import MeshClosedError
 from ceylon.messages import ASK
 
