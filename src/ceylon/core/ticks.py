@@ -1,8 +1,8 @@
 """`@every` and `@cron`: methods that run again and again by themselves.
 
 A tick is a message in the agent's mailbox like any other: one thing at a time holds for it, the law counts it, and the
-supervisor hears of its failure. The schedules are read once, when the class is made; their timers begin with the agent, outlive
-its restarts and end with it.
+supervisor hears of its failure. The schedules are read once, when the class is made; their timers begin with the agent,
+outlive its restarts and end with it.
 """
 
 import inspect
