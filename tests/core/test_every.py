@@ -181,7 +181,7 @@ async def test_a_repeated_timer_does_not_drift_and_makes_good_for_what_it_missed
         assert times == pytest.approx([10.0 * number for number in range(1, 11)], abs=0.1)
 
         timer = next(iter(mesh.interior.router.cells["alarm"].life.timers))  # type: ignore[union-attr]
-        timer.due -= 1_000.0  # type: ignore[attr-defined] # as if the loop had been held so long
+        timer.due -= 1_000.0  # type: ignore[union-attr] # as if the loop had been held so long
         await anyio.sleep(15.0)
 
         assert len(alarm.times) == 11
@@ -262,7 +262,7 @@ async def test_a_busy_agent_gets_one_tick_however_many_were_due(simulation: Simu
 @simulate(2)
 async def test_a_method_that_takes_longer_than_its_period_does_not_pile_up(simulation: Simulation) -> None:
     class Slow(Sweeper):
-        async def sweep(self, context: Context) -> None:  # type: ignore[override]
+        async def sweep(self, context: Context) -> None:
             await anyio.sleep(25)
             await super().sweep(context)
 
@@ -278,7 +278,7 @@ async def test_a_slow_method_never_runs_beside_itself_in_an_agent_of_many_slots(
     class Wide(Sweeper):
         concurrency = 4
 
-        async def sweep(self, context: Context) -> None:  # type: ignore[override]
+        async def sweep(self, context: Context) -> None:
             await super().sweep(context)
             self.at_once += 1
             await anyio.sleep(24)

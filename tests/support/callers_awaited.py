@@ -95,7 +95,7 @@ async def collect(stage: Stage[Mesh]) -> Any:
     mesh = await Mesh("corner").start()  # whoever collects takes what others have submitted, too
     shop = mesh.add(Shop("shop"))
     for number in (7, 8):
-        await shop.submit(number)
+        _ = await shop.submit(number)
     results = await mesh.collect()
     await mesh.stop()
     return [result.value for result in results]

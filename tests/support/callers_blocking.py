@@ -85,7 +85,7 @@ def collect(stage: Stage[BlockingMesh]) -> Any:
     mesh = BlockingMesh("corner").start()  # whoever collects takes what others have submitted, too
     shop = mesh.add(Shop("shop"))
     for number in (7, 8):
-        shop.submit(number)
+        _ = shop.submit(number)
     results = mesh.collect()
     mesh.stop()
     return [result.value for result in results]
