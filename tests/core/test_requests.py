@@ -208,7 +208,7 @@ async def test_no_time_to_wait_is_an_error(mesh: Mesh, seconds: float) -> None:
         with pytest.raises(ArgumentError):
             await verb
     with pytest.raises(ArgumentError):
-        await mesh.submit("held", "tea", timeout=seconds)
+        _ = await mesh.submit("held", "tea", timeout=seconds)
     held.gate.set()
     await request
 
@@ -402,7 +402,7 @@ async def test_whoever_submits_gives_up_when_there_is_no_room_for_long(anyio_bac
         await ref.tell(2)
 
         with pytest.raises(MailboxFullError):
-            await ref.submit(3)
+            _ = await ref.submit(3)
 
         assert (mesh.pending(), mesh.results(), mesh.waits()) == ([], [], [])
         assert mesh.statistics().dead_letters == {"full": 1}
@@ -419,7 +419,7 @@ async def test_whoever_leaves_before_there_is_room_has_submitted_nothing(mesh: M
     await ref.tell(2)
 
     with anyio.move_on_after(0.02):
-        await ref.submit(3)
+        _ = await ref.submit(3)
 
     assert mesh.pending() == []
     narrow.gate.set()
@@ -438,7 +438,7 @@ async def test_an_agent_that_stops_says_so_to_who_waits_for_room(mesh: Mesh) -> 
 
     async def submit() -> None:
         try:
-            await ref.submit(3)
+            _ = await ref.submit(3)
         except CeylonError as error:
             errors.append(error)
 
@@ -455,9 +455,9 @@ async def test_submitting_to_one_s_own_full_mailbox_fails_at_once(mesh: Mesh) ->
         mailbox_capacity: int | None = 1
 
         async def on_message(self, message: Any, context: Context) -> Any:
-            await context.submit(self.name, 0)
+            _ = await context.submit(self.name, 0)
             with pytest.raises(MailboxFullError):
-                await context.submit(self.name, 0)
+                _ = await context.submit(self.name, 0)
 
         @on
         async def number(self, number: int) -> None:
@@ -468,7 +468,7 @@ async def test_submitting_to_one_s_own_full_mailbox_fails_at_once(mesh: Mesh) ->
 
 async def test_nobody_there_is_an_error_of_submitting(mesh: Mesh) -> None:
     with pytest.raises(UnknownAgentError):
-        await mesh.submit("nobody", "tea")
+        _ = await mesh.submit("nobody", "tea")
 
     assert mesh.pending() == []
 
@@ -617,7 +617,7 @@ async def test_collecting_for_no_time_takes_what_is_ready(mesh: Mesh) -> None:
 
 async def test_collecting_does_not_wait_for_what_is_submitted_later(mesh: Mesh) -> None:
     early, late = Held("early"), Held("late")
-    await mesh.add(early).submit("tea")
+    _ = await mesh.add(early).submit("tea")
     got: list[RequestResult] = []
     later: list[Request[Any]] = []
 
@@ -637,7 +637,7 @@ async def test_collecting_does_not_wait_for_what_is_submitted_later(mesh: Mesh) 
 
 async def test_whoever_stops_collecting_has_taken_nothing(mesh: Mesh) -> None:
     held = Held("held")
-    await mesh.add(Echo("echo")).submit("tea")
+    _ = await mesh.add(Echo("echo")).submit("tea")
     _ = await mesh.add(held).submit("milk")
 
     with anyio.move_on_after(0.01):
