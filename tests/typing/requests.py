@@ -1,5 +1,6 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=true
-"""What the type checkers know of requests, and of methods that run by themselves; never run."""
+# mypy: disable-error-code="unused-awaitable"
+"""What the type checkers know of requests, and of methods that run by themselves; never run. A request may be left to be collected."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
