@@ -1,6 +1,6 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 # mypy: disable-error-code="unused-awaitable"
-"""What the type checkers know of requests, and of methods that run by themselves; never run. A request may be left to be collected."""
+"""What the type checkers know of requests, which may be left to be collected, and of marked methods; never run."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type

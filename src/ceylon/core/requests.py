@@ -101,7 +101,7 @@ class Requests:
 
     def _end(self, ticket: Ticket, outcome: Outcome) -> None:
         """Keep how it ended for those who collect, and tell those who wait."""
-        del self._pending[ticket.id]
+        del self._pending[ticket.id], ticket.call  # which would keep the agent
         ticket.end(outcome, self._router.driver.now())
         self.kept.keep(ticket)
         for wait in tuple(ticket.waits):
