@@ -62,8 +62,8 @@ class KeptResults:
 
     def put_back(self, tickets: "Iterable[Ticket]") -> None:
         """Take it back that these are collected: whoever did so never heard of it."""
-        self._tickets.update({ticket.id: ticket for ticket in tickets if ticket.is_kept})
-        self._tickets = dict(sorted(self._tickets.items(), key=lambda item: item[1].ended))
+        back = {ticket.id: ticket for ticket in tickets if ticket.is_kept}
+        self._tickets = dict(sorted((back | self._tickets).items(), key=lambda item: item[1].ended))
         self.settle()
 
     def settle(self) -> None:
