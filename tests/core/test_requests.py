@@ -493,7 +493,7 @@ async def test_a_handler_that_awaits_a_request_to_itself_is_told(mesh: Mesh, wai
 
 
 @every_waiter
-async def test_a_request_awaited_by_its_own_handler_is_refused(mesh: Mesh, waiter: type[Any]) -> None:
+async def test_a_chain_of_handlers_that_await_requests_is_no_circle(mesh: Mesh, waiter: type[Any]) -> None:
     first, second = waiter("first"), waiter("second")
     ref = mesh.add(first)
     held = Held("held")
@@ -508,6 +508,34 @@ async def test_a_request_awaited_by_its_own_handler_is_refused(mesh: Mesh, waite
 
     assert await waits_for_first == "tea"
     assert await behind == "tea"
+
+
+async def test_what_a_thread_has_ended_and_not_yet_said_closes_no_circle(mesh: Mesh) -> None:
+    first, second = mesh.add(WaitingInAThread("first")), mesh.add(WaitingInAThread("second"))
+    held = mesh.add(Held("held"))
+    for _ in range(20):
+        blocker = await held.submit("tea")
+        inner = await first.submit(blocker)
+        outer = await second.submit(inner)
+        behind = await first.submit(outer)  # its thread goes on with this as soon as `inner` has ended
+        agent = mesh.agent("held")
+        assert isinstance(agent, Held)
+        agent.gate.set()
+
+        assert await behind == "tea"
+        agent.gate = anyio.Event()
+
+
+async def test_a_request_awaited_by_its_own_handler_is_refused(mesh: Mesh) -> None:
+    class Own(Agent):
+        async def on_message(self, message: Any, context: Context) -> Any:
+            (own,) = [request for request in mesh.pending() if request.id == context.message_id]
+            return await own
+
+    request = await mesh.add(Own("own")).submit("tea")
+
+    with pytest.raises(DeadlockError, match="own → own"):
+        await request
 
 
 async def test_two_handlers_that_await_each_other_s_requests_are_told(mesh: Mesh) -> None:

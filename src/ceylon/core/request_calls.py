@@ -147,26 +147,42 @@ class RequestWait(Call):
         Raises:
             DeadlockError: *source* would wait for itself.
         """
-        self.left = {ticket.id: ticket for ticket in tickets}
-        if not tickets:
+        self.left = {ticket.id: ticket for ticket in tickets if ticket.outcome is None}
+        if source is not None:
+            self._check(source)
+        if not self.left:
             self.settle(self._finish())
             return
         if source is not None:
-            self._check(source, tickets[0].recipient)
             self.source = source
             source.begin_wait(self)
-        for ticket in tickets:
+        for ticket in self.left.values():
             ticket.waits.append(self)
         if seconds is not None:
             self._router.timers.add(self._router.driver.now() + seconds, self)
 
-    def _check(self, source: "Origin", recipient: str) -> None:
-        try:
-            self._router.waits.check(source, self.groups(self._router.waits), recipient)
-        except DeadlockError as error:
-            path = " → ".join(error.path)
-            why = f"this request would wait for itself: {path}; await it outside of these handlers, or collect it later"
-            raise DeadlockError(error.path, why) from None
+    def _check(self, source: "Origin") -> None:
+        """Refuse to let *source* wait for what is left, if it could never end.
+
+        Looking at the graph may bring news from threads: what had ended there looked like a circle until it was heard.
+        """
+        while self.left:
+            before, recipient = len(self.left), self.envelope.recipient
+            try:
+                self._router.waits.check(source, self.groups(self._router.waits), recipient)
+            except DeadlockError as error:
+                if self._forget_ended() == before:
+                    path = " → ".join(error.path)
+                    why = f"this request would wait for itself: {path}; await it outside of these handlers"
+                    raise DeadlockError(error.path, why) from None
+            else:
+                self._forget_ended()
+                return
+
+    def _forget_ended(self) -> int:
+        """Wait for those no more that have ended; return how many are left."""
+        self.left = {ticket.id: ticket for ticket in self.left.values() if ticket.outcome is None}
+        return len(self.left)
 
     def one_ended(self, ticket: "Ticket") -> None:
         """Take note that one of them has ended."""
