@@ -103,7 +103,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "Mesh.begin_stop": PACKAGE,
     "Mesh.stop_for": PACKAGE,
     "Mesh.stop_soon": PACKAGE,
-    "Mesh.wait_for": PACKAGE,
+    "Mesh.tell_end": PACKAGE,
 }
 """Public functions of the classes below that are no verbs, and why."""
 
@@ -116,7 +116,15 @@ def verb_classes() -> list[type]:
         for verbs in (agent, agent.blocking)
         for each in (verbs, verbs.conversation("key"), verbs.stream("hi"), verbs.as_completed(["hi"]))
     ]
-    held = [ceylon.Mesh, ceylon.BlockingMesh, ceylon.Ref, ceylon.BlockingRef, ceylon.Stream, ceylon.BlockingStream]
+    held = [
+        ceylon.Mesh,
+        ceylon.BlockingMesh,
+        ceylon.Ref,
+        ceylon.BlockingRef,
+        ceylon.Stream,
+        ceylon.BlockingStream,
+        ceylon.Request,
+    ]
     return [*held, ceylon.Context, ceylon.BlockingContext, *(type(each) for each in handed_out)]
 
 

@@ -524,6 +524,10 @@ class Dispatcher:
             if cell.mail:
                 self.offer(cell)
 
+    def hear_threads(self) -> None:
+        """Take over what threads have done and have not been heard of yet."""
+        self._threads.flush()
+
     def lease_ended(self, lease: "Lease") -> None:
         """Let the dispatcher have the agent again."""
         if lease.is_abandoned:

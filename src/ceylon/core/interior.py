@@ -33,6 +33,7 @@ from ceylon.core.ports import check_agent
 from ceylon.core.publishing import Publisher
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
+from ceylon.core.requests import Requests
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
@@ -87,6 +88,7 @@ class Interior:
     agent_timers: AgentTimers
     restarts: Restarts
     watches: Watches
+    requests: Requests
     resources: Resources
     inspector: Inspector
     pauses: Pauses
@@ -143,6 +145,7 @@ class Interior:
         self.agent_timers = AgentTimers(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
+        self.requests = Requests(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
         self.pauses = Pauses(self)
@@ -171,6 +174,7 @@ class Interior:
         self.is_open, self.is_stopping, self.thread = False, True, -1
         why = self.failures.why_ended or why
         self.router.close(MeshClosedError(self.name, why))
+        self.requests.close()
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
             call.task.cancel()
@@ -337,6 +341,10 @@ class Interior:
     def driver_now(self) -> float:
         """Return the mesh's time, also from a worker thread."""
         return self.driver.now_anywhere()
+
+    def time_of_day(self) -> float:
+        """Return the seconds since 1970 that timers go by; how often they look is on no recording."""
+        return self.instruments.clock()
 
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""

@@ -125,6 +125,9 @@ class WaitsGraph:
         source = source.invocation
         if not _may_be_closed(source, wanted) or can_end(source, wanted, self.groups_of):
             return
+        self._router.dispatcher.hear_threads()  # one may have ended what somebody seems to wait for, and gone on
+        if can_end(source, wanted, self.groups_of):
+            return
         path = [each.address for each in cycle(source, wanted, self.groups_of)]
         raise DeadlockError((*path[:_MOST], target))
 
