@@ -1,7 +1,7 @@
 """Where the items of a flow come from: a list, an iterator that may block, an async iterator."""
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -25,11 +25,15 @@ def flow_of(run: "Run", value: Any, unit: "Unit") -> Flow:
     """
     if isinstance(value, Flow):
         return value
-    make = next((make for kind, make in _KINDS if isinstance(value, kind)), None)
+    make = _maker_for(value)
     if make is not None:
         return make(run, value, unit)
     message = f"{type(value).__name__!r} object is not iterable"
     raise TypeError(message)
+
+
+def _maker_for(value: object) -> "Callable[[Run, Any, Unit], Flow] | None":
+    return next((make for kind, make in _KINDS if isinstance(value, kind)), None)
 
 
 def _each_of(value: Iterable[Any]) -> Iterator[Any]:
@@ -158,7 +162,7 @@ class ThreadItems(Flow):
             self._turn.release()
 
 
-_KINDS: Final = (
+_KINDS: Final[tuple[tuple[type, Callable[["Run", Any, "Unit"], Flow]], ...]] = (
     (AsyncIterable, _async),
     (Collection, _all_there),
     (Iterator, ThreadItems),
