@@ -46,6 +46,8 @@ _FAILED_EDGE: Final = "stroke:#cf222e,color:#cf222e"
 _WIDTH: Final = 30  # characters of a line; what Mermaid would break by itself is longer …
 _NARROW: Final = 20  # … and so is this where room is dear: on edges, and in what grows in both directions
 _NARROW_SHAPES: Final = frozenset[Shape]({"diamond", "circle", "hexagon"})
+_HEADING: Final = 60  # characters of a frame's title, which has one line
+_NOTHING: Final = "#160;"  # Mermaid takes no empty label
 _LINES: Final = 4  # of one name; the rest is cut
 # Mermaid must not break our lines again; and arrows enter frames from above, where the title stands.
 _OPTIONS: Final = (
@@ -122,14 +124,14 @@ class Chart:
         self._write(f"{giver} {arrow}|{_label([label], _NARROW)}| {taker}" if label else f"{giver} {arrow} {taker}")
 
     @contextlib.contextmanager
-    def group(self, key: str, lines: Iterable[str], *, mark: Mark | Literal["group"] = "group") -> Iterator[None]:
-        """Draw a frame around what is put there meanwhile."""
-        self._write(f"subgraph {key}[{_label(lines)}]")
+    def group(self, key: str, title: str) -> Iterator[None]:
+        """Draw a frame around what is put there meanwhile; its title is one line."""
+        self._write(f'subgraph {key}["{_heading(title)}"]')
         self._depth += 1
         yield
         self._depth -= 1
         self._write("end")
-        self._marked.setdefault(mark, []).append(key)
+        self._marked.setdefault("group", []).append(key)
 
     def text(self) -> str:
         """Return all of it."""
@@ -145,7 +147,12 @@ class Chart:
 
 def _label(lines: Iterable[str], width: int = _WIDTH) -> str:
     folded = [escape(part) for line in lines for part in fold(line, width) if part]
-    return f'"{"<br/>".join(folded) or "#160;"}"'
+    return f'"{"<br/>".join(folded) or _NOTHING}"'
+
+
+def _heading(title: str) -> str:
+    line = _cleaned(title)
+    return escape(line if len(line) <= _HEADING else f"{line[: _HEADING - 1]}…") or _NOTHING
 
 
 def _front_matter(title: str) -> list[str]:

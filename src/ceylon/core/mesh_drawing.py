@@ -97,7 +97,7 @@ class _Drawing:
         if not any(each.parent is cell and each.address in self._shown for each in self._cells.values()):
             self._agent(cell)
             return
-        with self._chart.group(f"{self._key(cell.address)}f", [f"{cell.address} and its children"]):
+        with self._chart.group(f"{self._key(cell.address)}f", f"{cell.address} and its children"):
             self._agent(cell)
             self._children_of(cell)
 
