@@ -1,5 +1,6 @@
 """Turn Mermaid's text into an SVG, by a renderer that needs no browser and no Node: the extra `drawing`."""
 
+import importlib
 import importlib.util
 import re
 import zlib
@@ -33,14 +34,14 @@ def svg_of(mermaid: str) -> str:
         DrawingError: the extra is not installed, or the renderer refuses the text.
     """
     try:
-        import mermaidx  # noqa: PLC0415 – an extra
+        renderer: Any = importlib.import_module(_RENDERER)
     except ModuleNotFoundError as error:
         reason = "an SVG needs a renderer"
         raise DrawingError(
             reason, 'install it: pip install "ceylon-mesh[drawing]"; `draw()` gives the text without it'
         ) from error
     try:
-        drawn: str = mermaidx.render(mermaid, config=_OPTIONS).svg()
+        drawn: str = renderer.render(mermaid, config=_OPTIONS).svg()
     except RuntimeError as error:  # all that it raises
         reason = f"the renderer refuses the text: {error}"
         raise DrawingError(reason, "look at the text that `draw()` gives") from error

@@ -26,6 +26,8 @@ _WRAPPERS: Final = frozenset({"retry", "timeout", "tap"})
 _SELF_EVIDENT: Final = frozenset({"each", "loop", "retry", "timeout", "tap"})
 """What these are stands in their first sentence."""
 
+_NAMELESS: Final = "<lambda>"
+
 Exit: TypeAlias = tuple[str, str]
 """Where a value leaves, and a word for the arrow."""
 
@@ -106,9 +108,8 @@ class _Drawing:
 
     def _sequence(self, node: Mapping[str, Any]) -> Fragment:
         """Draw a chain; one with a name inside of another pipeline gets a frame."""
-        if node.get("name") and node["place"]:
-            with self._frame(node, str(node["name"])):
-                return self._chain(node)
+        if node["place"] and _label(node) != node["kind"]:
+            return self._framed(node)
         return self._chain(node)
 
     def _chain(self, node: Mapping[str, Any]) -> Fragment:
@@ -146,23 +147,20 @@ class _Drawing:
         return Fragment(fork, ((join, ""),))
 
     def _branch(self, node: Mapping[str, Any]) -> Fragment:
-        """Draw a diamond with an arrow for each key; what finds the key is the first child."""
-        by, *choices = _children(node)
-        key = _key(node)
-        if by["kind"] == "stage" and not _children(by):
-            said = [_label(by), *self._said(by)]
-            entry, mark = key, self._mark(by)
-        else:
-            before = self.node(by)
-            said, entry, mark = ["branch"], before.entry, self._mark(node)
-            self._connect(before, key)
-        self.chart.node(key, said, shape="diamond", mark=mark)
+        """Draw a diamond with an arrow for each key, behind what finds the key if that is more than a function."""
+        key, by = _key(node), _finder(node)
+        choices = [child for child in _children(node) if child is not by]
+        before = Fragment(key, ()) if by is None else self.node(by)
+        asked = "" if by is not None else _spoken((node.get("facts") or {}).get("by"))
+        lines = [f"{asked}?" if asked else _label(node), *self._said(node)]
+        self.chart.node(key, lines, shape="diamond", mark=self._mark(node))
+        self._connect(before, key)
         exits: list[Exit] = []
-        for name, choice in zip(_keys(node)[1:], choices, strict=True):
+        for name, choice in zip(_keys(node), choices, strict=False):
             part = self.node(choice)
             self.chart.edge(key, part.entry, name)
             exits += part.exits
-        return Fragment(entry, tuple(exits) or ((key, ""),))
+        return Fragment(before.entry, tuple(exits) or ((key, ""),))
 
     def _fallback(self, node: Mapping[str, Any]) -> Fragment:
         with self._frame(node):
@@ -178,7 +176,7 @@ class _Drawing:
         key, facts = _key(node), node.get("facts", {})
         with self._frame(node):
             part = self._chain(node)
-            until = facts.get("until")
+            until = _spoken(facts.get("until"))
             self.chart.node(
                 key,
                 [f"{until}?" if until else f"{facts.get('at_most')} times?"],
@@ -191,10 +189,9 @@ class _Drawing:
 
     # -- what all of them need -----------------------------------------------------------------------------------------
 
-    def _frame(self, node: Mapping[str, Any], name: str = "") -> contextlib.AbstractContextManager[None]:
-        sentences = sentences_of(node)
-        own = name or (_label(node) if node["kind"] not in _SELF_EVIDENT else "")
-        lines = [own, *sentences, *self._said(node)]
+    def _frame(self, node: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+        own = _label(node) if node["kind"] not in _SELF_EVIDENT else ""
+        lines = [own, *sentences_of(node), *self._said(node)]
         return self.chart.group(f"g{_key(node)}", " · ".join(line for line in lines if line))
 
     def _connect(self, giver: Fragment, taker: str, *, dashed: bool = False) -> None:
@@ -218,6 +215,18 @@ class _Drawing:
 
 def _children(node: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return node.get("children") or ()
+
+
+def _finder(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the child of a branch that finds the key; a plain function is no child."""
+    found = (node.get("facts") or {}).get("by")
+    is_there = _keys(node)[-1:] == ["by"] and _label(_children(node)[-1]) == found
+    return _children(node)[-1] if is_there else None
+
+
+def _spoken(name: str | None) -> str:
+    """Return the name of a function that asks something; one without a name asks whether it is done."""
+    return "done" if name == _NAMELESS else name or ""
 
 
 def _keys(node: Mapping[str, Any]) -> list[str]:
