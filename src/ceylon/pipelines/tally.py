@@ -27,7 +27,8 @@ class Seen(msgspec.Struct, frozen=True):
 class Place(msgspec.Struct):
     """What is known of one place: how often it was begun, how that ended, and how long it took.
 
-    `seconds` is the sum over all that is over, `longest` the longest of these, `error` what the last failure said.
+    `seconds` is the sum over all that is over, `longest` the longest of these, `since` when the last was begun, `error`
+    what the last failure said.
     """
 
     begun: int = 0
@@ -39,6 +40,7 @@ class Place(msgspec.Struct):
     parts: int = 0
     seconds: float = 0.0
     longest: float = 0.0
+    since: float = 0.0
     error: str = ""
 
     def end(self, seen: "Seen", seconds: float) -> None:
@@ -132,6 +134,7 @@ class Tally:
         match seen.what:
             case "started":
                 place.begun += 1
+                place.since = seen.at
                 self.begun_at[seen.id] = seen.at
             case "part":
                 place.parts += 1
