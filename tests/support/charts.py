@@ -17,7 +17,7 @@ HOSTILE: Final = (
 """Names that Mermaid, Markdown, YAML or HTML would take for their own."""
 
 _TEXT: Final = r'"(?:[^"#&<>`$%;{}|\[\]\\]|#\d+;|<br/>)+"'
-_KEY: Final = r"g?n[0-9_]*j?"
+_KEY: Final = r"(?:g?n[0-9_]*j?|a\d+f?|hidden)"
 _LINES: Final = {
     "box": rf"({_KEY})(?:\[|\(\[|\[\[|\[/|\{{|\{{\{{|\(\(|\[\\|>)({_TEXT})(?:\]|\]\)|\]\]|/\]|\}}|\}}\}}|\)\))",
     "edge": rf"({_KEY}) (?:-->|-\.->)(?:\|({_TEXT})\|)? ({_KEY})",
