@@ -33,8 +33,6 @@ class Live:
         clock: Gives seconds, for what is under way.
     """
 
-    watches = True
-
     def __init__(
         self, description: Mapping[str, Any], console: Any = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
@@ -47,7 +45,7 @@ class Live:
         self._live: Any = None
 
     def see(self, event: Any) -> None:
-        """See `PipelineDisplay`."""
+        """See `Display`."""
         self._tally.see(event)
         self._seen_at = self._clock()
         if self._live is None:
@@ -62,7 +60,7 @@ class Live:
             self._live.start()
 
     def close(self) -> None:
-        """See `PipelineDisplay`."""
+        """See `Display`."""
         if self._live is not None:
             self._live.stop()
 

@@ -166,7 +166,7 @@ def tally_of(events: Iterable[Any]) -> Tally:
 def seconds_of(seconds: float) -> str:
     """Say how long *seconds* are, as exactly as one wants to know."""
     if seconds < 0.005:  # noqa: PLR2004 – it would read as nothing at all
-        return "0 s"
+        return "<0.01 s"
     if seconds < 10:  # noqa: PLR2004 – two digits behind the point are enough from here on …
         return f"{seconds:.2f} s"
     if seconds < 120:  # noqa: PLR2004 – … and here one
