@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ceylon.errors import CodecError as CodecError
     from ceylon.errors import DefinitionError as DefinitionError
     from ceylon.errors import DeliveryError as DeliveryError
+    from ceylon.errors import DrawingError as DrawingError
     from ceylon.errors import DuplicateNameError as DuplicateNameError
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError

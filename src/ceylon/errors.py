@@ -29,6 +29,7 @@
     ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
+    ├── DrawingError                           a picture that cannot be drawn here
     ├── InjectedFaultError                     a simulation made a handler fail
     ├── ApprovalDeniedError                    nobody allowed an action that asks first
     ├── InterruptedTurnError                   a turn that another message broke off
@@ -79,6 +80,7 @@ __all__ = [
     "DeadlockError",
     "DefinitionError",
     "DeliveryError",
+    "DrawingError",
     "DuplicateNameError",
     "HandlerError",
     "HandlerTimeoutError",
@@ -447,6 +449,14 @@ class BlockingCallError(CeylonError, RuntimeError):
 
 class CodecError(CeylonError, ValueError):
     """Bytes that are no message of ours, or a message that has no bytes."""
+
+
+class DrawingError(CeylonError):
+    """A picture that cannot be drawn here: the renderer is not installed, or refuses what it is given."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(f"{reason}; {fix}")
+        self.reason, self.fix = reason, fix
 
 
 _UNAFFORDABLE = (

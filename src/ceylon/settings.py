@@ -26,6 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_hops: int = 64  # two agents that answer each other for ever are found at once
     ledger_ring: int = 10_000  # endings that `mesh.why` can tell of; without their messages
     dead_letter_ring: int = 10_000  # enough to look back, little enough to forget
+    # pictures
+    picture_agents: int = 40  # boxes in the picture of a mesh, the busiest; the others are one box together
+    picture_roads: int = 120  # arrows in it, likewise; more than these nobody follows
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
     idle_workers: int = 32  # parked worker tasks kept for the next burst

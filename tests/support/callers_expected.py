@@ -16,6 +16,7 @@ EXPECTED: Final[dict[str, Any]] = {
     "mesh.call": 5,
     "mesh.dead_letters": ["unknown_agent"],
     "mesh.drain": 1,
+    "mesh.draw": True,
     "mesh.ledger": True,
     "mesh.publish": [1, 1],
     "mesh.ref": 7,

@@ -3,7 +3,7 @@
 import contextlib
 import random
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import msgspec
@@ -17,6 +17,7 @@ from ceylon.core.names import check_name
 from ceylon.core.ports import as_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import MeshClosedError, UnknownAgentError
@@ -272,6 +273,30 @@ class Mesh(AsyncVerbs):
             MeshClosedError: the mesh has not been started.
         """
         return self._inspector().why(message_id)
+
+    def draw(self) -> str:
+        """Return a picture of the mesh as Mermaid text: its agents, who talks to whom, and what failed.
+
+        Arrows count the last 10,000 messages that ended and all that are open; boxes count everything. As `statistics`,
+        exact on the mesh's loop.
+        """
+        from ceylon.core.mesh_drawing import draw_mesh  # noqa: PLC0415 – few meshes are drawn
+
+        return draw_mesh(self._inside)
+
+    def svg(self) -> str:
+        """Return what `draw` does as an SVG. Needs the extra `drawing`, and holds the caller up for some tenths.
+
+        Where the loop must not wait: ``await anyio.to_thread.run_sync(ceylon.core.svg.svg_of, mesh.draw())``.
+
+        Raises:
+            DrawingError: the extra is not installed.
+        """
+        return svg_of(self.draw())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the picture in a notebook."""
+        return mimebundle(self.draw(), repr(self))
 
     def _inspector(self) -> Inspector:
         if not self._inside.was_opened:

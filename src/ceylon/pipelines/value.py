@@ -7,6 +7,7 @@ from ceylon.core.names import check_name
 from ceylon.errors import ArgumentError
 from ceylon.pipelines.checking import check
 from ceylon.pipelines.describing import describe
+from ceylon.pipelines.drawing import Drawn
 from ceylon.pipelines.nodes import Node, Sequence, walk
 from ceylon.pipelines.road import Road
 from ceylon.settings import DEFAULTS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockingPipeline", "Pipeline"]
 
 
-class Pipeline(Composable):
+class Pipeline(Drawn, Composable):
     """Stages, and how the values go from one to the next.
 
     Made by `pipeline`, ``>>`` and the other words of `ceylon.pipelines`. It is a value: nothing changes it, two of one
