@@ -41,8 +41,8 @@ def brief(story: tuple[str, str]) -> str:
 
 
 def put_together(found: dict[str, Any]) -> str:
-    """Return the draft, with its background."""
-    return f"{' '.join(found['draft'].split())} (Archive: {found['archive']})"
+    """Return the draft, behind what was known before."""
+    return f"(Archive: {found['archive']}) {' '.join(found['draft'].split())}"
 
 
 def shorten(draft: str) -> str:
