@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from ceylon import Mesh
 from ceylon.core.mermaid import Chart, escape, fold
-from ceylon.pipelines import each, gather, parallel, pipeline
+from ceylon.pipelines import StageEvent, each, gather, parallel, pipeline
 from ceylon.pipelines.mermaid import draw
 from ceylon.pipelines.tally import seconds_of
 from support.charts import HOSTILE, descriptions, labels_in, node, placed, read, stage
@@ -212,6 +213,26 @@ def test_stages_of_a_pipeline_behind_an_agent_are_not_taken_for_ours() -> None:
 )
 def test_times_are_as_exact_as_one_wants_to_know(seconds: float, said: str) -> None:
     assert seconds_of(seconds) == said
+
+
+def refuse(words: list[str]) -> str:
+    raise ValueError(" ".join(words))
+
+
+async def test_a_real_run_that_failed_shows_where() -> None:
+    made = pipeline(split, each(shout), refuse, len).named("words")
+    events: list[StageEvent] = []
+    async with Mesh("test") as mesh:
+        mesh.add(made)
+        with pytest.raises(ValueError, match="A B C"):
+            async for happened in made.stream("a b c"):
+                events.append(happened)  # noqa: PERF401 – those before the failure are wanted
+    chart = read(made.draw(events))
+
+    assert chart.boxes["n1_0"][:2] == ["shout", "×3"]
+    assert chart.boxes["n2"][0] == "refuse"
+    assert "A B C" in chart.boxes["n2"][-1]
+    assert [chart.classes[key] for key in ("n0", "n1_0", "n2", "n3")] == ["ended", "ended", "failed", "never"]
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
