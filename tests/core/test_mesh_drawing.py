@@ -230,3 +230,7 @@ def test_a_notebook_gets_a_picture_or_the_text_of_one(monkeypatch: pytest.Monkey
 
     for shown in (mesh._repr_mimebundle_(), Mesh("other")._repr_mimebundle_()):
         assert set(shown) == {"text/plain", "text/markdown"}
+
+
+async def test_a_notebook_on_the_mesh_s_own_loop_gets_the_name_of_its_blocking_face(mesh: Mesh) -> None:
+    assert mesh.blocking._repr_mimebundle_() == {"text/plain": repr(mesh.blocking)}
