@@ -160,6 +160,15 @@ async def test_the_busiest_get_a_box_and_the_others_one_together(anyio_backend: 
     assert "… 1 more arrow, of fewer messages" in {" ".join([name, *rest]) for name, rest in picture.boxes.items()}
 
 
+@pytest.mark.parametrize(("agents", "direction"), [(8, "TD"), (9, "LR")])
+def test_many_agents_stand_below_each_other(agents: int, direction: str) -> None:
+    mesh = Mesh("plant")
+    for number in range(agents):
+        mesh.add(Echo(f"echo-{number}"))
+
+    assert f"\nflowchart {direction}\n" in mesh.draw()
+
+
 async def test_the_title_says_how_far_it_looks_back(anyio_backend: Any) -> None:
     async with Mesh("short", settings=quick(ledger_ring=3)) as mesh:
         echo = mesh.add(Echo("echo"))

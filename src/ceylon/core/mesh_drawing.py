@@ -22,6 +22,7 @@ __all__ = ["draw_mesh"]
 
 _OUTSIDE: Final = ""  # the sender of what no agent has sent
 _OTHERS: Final = "…"  # stands for all agents that are not drawn; no agent can be called so
+_ABREAST: Final = 8  # agents beside each other; more are easier to read below each other, with arrows to the right
 _WORDS: Final = {"completed": "done", "dead_lettered": "dead letters"}
 
 
@@ -48,9 +49,9 @@ class _Drawing:
     """
 
     def __init__(self, title: str, cells: "dict[str, Cell]", roads: Iterable[Road], most: int) -> None:
-        self._chart = Chart(title)
         self._cells = dict(cells)
         self._shown = _busiest(self._cells, most)
+        self._chart = Chart(title, "down" if len(self._shown) <= _ABREAST else "right")
         self._boxes = [cell for address, cell in self._cells.items() if address in self._shown]
         self._roads = self._joined(roads)
         self._keys: dict[str, str] = {}
