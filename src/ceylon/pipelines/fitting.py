@@ -111,13 +111,10 @@ def _classes_fit(one: type, other: type) -> bool:
         return True
     if other in _NUMBERS.get(one, ()):
         return True
-    # A class further down may be both, where one of the two is but a way to behave.
-    return (_is_behaviour(one) and not _is_built_in(other)) or (_is_behaviour(other) and not _is_built_in(one))
-
-
-def _is_behaviour(cls: type) -> bool:
-    """Say whether *cls* is an abstract class that others need not know: `Sized` asks for ``__len__``, `Mapping` not."""
-    return inspect.isabstract(cls) and (cls.__module__ != "collections.abc" or "__subclasshook__" in vars(cls))
+    # A class further down may be both, if one of the two is abstract.
+    return (inspect.isabstract(one) and not _is_built_in(other)) or (
+        inspect.isabstract(other) and not _is_built_in(one)
+    )
 
 
 def _is_built_in(cls: type) -> bool:
