@@ -1,4 +1,4 @@
-"""What a pipeline is: a tree of plain, immutable nodes. How they run stands elsewhere, and is looked up by their type."""
+"""What a pipeline is: a tree of plain, immutable nodes. How they run stands elsewhere, looked up by their type."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -19,6 +19,7 @@ __all__ = [
     "Reduce",
     "Retry",
     "Sequence",
+    "Shape",
     "Stage",
     "Tap",
     "Timeout",
@@ -59,11 +60,27 @@ class Node(msgspec.Struct, frozen=True):
         return self.kind
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """How a function is called.
+
+    `first` and `second` name the parameters that may be given by position; `takes_flow` says that the first wants an
+    async iterator, `is_known` that the function says what it takes at all.
+    """
+
+    is_async: bool = False
+    yields: bool = False
+    first: str = ""
+    second: str = ""
+    takes_context: bool = False
+    takes_flow: bool = False
+    is_known: bool = True
+
+
 class Stage(Node, frozen=True):
     """A leaf: something that takes a value and gives one.
 
     `target` is the function, the agent or the ref, `action` what of it is called, with `arguments` already given.
-    `scope` holds the local names that its annotations mention.
+    `shape` says how a function is called, `scope` holds the local names that its annotations mention.
     """
 
     kind: ClassVar[str] = "stage"
@@ -74,6 +91,7 @@ class Stage(Node, frozen=True):
     source: str = ""
     action: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
+    shape: Shape = Shape(is_known=False)
     scope: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -144,7 +162,7 @@ class Parallel(_Inner, frozen=True):
 
 
 class Branch(Node, frozen=True):
-    """One of several, chosen by the key that `by` finds; what finds it is a child only if it is more than a function."""
+    """One of several, chosen by the key that `by` finds; that is a child only if it is more than a function."""
 
     kind: ClassVar[str] = "branch"
 

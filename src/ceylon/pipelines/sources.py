@@ -1,8 +1,8 @@
 """Where the items of a flow come from: a list, an iterator that may block, an async iterator."""
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -25,21 +25,32 @@ def flow_of(run: "Run", value: Any, unit: "Unit") -> Flow:
     """
     if isinstance(value, Flow):
         return value
-    if isinstance(value, AsyncIterable):
-        return AsyncItems(run, aiter(cast("AsyncIterable[Any]", value)), unit)
-    if isinstance(value, Collection):
-        return _Items(cast("Collection[Any]", value))
-    if isinstance(value, Iterator):
-        return ThreadItems(run, cast("Iterator[Any]", value), unit)
-    if isinstance(value, Iterable) or hasattr(value, "__getitem__"):
-        return ThreadItems(run, _each_of(value), unit)
+    make = _maker_for(value)
+    if make is not None:
+        return make(run, value, unit)
     message = f"{type(value).__name__!r} object is not iterable"
     raise TypeError(message)
+
+
+def _maker_for(value: object) -> "Callable[[Run, Any, Unit], Flow] | None":
+    return next((make for kind, make in _KINDS if isinstance(value, kind)), None)
 
 
 def _each_of(value: Iterable[Any]) -> Iterator[Any]:
     """Yield what *value* has; its own `__iter__` may block, too."""
     yield from value
+
+
+def _all_there(_: "Run", value: Any, __: "Unit") -> Flow:
+    return _Items(value)
+
+
+def _async(run: "Run", value: Any, unit: "Unit") -> Flow:
+    return AsyncItems(run, aiter(value), unit)
+
+
+def _blocking(run: "Run", value: Any, unit: "Unit") -> Flow:
+    return ThreadItems(run, _each_of(value), unit)
 
 
 class _Items(Flow):
@@ -49,6 +60,7 @@ class _Items(Flow):
         self._items = items
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         for item in self._items:
             await emit(item)
 
@@ -60,39 +72,31 @@ class _Items(Flow):
 
 
 class AsyncItems(Flow):
-    """The items of an async iterator, which is closed by the task that drives it."""
+    """The items of an async iterator, which runs in one task from its first step to its last."""
 
     def __init__(self, run: "Run", items: AsyncIterator[Any], unit: "Unit") -> None:
         self._run, self._items, self._unit = run, items, unit
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         try:
-            while (item := await self._next()) is not _OVER:
-                await emit(item)
-        finally:
-            await self._close()
-
-    def abandon(self) -> None:
-        """Nothing of it has run."""
-
-    async def _next(self) -> Any:
-        try:
-            return await self._run.heed(anext(self._items, _OVER))  # type: ignore[arg-type] # pyright knows better
+            await self._run.on_loop(self._pass_on, emit)
         except BaseException as error:
             self._run.blame(error, self._unit)
             raise
 
-    async def _close(self) -> None:
-        """Run what the generator does at its end; that may take a while, but not for ever."""
-        close = getattr(self._items, "aclose", None)
-        if close is None:
-            return
-        with anyio.move_on_after(self._run.interior.grace(), shield=True):
-            try:
-                await self._run.heed(close())
-            except BaseException as error:
-                self._run.blame(error, self._unit)
-                raise
+    def abandon(self) -> None:
+        """Nothing of it has run."""
+
+    async def _pass_on(self, emit: Emit) -> None:
+        try:
+            async for item in self._items:
+                await emit(item)
+        finally:
+            close = getattr(self._items, "aclose", None)
+            if close is not None:
+                with anyio.move_on_after(self._run.interior.grace(), shield=True):  # what it does at its end may wait
+                    await close()
 
 
 class ThreadItems(Flow):
@@ -105,6 +109,7 @@ class ThreadItems(Flow):
         self._is_left = False
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         is_over = False
         try:
             while (item := await self._next()) is not _OVER:
@@ -121,7 +126,7 @@ class ThreadItems(Flow):
     async def _next(self) -> Any:
         run = self._run
         try:
-            return await run.heed(run.interior.threads.lend(self._advance))
+            return await run.in_thread(self._advance)
         except BaseException as error:
             run.blame(error, self._unit)
             raise
@@ -130,7 +135,7 @@ class ThreadItems(Flow):
         """Get one item; on a thread."""
         try:
             with self._turn:
-                return _OVER if self._is_left else call_as(self._blocking, next, self._items, _OVER)
+                return _OVER if self._is_left else next(self._items, _OVER)
         finally:
             if self._is_left:  # whoever left could not close it while it ran
                 self._close()
@@ -146,3 +151,12 @@ class ThreadItems(Flow):
             self._run.context.log.warning("generator_failed", stage=self._unit.label, error=repr(error))
         finally:
             self._turn.release()
+
+
+_KINDS: Final[tuple[tuple[type, Callable[["Run", Any, "Unit"], Flow]], ...]] = (
+    (AsyncIterable, _async),
+    (Collection, _all_there),
+    (Iterator, ThreadItems),
+    (Iterable, _blocking),
+)
+"""In this order: what may block is iterated in threads."""
