@@ -245,7 +245,7 @@ def test_any_pipeline_is_drawn_with_every_label_and_nothing_else(description: di
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(descriptions(leaves=30))
 def test_any_pipeline_is_drawn_with_every_label_and_nothing_else_at_length(description: dict[str, Any]) -> None:
     check(description)

@@ -128,7 +128,7 @@ def test_the_renderer_takes_any_pipeline(description: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(descriptions(leaves=8))
 def test_the_renderer_takes_any_pipeline_at_length(description: dict[str, Any]) -> None:
     check(description)
