@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from IPython.core.formatters import DisplayFormatter
 
 from ceylon import DrawingError
 from ceylon.core.mermaid import Chart, fold
@@ -80,8 +81,9 @@ def test_what_the_renderer_refuses_is_an_error_with_its_words() -> None:
         svg_of("flowchart TD\n    a[ --> b")
 
 
-def test_a_notebook_gets_the_picture() -> None:
-    shown = PIPELINE._repr_mimebundle_()
+def test_a_cell_of_a_notebook_shows_the_picture_of_its_last_value() -> None:
+    formatter: Any = DisplayFormatter()
+    shown, _ = formatter.format(PIPELINE)
 
     assert words_of(shown["image/svg+xml"]) == ["clean", "split", "words"]
     assert shown["text/plain"] == repr(PIPELINE)
