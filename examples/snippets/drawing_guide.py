@@ -11,12 +11,12 @@ from ceylon.pipelines import Pipeline, branch, each, fallback, gather, loop, par
 
 
 async def wires(topic: str) -> list[str]:
-    await anyio.sleep(0.2)
+    await anyio.sleep(0.1)
     return [f"{topic}, story {number}" for number in range(1, 7)]
 
 
 async def archive(topic: str) -> list[str]:
-    await anyio.sleep(0.9)
+    await anyio.sleep(0.4)
     return [f"{topic}, years ago"]
 
 
@@ -25,7 +25,7 @@ def merge(found: dict[str, list[str]]) -> list[str]:
 
 
 async def summarise(story: str) -> str:
-    await anyio.sleep(0.1 * len(story) / 20)
+    await anyio.sleep(len(story) / 500)
     if "story 4" in story:
         message = "the page cannot be read"
         raise ValueError(message)
@@ -41,7 +41,7 @@ def length(lines: list[str]) -> str:
 
 
 async def page(lines: list[str]) -> str:
-    await anyio.sleep(0.3)
+    await anyio.sleep(0.1)
     return "\n".join(lines)
 
 
@@ -50,7 +50,7 @@ def note(lines: list[str]) -> str:
 
 
 async def improve(text: str) -> str:
-    await anyio.sleep(0.4)
+    await anyio.sleep(0.2)
     return text.replace("story", "report")
 
 

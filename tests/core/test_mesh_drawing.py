@@ -160,6 +160,15 @@ async def test_the_busiest_get_a_box_and_the_others_one_together(anyio_backend: 
     assert "… 1 more arrow, of fewer messages" in {" ".join([name, *rest]) for name, rest in picture.boxes.items()}
 
 
+@pytest.mark.parametrize(("agents", "direction"), [(8, "TD"), (9, "LR")])
+def test_many_agents_stand_below_each_other(agents: int, direction: str) -> None:
+    mesh = Mesh("plant")
+    for number in range(agents):
+        mesh.add(Echo(f"echo-{number}"))
+
+    assert f"\nflowchart {direction}\n" in mesh.draw()
+
+
 async def test_the_title_says_how_far_it_looks_back(anyio_backend: Any) -> None:
     async with Mesh("short", settings=quick(ledger_ring=3)) as mesh:
         echo = mesh.add(Echo("echo"))
@@ -230,3 +239,7 @@ def test_a_notebook_gets_a_picture_or_the_text_of_one(monkeypatch: pytest.Monkey
 
     for shown in (mesh._repr_mimebundle_(), Mesh("other")._repr_mimebundle_()):
         assert set(shown) == {"text/plain", "text/markdown"}
+
+
+async def test_a_notebook_on_the_mesh_s_own_loop_gets_the_name_of_its_blocking_face(mesh: Mesh) -> None:
+    assert mesh.blocking._repr_mimebundle_() == {"text/plain": repr(mesh.blocking)}

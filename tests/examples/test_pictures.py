@@ -12,6 +12,7 @@ from support.svgs import words_of
 PICTURES = {picture.name: picture for picture in pictures()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
 def test_a_picture_is_what_would_be_drawn_today(picture: Picture) -> None:
     assert pinned() == importlib.metadata.version("mermaidx"), "another renderer draws other bytes"
@@ -39,6 +40,7 @@ def test_a_run_has_the_same_times_each_time() -> None:
     assert picture.draw_run() == picture.draw_run()
 
 
+@pytest.mark.slow
 def test_a_stale_picture_is_found() -> None:
     picture = PICTURES["newsroom"]
     changed = picture.pipeline.named("newspaper")

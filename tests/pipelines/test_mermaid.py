@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from ceylon import Mesh
 from ceylon.core.mermaid import Chart, escape, fold
-from ceylon.pipelines import each, gather, parallel, pipeline
+from ceylon.pipelines import StageEvent, each, gather, parallel, pipeline
 from ceylon.pipelines.mermaid import draw
 from ceylon.pipelines.tally import seconds_of
 from support.charts import HOSTILE, descriptions, labels_in, node, placed, read, stage
@@ -214,6 +215,26 @@ def test_times_are_as_exact_as_one_wants_to_know(seconds: float, said: str) -> N
     assert seconds_of(seconds) == said
 
 
+def refuse(words: list[str]) -> str:
+    raise ValueError(" ".join(words))
+
+
+async def test_a_real_run_that_failed_shows_where() -> None:
+    made = pipeline(split, each(shout), refuse, len).named("words")
+    events: list[StageEvent] = []
+    async with Mesh("test") as mesh:
+        mesh.add(made)
+        with pytest.raises(ValueError, match="A B C"):
+            async for happened in made.stream("a b c"):
+                events.append(happened)  # noqa: PERF401 – those before the failure are wanted
+    chart = read(made.draw(events))
+
+    assert chart.boxes["n1_0"][:2] == ["shout", "×3"]
+    assert chart.boxes["n2"][0] == "refuse"
+    assert "A B C" in chart.boxes["n2"][-1]
+    assert [chart.classes[key] for key in ("n0", "n1_0", "n2", "n3")] == ["ended", "ended", "failed", "never"]
+
+
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +245,7 @@ def test_any_pipeline_is_drawn_with_every_label_and_nothing_else(description: di
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(descriptions(leaves=30))
 def test_any_pipeline_is_drawn_with_every_label_and_nothing_else_at_length(description: dict[str, Any]) -> None:
     check(description)

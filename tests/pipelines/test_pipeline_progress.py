@@ -5,10 +5,13 @@ import re
 import sys
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 import rich.console
 
-from ceylon import ArgumentError
+from ceylon import ArgumentError, Mesh
+from ceylon.pipelines import each, pipeline
 from ceylon.pipelines.live import Live
 from ceylon.pipelines.progress import Counter, display_for_pipeline
 from ceylon.pipelines.rows import rows_of
@@ -58,8 +61,8 @@ def live(width: int = 80, height: int = 25) -> Live:
     """Return a display on a console of this size that shows the run that has begun, two seconds later."""
     now = [0.0]
     display = Live(PIPELINE, rich.console.Console(file=io.StringIO(), width=width, height=height), lambda: now[0])
-    for each in BEGUN:
-        display.see(each)
+    for begun in BEGUN:
+        display.see(begun)
     display.close()
     now[0] = 2.0
     return display
@@ -118,11 +121,11 @@ def test_a_name_is_no_markup_of_rich() -> None:
 
 def run(progress: Any) -> None:
     """Show a run as *progress* asks for."""
-    display = display_for(progress, lambda: PIPELINE)
+    display: Any = display_for(progress, lambda: PIPELINE)
     if display is None:
         return
-    for each in [*BEGUN, event(1, 0, "", "ended", 2.0)]:
-        display.see(each)
+    for happened in [*BEGUN, event(1, 0, "", "ended", 2.0)]:
+        display.see(happened)
     display.close()
 
 
@@ -163,6 +166,28 @@ def test_a_simple_terminal_gets_one_line(monkeypatch: pytest.MonkeyPatch, withou
     assert "\x1b" not in screen.text
     assert screen.text.endswith("news: 5 ended, 1 failed, 2 running\r\n")
     assert screen.text.count("\n") == 1
+
+
+def shout(word: str) -> str:
+    return word.upper()
+
+
+@pytest.mark.parametrize("way", ["run", "blocking.run"])
+async def test_a_real_run_shows_itself_on_a_terminal(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    made = pipeline(str.split, each(shout)).named("words")
+    async with Mesh("test") as mesh:
+        mesh.add(made)
+        with terminal() as (file, screen):
+            monkeypatch.setattr(sys, "stderr", file)
+            if way == "run":
+                result = await made.run("one two")
+            else:
+                result = await anyio.to_thread.run_sync(made.blocking.run, "one two")
+
+    assert result == ["ONE", "TWO"]
+    assert "shout" in screen.text
+    assert "2/2" in screen.text
 
 
 def test_nothing_is_shown_when_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,12 @@
 """Pictures as SVG, by the extra `drawing`: what was asked for and nothing else, the same bytes each time."""
 
+import subprocess
 import sys
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from IPython.core.formatters import DisplayFormatter
 
 from ceylon import DrawingError
 from ceylon.core.mermaid import Chart, fold
@@ -79,8 +81,9 @@ def test_what_the_renderer_refuses_is_an_error_with_its_words() -> None:
         svg_of("flowchart TD\n    a[ --> b")
 
 
-def test_a_notebook_gets_the_picture() -> None:
-    shown = PIPELINE._repr_mimebundle_()
+def test_a_cell_of_a_notebook_shows_the_picture_of_its_last_value() -> None:
+    formatter: Any = DisplayFormatter()
+    shown, _ = formatter.format(PIPELINE)
 
     assert words_of(shown["image/svg+xml"]) == ["clean", "split", "words"]
     assert shown["text/plain"] == repr(PIPELINE)
@@ -88,20 +91,46 @@ def test_a_notebook_gets_the_picture() -> None:
 
 def test_a_notebook_without_the_extra_gets_the_text_to_be_drawn_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mermaidx", None)
-    shown = mimebundle(PIPELINE.draw(), "plain")
+    shown = mimebundle(PIPELINE.draw, "plain")
 
     assert set(shown) == {"text/plain", "text/markdown"}
     assert shown["text/markdown"].startswith("```mermaid\n---\ntitle:")
 
 
+def test_a_notebook_is_not_told_of_a_picture_that_cannot_be_drawn() -> None:
+    assert set(mimebundle(lambda: "no chart", "plain")) == {"text/plain", "text/markdown"}
+
+
+FORKED = """
+import os, sys
+from ceylon.core.svg import svg_of
+
+chart = "flowchart TD\\n    a --> b"
+drawn = svg_of(chart)
+child = os.fork()
+if child == 0:
+    os._exit(0 if svg_of(chart) == drawn else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.process
+def test_a_forked_process_draws_as_well() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED]  # of threads while forking
+
+    done = subprocess.run(command, check=False, timeout=50, capture_output=True, text=True)  # noqa: S603 – this Python
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @settings(max_examples=2, deadline=None)
-@given(descriptions(leaves=5))
+@given(descriptions(leaves=3))
 def test_the_renderer_takes_any_pipeline(description: dict[str, Any]) -> None:
     check(description)
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(descriptions(leaves=8))
 def test_the_renderer_takes_any_pipeline_at_length(description: dict[str, Any]) -> None:
     check(description)

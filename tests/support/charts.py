@@ -145,7 +145,7 @@ def _inner(children: st.SearchStrategy[_Told]) -> st.SearchStrategy[_Told]:
 
 
 def _parallel(steps: list[_Told], names: list[str], named: bool, policy: str) -> _Told:  # noqa: FBT001 – drawn
-    keys = {"keys": names[: len(steps)]} if named else {}
+    keys: _Told = {"keys": names[: len(steps)]} if named else {}
     return node("parallel", *steps, facts={"on_failure": policy}, **keys)
 
 

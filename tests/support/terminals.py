@@ -4,7 +4,7 @@ import contextlib
 import os
 import pty
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TextIO
 
 __all__ = ["Screen", "terminal"]
@@ -29,7 +29,7 @@ class Screen:
 
 
 @contextlib.contextmanager
-def terminal() -> Iterator[tuple[TextIO, Screen]]:
+def terminal() -> Generator[tuple[TextIO, Screen]]:
     """Give a file that is a terminal, and what is written there; complete once the block is left."""
     ours, theirs = pty.openpty()
     screen = Screen()

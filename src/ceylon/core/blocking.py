@@ -216,7 +216,7 @@ class BlockingMesh(BlockingVerbs):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the picture in a notebook."""
-        return mimebundle(self.draw(), repr(self))
+        return mimebundle(self.draw, repr(self))
 
     def _inspect(self, verb: str, function: "Callable[[Inspector], Any]") -> Any:
         interior = self._mesh.interior

@@ -168,7 +168,7 @@ class Endings:
 
     def travels(self) -> Iterator[tuple[str, str, How]]:
         """Give the sender, the recipient and the end of every envelope in the ring, oldest first."""
-        for kept in self._ring:
+        for kept in list(self._ring):
             yield kept.sender, kept.recipient, kept.how if isinstance(kept, Ending) else "completed"
 
     @property

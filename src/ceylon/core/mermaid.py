@@ -7,7 +7,7 @@ for its own is written as a number (``#35;``), which Mermaid turns back after al
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final, Literal, TypeAlias
 
 __all__ = ["Chart", "Direction", "Mark", "Shape", "escape", "fold"]
@@ -124,7 +124,7 @@ class Chart:
         self._write(f"{giver} {arrow}|{_label([label], _NARROW)}| {taker}" if label else f"{giver} {arrow} {taker}")
 
     @contextlib.contextmanager
-    def group(self, key: str, title: str) -> Iterator[None]:
+    def group(self, key: str, title: str) -> Generator[None]:
         """Draw a frame around what is put there meanwhile; its title is one line."""
         self._write(f'subgraph {key}["{_heading(title)}"]')
         self._depth += 1

@@ -296,7 +296,7 @@ class Mesh(AsyncVerbs):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the picture in a notebook."""
-        return mimebundle(self.draw(), repr(self))
+        return mimebundle(self.draw, repr(self))
 
     def _inspector(self) -> Inspector:
         if not self._inside.was_opened:

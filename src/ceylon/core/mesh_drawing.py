@@ -3,6 +3,7 @@
 Nodes carry the exact counters of their agents; arrows count what the mesh still remembers (see `ceylon.core.roads`).
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ __all__ = ["draw_mesh"]
 
 _OUTSIDE: Final = ""  # the sender of what no agent has sent
 _OTHERS: Final = "…"  # stands for all agents that are not drawn; no agent can be called so
+_ABREAST: Final = 8  # agents beside each other; more are easier to read below each other, with arrows to the right
 _WORDS: Final = {"completed": "done", "dead_lettered": "dead letters"}
 
 
@@ -47,15 +49,16 @@ class _Drawing:
     """
 
     def __init__(self, title: str, cells: "dict[str, Cell]", roads: Iterable[Road], most: int) -> None:
-        self._chart = Chart(title)
         self._cells = dict(cells)
         self._shown = _busiest(self._cells, most)
+        self._chart = Chart(title, "down" if len(self._shown) <= _ABREAST else "right")
+        self._boxes = [cell for address, cell in self._cells.items() if address in self._shown]
         self._roads = self._joined(roads)
         self._keys: dict[str, str] = {}
 
     def text(self, most_roads: int = 0) -> str:
         """Return the picture with so many arrows at most, those with most messages."""
-        drawn = sorted(self._roads, key=lambda road: road.total, reverse=True)[:most_roads]
+        drawn = heapq.nlargest(most_roads, self._roads, key=lambda road: road.total)
         ends = {end for road in drawn for end in (road.sender, road.recipient)}
         if _OUTSIDE in ends:
             self._chart.node(self._key(_OUTSIDE), ["callers outside"], shape="round", mark="faint")
@@ -63,10 +66,9 @@ class _Drawing:
         for address in sorted(ends - self._shown - {_OUTSIDE, _OTHERS}):
             self._stranger(address)
         self._hidden(len(self._cells) - len(self._shown), len(self._roads) - len(drawn))
-        for road in (road for road in self._roads if road in drawn):
-            self._chart.edge(
-                self._key(road.sender), self._key(road.recipient), _tally(road.counts), failed=road.lost > 0
-            )
+        for road in drawn:
+            ends_of = self._key(road.sender), self._key(road.recipient)
+            self._chart.edge(*ends_of, _tally(road.counts), failed=road.lost > 0)
         return self._chart.text()
 
     def _key(self, address: str) -> str:
@@ -88,13 +90,13 @@ class _Drawing:
     # -- agents --------------------------------------------------------------------------------------------------------
 
     def _children_of(self, parent: "Cell | None") -> None:
-        for cell in self._cells.values():
-            if cell.parent is parent and cell.address in self._shown:
+        for cell in self._boxes:
+            if cell.parent is parent:
                 self._family(cell)
 
     def _family(self, cell: "Cell") -> None:
         """Draw an agent, and its children in a frame with it."""
-        if not any(each.parent is cell and each.address in self._shown for each in self._cells.values()):
+        if not any(each.parent is cell for each in self._boxes):
             self._agent(cell)
             return
         with self._chart.group(f"{self._key(cell.address)}f", f"{cell.address} and its children"):
@@ -128,7 +130,7 @@ class _Drawing:
 def _busiest(cells: "dict[str, Cell]", most: int) -> set[str]:
     """Return the addresses of the agents that get a box, each with those above it if there is room."""
     shown: set[str] = set()
-    for cell in sorted(cells.values(), key=lambda each: each.accepted, reverse=True):
+    for cell in heapq.nlargest(most, cells.values(), key=lambda each: each.accepted):
         family = [cell]
         while family[-1].parent is not None:
             family.append(family[-1].parent)

@@ -61,7 +61,7 @@ def roads_of(router: "Router") -> list[Road]:
 
 def _travels(router: "Router") -> Iterator[tuple[str, str, Fate]]:
     yield from router.endings.travels()
-    for envelope in router.open.values():
+    for envelope in list(router.open.values()):
         yield envelope.sender, envelope.recipient, "open"
     for letter in router.dead_letters.letters():
         if letter.reason in REFUSED:  # the others were accepted, and are among the endings

@@ -39,4 +39,4 @@ class Drawn:
 
     def _repr_mimebundle_(self: _Described, **_: Any) -> dict[str, Any]:
         """Show the picture in a notebook."""
-        return mimebundle(draw(self.describe()), repr(self))
+        return mimebundle(lambda: draw(self.describe()), repr(self))

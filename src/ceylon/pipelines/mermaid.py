@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ceylon.core.mermaid import Chart, Direction, Mark, Shape
-from ceylon.pipelines.sentences import sentences_of
+from ceylon.pipelines.sentences import facts_of, sentences_of
 from ceylon.pipelines.tally import Place, Tally, tally_of
 
 __all__ = ["draw"]
@@ -151,7 +151,7 @@ class _Drawing:
         key, by = _key(node), _finder(node)
         choices = [child for child in _children(node) if child is not by]
         before = Fragment(key, ()) if by is None else self.node(by)
-        asked = "" if by is not None else _spoken((node.get("facts") or {}).get("by"))
+        asked = "" if by is not None else _spoken(facts_of(node).get("by"))
         lines = [f"{asked}?" if asked else _label(node), *self._said(node)]
         self.chart.node(key, lines, shape="diamond", mark=self._mark(node))
         self._connect(before, key)
@@ -173,7 +173,7 @@ class _Drawing:
 
     def _loop(self, node: Mapping[str, Any]) -> Fragment:
         """Draw the way back: through a diamond that asks whether it is over."""
-        key, facts = _key(node), node.get("facts", {})
+        key, facts = _key(node), facts_of(node)
         with self._frame(node):
             part = self._chain(node)
             until = _spoken(facts.get("until"))
@@ -219,7 +219,7 @@ def _children(node: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _finder(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the child of a branch that finds the key; a plain function is no child."""
-    found = (node.get("facts") or {}).get("by")
+    found = facts_of(node).get("by")
     is_there = _keys(node)[-1:] == ["by"] and _label(_children(node)[-1]) == found
     return _children(node)[-1] if is_there else None
 

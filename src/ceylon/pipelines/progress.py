@@ -29,6 +29,7 @@ def display_for_pipeline(progress: object, description: Mapping[str, Any]) -> Di
 
 class Counter:
     """Counts the stages in one line, ten times a second at most."""
+
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._clock = clock

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["sentences_of"]
+__all__ = ["facts_of", "sentences_of"]
 
 _SENTENCES: Final = {
     "each": "each ×{concurrency}",
@@ -16,8 +16,14 @@ _SENTENCES: Final = {
 
 def sentences_of(node: Mapping[str, Any]) -> list[str]:
     """Return a line for the node, if its kind has one, and one for each option that is not as usual."""
-    facts = node.get("facts") or {}
+    facts = facts_of(node)
     return [line for line in (_main(node["kind"], facts), *_others(facts)) if line]
+
+
+def facts_of(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a node."""
+    facts: dict[str, Any] = node.get("facts", {})
+    return facts
 
 
 def _main(kind: str, facts: Mapping[str, Any]) -> str:

@@ -122,9 +122,9 @@ class Tally:
         """Count *event*."""
         seen = msgspec.convert(event, Seen, from_attributes=True)
         self.now = max(self.now, seen.at)
+        place = self._place_of[seen.id] if seen.id in self._place_of else self._placed(seen)
         if seen.what == "started":
-            self._place_of[seen.id] = self._placed(seen.place, seen.parent)
-        place = self._place_of.get(seen.id, seen.place)
+            self._place_of[seen.id] = place
         if place is not None:
             self._count(self.places.setdefault(place, Place()), seen)
         if seen.what in _ENDS:
@@ -145,14 +145,13 @@ class Tally:
             case _:
                 place.end(seen, seen.at - self.begun_at.pop(seen.id, seen.at))
 
-    def _placed(self, place: str, parent: int) -> str | None:
-        """Return *place*, if it is below the place of the execution that contains it."""
-        if not parent or parent not in self._place_of:
-            return place
-        above = self._place_of[parent]
-        if above is None:
-            return None
-        return place if place != above and place.startswith(f"{above}." if above else "") else None
+    def _placed(self, seen: Seen) -> str | None:
+        """Return the event's place, if it is below that of the execution that contains it."""
+        if seen.parent not in self._place_of:
+            return seen.place
+        above = self._place_of[seen.parent]
+        is_below = above is not None and seen.place != above and seen.place.startswith(f"{above}." if above else "")
+        return seen.place if is_below else None
 
 
 def tally_of(events: Iterable[Any]) -> Tally:
