@@ -28,7 +28,7 @@ def pinned() -> str:
 
 
 def test_there_are_no_other_pictures() -> None:
-    wanted = {f"{name}{end}.svg" for name in PICTURES for end in ("", "-run")}
+    wanted = {name for picture in PICTURES.values() for name in picture.files()}
 
     assert {path.name for path in FOLDER.iterdir()} == wanted
     assert wanted

@@ -1,8 +1,9 @@
 """The pictures in docs/pictures: pipelines of the examples, drawn by themselves, and a run of each drawn over it.
 
-An example names what is to be drawn: ``PICTURES = {"newsroom": (newsroom, "tea")}``, a pipeline and a value to run it
-with. The run is simulated, so that its times are the same on every machine. `python -m support.pictures --write`
-draws them anew; a test holds the files to what would be drawn.
+A snippet names what is to be drawn: ``PICTURES = {"newsroom": (newsroom, "tea")}``, a pipeline and a value to run it
+with. The run is simulated, so that its times are the same on every machine. The demos are drawn without a run: theirs
+is in threads and models. `python -m support.pictures --write` draws all anew; a test holds the files to what would be
+drawn.
 """
 
 import importlib.util
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ceylon import LlmAgent
 from ceylon.core.svg import svg_of
 from ceylon.testing import Simulation
 from ceylon.testing.simulation.engine import run_simulation
-from support.examples import EXAMPLES, ROOT
+from support.examples import EXAMPLES, ROOT, demo
 
 if TYPE_CHECKING:
     from ceylon.pipelines import Pipeline, StageEvent
@@ -29,15 +31,20 @@ _MARK: Final = "\nPICTURES: "
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A pipeline of an example, and what it is run with."""
+    """A pipeline of an example, and what it is run with, if it is."""
 
     name: str
     pipeline: Any
-    value: Any
+    value: Any = None
+
+    def files(self) -> list[str]:
+        """Return the names of what `draw` gives."""
+        return [f"{self.name}.svg", f"{self.name}-run.svg"][: 1 if self.value is None else 2]
 
     def draw(self) -> dict[str, str]:
         """Return the files: the pipeline, and a run over it."""
-        return {f"{self.name}.svg": self.pipeline.svg(), f"{self.name}-run.svg": svg_of(self.draw_run())}
+        drawn = (self.pipeline.svg, lambda: svg_of(self.draw_run()))
+        return {name: draw() for name, draw in zip(self.files(), drawn, strict=False)}
 
     def draw_run(self) -> str:
         """Return a simulated run as Mermaid text."""
@@ -51,6 +58,20 @@ def pictures() -> Iterator[Picture]:
         if _MARK in path.read_text(encoding="utf-8"):
             for name, (pipeline, value) in _load(path).PICTURES.items():
                 yield Picture(name, pipeline, value)
+    for name, pipeline in _demos().items():
+        yield Picture(f"demo-{name}", pipeline)
+
+
+def _demos() -> "dict[str, Pipeline]":
+    """Return the pipelines of the demos; no model is opened for a picture."""
+    triage = demo("demo_triage")
+    clerk, technician = LlmAgent("clerk", "auto"), LlmAgent("technician", "auto")
+    return {
+        "newsroom": demo("demo_newsroom").newsroom(LlmAgent("reporter", "auto")),
+        "triage": triage.triage(clerk, technician, triage.Cashier("cashier")),
+        "map-reduce": demo("demo_map_reduce").overview(LlmAgent("writer", "auto")),
+        "debate": demo("demo_debate").debate_of("auto", 2),
+    }
 
 
 def _load(path: Path) -> Any:

@@ -20,7 +20,7 @@ Mark: TypeAlias = Literal["ended", "failed", "partly", "running", "cancelled", "
 
 _SHAPES: Final[dict[Shape, tuple[str, str]]] = {
     "box": ("[", "]"),
-    "round": ("([", "])"),
+    "round": ("(", ")"),
     "double": ("[[", "]]"),
     "slanted": ("[/", "/]"),
     "diamond": ("{", "}"),
