@@ -22,6 +22,7 @@ from ceylon import (
 from ceylon.pipelines import PipelineAgent, call, each, parallel, pipeline
 from ceylon.testing import ScriptedModel
 from support.core_agents import until
+from support.virtual_time import run_virtually
 
 
 class Shop(Agent):
@@ -71,14 +72,17 @@ async def test_an_agent_is_asked_where_it_lives(mesh: Mesh) -> None:
     assert mesh.statistics().agents["shop"].parent == ""
 
 
-async def test_an_agent_that_is_elsewhere_cannot_be_a_stage_here(mesh: Mesh) -> None:
-    shop = Shop("shop")
-    async with Mesh("other") as other:
-        other.add(shop)
-        ref = mesh.add(pipeline(same, shop))
-        with pytest.raises(AgentStartError, match="is in mesh 'other'") as caught:
-            await ref.ask(1)
-        assert isinstance(caught.value.cause, AgentInUseError)
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_agent_that_is_elsewhere_cannot_be_a_stage_here(backend: str) -> None:
+    async def run() -> None:
+        shop = Shop("shop")
+        async with Mesh("other") as other, Mesh("here") as here:
+            other.add(shop)
+            with pytest.raises(AgentStartError, match="is in mesh 'other'") as caught:
+                await here.add(pipeline(same, shop)).ask(1)
+            assert isinstance(caught.value.cause, AgentInUseError)
+
+    run_virtually(backend, run)  # an agent is started five times before it is given up
 
 
 async def test_an_agent_moves_on_when_the_pipeline_that_took_it_in_is_gone(mesh: Mesh) -> None:

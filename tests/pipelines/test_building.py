@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ceylon
+import ceylon.pipelines as package
 from ceylon import Agent, BlockingMesh, Context, Mesh, UnknownActionError, action
 from ceylon.errors import ArgumentError, DefinitionError, InvalidNameError
 from ceylon.pipelines import (
@@ -122,9 +123,9 @@ def test_a_name_keeps_a_pipeline_together_inside_another() -> None:
 def test_the_names_are_loaded_from_either_place() -> None:
     assert ceylon.pipeline is pipeline
     assert ceylon.Pipeline is Pipeline
-    assert "each" in dir(ceylon.pipelines)
+    assert "each" in dir(package)
     with pytest.raises(AttributeError):
-        ceylon.pipelines.nothing  # type: ignore[attr-defined] # noqa: B018 – it is not there
+        package.nothing  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore – it is not there
 
 
 # -- what can be none --------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ async def test_an_item_is_in_the_second_step_while_another_is_in_the_first(mesh:
         assert 1 not in first.open
         first.let(1, 2)
         second.let(0, 1, 2)
-    assert second.begun == [0, 1, 2]
+    assert sorted(second.begun) == [0, 1, 2]
 
 
 async def test_ordered_results_wait_for_the_slow_one_but_not_too_many(mesh: Mesh) -> None:
@@ -272,7 +272,7 @@ async def test_a_function_that_takes_an_async_iterator_gets_items_as_they_come(m
 
     async def total(items: AsyncIterator[int]) -> int:
         async for item in items:
-            seen.append(item)
+            seen.append(item)  # noqa: PERF401 – each as it comes
         return sum(seen)
 
     ref = mesh.add(pipeline(each(gates.step), total))

@@ -104,7 +104,7 @@ async def test_side_by_side_gives_a_list_or_a_dict_in_the_order_written(mesh: Me
 async def test_a_key_without_a_stage_is_an_error_that_names_the_known_ones(mesh: Mesh) -> None:
     built = branch(lambda value: value, {"a": str, "b": str})
 
-    with pytest.raises(NoBranchError, match="'c'.*'a', 'b'") as caught:
+    with pytest.raises(NoBranchError, match=r"'c'.*'a', 'b'") as caught:
         await built.run("c")
     assert caught.value.__notes__ == ["in stage 'branch' (at 0) of pipeline 'pipeline'"]
     assert await branch(lambda _: [], {"a": str}, default=len).run("four") == 4
