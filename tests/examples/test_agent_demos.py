@@ -1,33 +1,13 @@
 """The demos of what agents do with models: on a scripted model word by word, on a real one by their structure."""
 
-import importlib.util
 import re
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from ceylon import Reply, ToolCall, Usage
-from ceylon.models.scripted import ScriptedModel
-from support.examples import EXAMPLES, MODEL, run_example
+from support.examples import MODEL, printed_with, run_example
 from support.turns import wants
-
-
-def demo(name: str) -> ModuleType:
-    """Return a demo as a module."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def printed(name: str, capsys: pytest.CaptureFixture[str], *answers: Any) -> str:
-    """Return what a demo prints whose model gives *answers*, all of them."""
-    with ScriptedModel(answers) as model:
-        demo(name).main(model)
-    return capsys.readouterr().out
 
 
 def call(name: str, **arguments: Any) -> Reply[Any]:
@@ -39,7 +19,7 @@ def said(text: str) -> Reply[Any]:
 
 
 def test_tools(capsys: pytest.CaptureFixture[str]) -> None:
-    found = printed(
+    found = printed_with(
         "demo_tools",
         capsys,
         *(call("stock", sort="sencha"), said("Three.")),
@@ -58,7 +38,7 @@ def test_tools(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_typed_extraction(capsys: pytest.CaptureFixture[str]) -> None:
-    found = printed(
+    found = printed_with(
         "demo_typed_extraction",
         capsys,
         '{"lines": [{"sort": "sencha", "packets": 300}], "is_urgent": true}',
@@ -75,7 +55,7 @@ def test_typed_extraction(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_streaming_chat(capsys: pytest.CaptureFixture[str]) -> None:
     long = [f"word{number} " for number in range(10_000)]
-    found = printed("demo_streaming_chat", capsys, "Tea is a leaf.", "Rain is water.", long, "Goodbye.")
+    found = printed_with("demo_streaming_chat", capsys, "Tea is a leaf.", "Rain is water.", long, "Goodbye.")
 
     assert "Word by word\nTea is a leaf.\n" in found
     assert "  it ended by 'stop'\n  pieces of text: 3\n" in found
@@ -84,7 +64,7 @@ def test_streaming_chat(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_research_team(capsys: pytest.CaptureFixture[str]) -> None:
-    found = printed(
+    found = printed_with(
         "demo_research_team",
         capsys,
         *(call("researcher", query="What grows?"), call("search", topic="tea"), said("Tea does."), said("It is tea.")),
@@ -99,7 +79,7 @@ def test_research_team(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_approval(capsys: pytest.CaptureFixture[str]) -> None:
-    found = printed("demo_approval", capsys, call("pay", to="grower", amount=300), said("It was not allowed."))
+    found = printed_with("demo_approval", capsys, call("pay", to="grower", amount=300), said("It was not allowed."))
 
     assert "  carrier has got 20\n" in found
     assert "was not run: denied by 'operator': more than 100\n" in found

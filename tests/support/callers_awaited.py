@@ -237,6 +237,11 @@ async def why(stage: Stage[Mesh]) -> Any:
     return [found.state, found.detail]
 
 
+@of("mesh.draw")
+async def draw(stage: Stage[Mesh]) -> Any:
+    return '["shop<br/>Shop<br/>' in stage.mesh.draw()
+
+
 @of("default_mesh")
 async def default_mesh(stage: Stage[Mesh]) -> Any:
     shop = Shop(stage.label())

@@ -228,6 +228,11 @@ def why(stage: Stage[BlockingMesh]) -> Any:
     return [found.state, found.detail]
 
 
+@of("mesh.draw")
+def draw(stage: Stage[BlockingMesh]) -> Any:
+    return '["shop<br/>Shop<br/>' in stage.mesh.draw()
+
+
 @of("default_mesh")
 def default_mesh(stage: Stage[BlockingMesh]) -> Any:
     mesh, label = ceylon.default_mesh(), stage.label()

@@ -17,6 +17,7 @@ EXPECTED: Final[dict[str, Any]] = {
     "mesh.collect": [7, 8],
     "mesh.dead_letters": ["unknown_agent"],
     "mesh.drain": 1,
+    "mesh.draw": True,
     "mesh.ledger": True,
     "mesh.pending": [True, False],
     "mesh.publish": [1, 1],

@@ -91,6 +91,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "*Context.begin_wait": PACKAGE,
     "*Context.end_wait": PACKAGE,
     "*Context.give_reply": PACKAGE,
+    "*Mesh.svg": "what `draw` gives, rendered by the caller: no loop is needed",
     "BlockingMesh.of": PACKAGE,
     "LlmAgent.batch": PACKAGE,
     "LlmAgent.build": SETTING,

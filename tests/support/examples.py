@@ -1,10 +1,17 @@
 """Examples as newcomers run them: processes of their own, on the embedded model unless `$CEYLON_MODEL` says other."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from ceylon.models.scripted import ScriptedModel
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = [
     "DEADLINE",
@@ -13,8 +20,10 @@ __all__ = [
     "MODEL",
     "ROOT",
     "SNIPPETS",
+    "demo",
     "environment",
     "heading",
+    "printed_with",
     "run_example",
     "started_example",
 ]
@@ -62,3 +71,20 @@ def heading(text: str, printed: str) -> str:
     begin = next(at for at in headings if lines[at].startswith(text))
     end = next((at for at in headings if at > begin), len(lines))
     return "\n".join(lines[begin + 2 : end])
+
+
+def demo(name: str) -> ModuleType:
+    """Return a demo as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def printed_with(name: str, capsys: "pytest.CaptureFixture[str]", *answers: Any) -> str:
+    """Return what a demo prints whose model gives *answers*, all of them."""
+    with ScriptedModel(answers) as model:
+        demo(name).main(model)
+    return capsys.readouterr().out

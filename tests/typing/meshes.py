@@ -85,6 +85,8 @@ def both_are_looked_into(mesh: Mesh, blocking: BlockingMesh) -> None:
     assert_type(mesh.statistics().is_balanced, bool)
     assert_type(mesh.statistics().agents["shop"], AgentStatistics)
     assert_type(mesh.statistics().agents["shop"].completed, int)
+    assert_type(mesh.draw(), str)
+    assert_type(blocking.svg(), str)
     assert_type(mesh.dead_letters(), list[DeadLetter])
     assert_type(blocking.dead_letters(), list[DeadLetter])
     assert_type(mesh.dead_letters()[0].reason, Reason)

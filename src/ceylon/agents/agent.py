@@ -13,6 +13,7 @@ import msgspec
 
 from ceylon.agents.action import Action, actions_of
 from ceylon.agents.action_handlers import action_handler
+from ceylon.core.composing import Composable
 from ceylon.core.handlers import Behaviour
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
@@ -78,7 +79,7 @@ class AgentMeta(type):
             return made
 
 
-class Agent(metaclass=AgentMeta):
+class Agent(Composable, metaclass=AgentMeta):
     """An actor: private state, one mailbox, and one message at a time.
 
     Subclass it; mark methods with `@on` for the messages they take, define ``on_message(self, message, context=None)``
@@ -158,6 +159,11 @@ class Agent(metaclass=AgentMeta):
     def _home(self) -> "tuple[Interior, str] | None":
         """The mesh the agent is in, and its address there."""
         return None if self._home_mesh is None else (self._home_mesh, self._home_address)
+
+    @property
+    def __ceylon_home__(self) -> "tuple[Interior, str] | None":
+        """The mesh that the agent is in, and its address there, for code of this package."""
+        return self._home
 
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 

@@ -18,9 +18,11 @@ from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
 from ceylon.core.submitting import BlockingCollecting
+from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
+from ceylon.messages import attempt
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
     from ceylon.core.ref import Ref
     from ceylon.core.subscriptions import Subscription, WhenFull
 
@@ -161,7 +163,7 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
-    def add(self, agent: "AgentLike") -> BlockingRef:
+    def add(self, agent: "AgentLike | AgentSource") -> BlockingRef:
         """Take *agent* in and start it; see `Mesh.add`."""
         return self._mesh.add(agent).blocking
 
@@ -217,6 +219,22 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
         """Return where the message of this id is, and who blocks it; see `Mesh.why`."""
         found: Why = self._inspect("why", lambda it: it.why(message_id))
         return found
+
+    def draw(self) -> str:
+        """Return a picture of the mesh as Mermaid text; see `Mesh.draw`."""
+        interior = self._mesh.interior
+        if interior.has_ended or not interior.was_opened:  # nothing changes meanwhile
+            return self._mesh.draw()
+        found: str = self._block("draw", lambda sink: sink.set_result(attempt(self._mesh.draw)))
+        return found
+
+    def svg(self) -> str:
+        """Return the picture as an SVG; see `Mesh.svg`. It is rendered in the caller's thread: no agent waits."""
+        return svg_of(self.draw())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the picture in a notebook."""
+        return mimebundle(self.draw, repr(self))
 
     def _inspect(self, verb: str, function: "Callable[[Inspector], Any]") -> Any:
         interior = self._mesh.interior

@@ -6,7 +6,7 @@ The one law, per agent: ``accepted = completed + failed + dead_lettered + expire
 
 import enum
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -168,6 +168,16 @@ class Endings:
             if kept.id == envelope_id:
                 return kept if isinstance(kept, Ending) else _ending(kept, "completed", "")
         return None
+
+    def travels(self) -> Iterator[tuple[str, str, How]]:
+        """Give the sender, the recipient and the end of every envelope in the ring, oldest first."""
+        for kept in list(self._ring):
+            yield kept.sender, kept.recipient, kept.how if isinstance(kept, Ending) else "completed"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the ring has forgotten some."""
+        return len(self._ring) == self._ring.maxlen
 
 
 def describe_envelope(mesh_id: str, envelope: Envelope | Ending) -> str:

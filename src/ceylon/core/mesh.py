@@ -4,7 +4,7 @@ import contextlib
 import random
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import msgspec
@@ -16,11 +16,12 @@ from ceylon.core.interceptors import sort_interceptors
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
-from ceylon.core.ports import check_agent
+from ceylon.core.ports import as_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.submitting import Collecting
 from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
+from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import MeshClosedError, UnknownAgentError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ceylon.core.interceptors import Interceptor
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
 
 __all__ = ["Mesh"]
 
@@ -194,8 +195,10 @@ class Mesh(AsyncVerbs, Collecting):
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
-    def add(self, agent: "AgentLike") -> Ref:
+    def add(self, agent: "AgentLike | AgentSource") -> Ref:
         """Take *agent* in and start it; messages sent to it wait until its `on_start` is done.
+
+        Something that an agent can be made of, a pipeline, becomes one.
 
         From another thread this blocks for the moment it takes.
 
@@ -205,8 +208,8 @@ class Mesh(AsyncVerbs, Collecting):
             AgentInUseError: another mesh has it.
             MeshClosedError: the mesh is closed.
         """
-        check_agent(agent)
-        return Ref(self._inside, self._inside.add(agent, agent.name))
+        made = as_agent(agent)
+        return Ref(self._inside, self._inside.add(made, made.name))
 
     def ref(self, address: "str | Ref") -> Ref:
         """Return a handle on *address*; whether anybody is there shows when it is used."""
@@ -300,6 +303,30 @@ class Mesh(AsyncVerbs, Collecting):
             MeshClosedError: the mesh has not been started.
         """
         return self._inspector().why(message_id)
+
+    def draw(self) -> str:
+        """Return a picture of the mesh as Mermaid text: its agents, who talks to whom, and what failed.
+
+        Arrows count the last 10,000 messages that ended and all that are open; boxes count everything. As `statistics`,
+        exact on the mesh's loop.
+        """
+        from ceylon.core.mesh_drawing import draw_mesh  # noqa: PLC0415 – few meshes are drawn
+
+        return draw_mesh(self._inside)
+
+    def svg(self) -> str:
+        """Return what `draw` does as an SVG. Needs the extra `drawing`, and holds the caller up for some tenths.
+
+        Where the loop must not wait: ``await anyio.to_thread.run_sync(ceylon.core.svg.svg_of, mesh.draw())``.
+
+        Raises:
+            DrawingError: the extra is not installed.
+        """
+        return svg_of(self.draw())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the picture in a notebook."""
+        return mimebundle(self.draw, repr(self))
 
     def _inspector(self) -> Inspector:
         if not self._inside.was_opened:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["DIRECTIVES", "STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy", "check_agent"]
+__all__ = [
+    "DIRECTIVES",
+    "STRATEGIES",
+    "AgentLike",
+    "AgentOptions",
+    "AgentSource",
+    "Directive",
+    "OnFailure",
+    "Strategy",
+    "as_agent",
+    "check_agent",
+]
 
 Directive: TypeAlias = Literal["resume", "restart", "stop", "escalate"]
 """What a supervisor decides after a failure."""
@@ -105,6 +116,34 @@ class AgentLike(Protocol):
     def __ceylon_hook__(self, name: str) -> "Callable[..., Any] | None":
         """Return the hook of this name if the class defines one of its own."""
         ...
+
+
+class AgentSource(Protocol):
+    """A value that an agent can be made of; a mesh makes it when the value is added."""
+
+    def __ceylon_agent__(self) -> AgentLike:
+        """Return a new agent."""
+        ...
+
+
+def as_agent(agent: Any) -> AgentLike:
+    """Return *agent*, or the agent that is made of it.
+
+    Raises:
+        DefinitionError: it is none, and none can be made of it.
+    """
+    if isinstance(agent, type) or not hasattr(agent, "__ceylon_behaviour__"):
+        agent = _made_of(agent)
+    made: AgentLike = agent
+    return made
+
+
+def _made_of(source: Any) -> Any:
+    make = None if isinstance(source, type) else getattr(source, "__ceylon_agent__", None)
+    if make is None:
+        check_agent(source)
+        return source
+    return make()
 
 
 def check_agent(agent: object) -> None:

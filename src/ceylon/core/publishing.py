@@ -65,7 +65,11 @@ class Publisher:
         if topic is not None:
             self._publish(topic, publication)
         else:
-            addresses = [address for address in self._router.cells if address not in terms.exclude]
+            addresses = [
+                address  # but a private one is nobody's
+                for address in self._router.cells
+                if address not in terms.exclude and "$" not in address
+            ]
             self.unheard += not addresses
             for address in addresses:
                 publication.offer(address, waits=waits)
