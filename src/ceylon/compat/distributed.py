@@ -1,0 +1,1 @@
+"""The mesh over many machines, which a later release brings."""

@@ -1,0 +1,1 @@
+"""Language-model agents as `ceylonai-next` spells them."""

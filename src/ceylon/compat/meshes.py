@@ -1,0 +1,1 @@
+"""Meshes as `ceylonai-next` spells them."""

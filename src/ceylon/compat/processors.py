@@ -1,0 +1,1 @@
+"""Processors of messages, which have nothing left to do."""

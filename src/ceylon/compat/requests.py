@@ -1,0 +1,1 @@
+"""What was submitted to a mesh, and what came of it."""

@@ -1,0 +1,1 @@
+"""Values that are there already and can be awaited all the same."""
