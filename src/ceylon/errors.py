@@ -24,6 +24,8 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── NotBuiltError (RuntimeError)           an agent of `ceylon.compat` that is used before `build()`
+    ├── NotYetError (NotImplementedError)      what a later release brings
     ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
     ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
@@ -99,6 +101,8 @@ __all__ = [
     "ModelTimeoutError",
     "ModelUnavailableError",
     "NotAnAddressError",
+    "NotBuiltError",
+    "NotYetError",
     "OutputError",
     "StoreError",
     "StoreTimeoutError",
@@ -387,6 +391,22 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class NotBuiltError(CeylonError, RuntimeError):
+    """An agent of `ceylon.compat` was used before it was built."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"agent {agent!r} is not built. Call build() first.")
+        self.agent = agent
+
+
+class NotYetError(CeylonError, NotImplementedError):
+    """Something that is named here already, and comes with a later release."""
+
+    def __init__(self, what: str, when: str, meanwhile: str) -> None:
+        super().__init__(f"{what} comes with {when}; until then, {meanwhile}")
+        self.what, self.when, self.meanwhile = what, when, meanwhile
 
 
 class LawBrokenError(CeylonError):

@@ -106,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     embedding_batch: int = 64  # texts of one request; every provider takes so many
     embedding_texts: int = 10_000  # of one call
     embedding_timeout: float = 120.0  # for one request: a cold model loads its weights first
+    # programs written for `ceylonai-next`
+    compat_mailbox: int = 20_000  # they send bursts, and were used to a queue without an end
+    compat_processing: float = 30.0  # seconds `process_messages` waits for what was sent before …
+    compat_look: float = 0.1  # … where it would hold up an event loop: their own interval of polling
 
 
 DEFAULTS: Final = Settings()

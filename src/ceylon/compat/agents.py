@@ -20,3 +20,196 @@ From compat-a: ``ceylon.compat.contexts.PyAgentContext``; ``ceylon.compat.settli
 ``await function()`` on the default mesh's loop and waits, from any thread but that loop's);
 ``ceylon.compat.meshes.open_meshes() -> list[ceylon.BlockingMesh]`` for `get_metrics`.
 """
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ceylon.compat.actions import FunctionalAction, PyToolInvoker
+from ceylon.compat.answers import Told
+from ceylon.compat.callers import caller
+from ceylon.compat.contexts import PyAgentContext
+from ceylon.compat.seats import Received, Said, text_of
+from ceylon.compat.settling import block, finish, loop_runs
+from ceylon.core import verbs
+from ceylon.errors import HandlerError
+
+if TYPE_CHECKING:
+    from ceylon.core.interior import Interior
+
+__all__ = ["Agent", "PyAgent"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK: Final = "__ceylon_compat_action__"
+_NOWHERE: Final = "python"
+
+
+class PyAgent:
+    """The base of agents: a name, actions, and the last response.
+
+    A subclass need not call ``super().__init__``: what agents need is there before.
+    """
+
+    tool_invoker: PyToolInvoker
+    _agent_name: str = "agent"
+    _last_response: Any = None
+    _place: "tuple[Interior, str] | None" = None
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> "PyAgent":
+        """Make an agent with the actions that its class marks."""
+        made = super().__new__(cls)
+        made.tool_invoker = PyToolInvoker()
+        for attribute, (name, description) in _marked(cls):
+            function = getattr(made, attribute)
+            made.tool_invoker.register(FunctionalAction(function, name, description))
+        return made
+
+    def name(self) -> str:
+        """Return what the agent is called."""
+        return self._agent_name
+
+    def act(self, action_name: str, inputs: Any) -> Any:
+        """Run the action of this name with *inputs*, a dictionary, and return its result as text.
+
+        Raises:
+            RuntimeError: there is no such action, or it failed.
+        """
+        return self.tool_invoker.run(action_name, inputs)
+
+    def get_last_response(self) -> str | None:
+        """Return what the agent answered last."""
+        return self._last_response  # type: ignore[no-any-return]
+
+    def set_last_response(self, response: str | None) -> None:
+        """Keep *response* as what the agent answered last."""
+        self._last_response = response
+
+
+class Agent(PyAgent):
+    """An agent: override `on_message`, and give it actions by ``@agent.action(...)``.
+
+    In a mesh it handles one message at a time: a plain `on_message` in a thread, where it may block, an async one on
+    the mesh's loop. What it returns is the reply. Messages are text, as in `ceylonai-next`.
+
+    Args:
+        name: What it is called.
+    """
+
+    def __init__(self, name: str = "agent") -> None:
+        self._agent_name = name
+
+    def action(self: "Agent | str | None" = None, name: str | None = None, description: str = "") -> Callable[[F], F]:
+        """Register a function as an action, of an instance by ``@agent.action(...)``.
+
+        In the body of a class ``@Agent.action(name="add")`` marks a method; it is an action of each instance.
+
+        Args:
+            name: What it is called; by default as the function.
+            description: What models are told of it; by default the docstring.
+        """
+        if not isinstance(self, Agent):  # asked of the class
+            marked_name = name if self is None else self
+            return lambda function: _mark(function, marked_name, description)
+        agent = self
+
+        def decorator(function: F) -> F:
+            agent.__ceylon_register__(function, name, description)
+            return function
+
+        return decorator
+
+    def __ceylon_register__(self, function: Callable[..., Any], name: str | None, description: str) -> None:
+        """Make an action of *function*."""
+        self.tool_invoker.register(FunctionalAction(function, *_titles(function, name, description)))
+
+    def on_message(self, message: Any, context: PyAgentContext | None = None) -> Any:
+        """Handle *message* and return the response, or nothing; override this, by a plain or an async method."""
+        return None
+
+    def send_message(self, message: str) -> Any:
+        """Hand *message* to `on_message` and return its response.
+
+        An agent in a mesh takes it in its turn there, one in none takes it here and now. If `on_message` is async and
+        a loop runs here, the response is to be awaited.
+        """
+        if inspect.iscoroutinefunction(self.on_message):
+            return self._send_async(message)
+        place = self._place
+        if place is not None and place[0].is_open and not place[0].gateway.is_inside():
+            return block(place[0], "send_message", lambda: self._ask(place, message, caller()))
+        return _said(self._keep(self.on_message(message, PyAgentContext(_NOWHERE))))
+
+    def _send_async(self, message: str) -> Any:
+        who, place = caller(), self._place
+
+        async def send() -> Any:
+            if place is not None and place[0].is_open:
+                return await self._ask(place, message, who)
+            return _said(self._keep(await self.on_message(message, PyAgentContext(_NOWHERE))))
+
+        if loop_runs():
+            return send()
+        answer = finish(send)
+        return Told(answer) if isinstance(answer, str) else answer
+
+    async def _ask(self, place: "tuple[Interior, str]", message: str, who: str) -> Any:
+        """Ask the agent in its mesh; an error is raised as the handler raised it."""
+        interior, address = place
+        source = verbs.source_in(interior)
+        try:
+            return _said(await verbs.ask(interior, source, address, Said(message, who), None, clock=False))
+        except HandlerError as error:
+            root = error.root
+        raise root from root.__cause__
+
+    def last_response(self) -> str | None:
+        """Return what the agent answered last, by whichever way it was asked."""
+        return self.get_last_response()
+
+    # -- what a mesh asks for ------------------------------------------------------------------------------------------
+
+    def __ceylon_receiver__(self, mesh: str) -> Received:
+        """See `Tenant`."""
+        context = PyAgentContext(mesh)
+        if inspect.iscoroutinefunction(self.on_message):
+
+            async def receive(said: Said) -> Any:
+                return self._keep(await self.on_message(said.payload, context))
+
+            return Received(receive, is_async=True)
+        return Received(lambda said: self._keep(self.on_message(said.payload, context)), is_async=False)
+
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
+        """Take note of the mesh the agent is in, and of its address there."""
+        self._place = (interior, address)
+
+    def _keep(self, response: Any) -> Any:
+        """Keep *response* as the last one."""
+        if not inspect.isawaitable(response) or isinstance(response, str):
+            self.set_last_response(response)
+        return response
+
+
+def _said(response: Any) -> Any:
+    return text_of(None) if response is None else response
+
+
+def _titles(function: Callable[..., Any], name: str | None, description: str) -> tuple[str, str]:
+    return name or function.__name__, description or function.__doc__ or ""
+
+
+def _mark(function: F, name: str | None, description: str) -> F:
+    setattr(function, _MARK, _titles(function, name, description))
+    return function
+
+
+def _marked(cls: type) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the marked methods of *cls*, those of its bases first, as attribute, name and description."""
+    found: dict[str, tuple[str, str]] = {}
+    for owner in reversed(cls.__mro__):
+        for attribute, value in vars(owner).items():
+            mark = getattr(value, _MARK, None)
+            if mark is not None:
+                found[attribute] = mark
+    yield from found.items()

@@ -1,0 +1,120 @@
+"""What stands in a mesh for an agent of `ceylon.compat`: an agent of ours that hands it each message."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ceylon.agents.agent import Agent
+from ceylon.compat.settling import block
+from ceylon.core.context import BlockingContext
+from ceylon.core.handlers import on
+from ceylon.core.names import check_name
+from ceylon.errors import InvalidNameError
+from ceylon.messages import Message
+from ceylon.settings import DEFAULTS
+
+__all__ = ["Flush", "Received", "Said", "Seat", "Tenant", "address_for", "seat_for", "text_of"]
+
+_FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_NOTHING_SAID: Final = "Message received"
+
+
+class Said(Message[Any], tag="$compat.said"):
+    """A message of `ceylonai-next`, which is text, and who sent it; see `ceylon.compat.callers`."""
+
+    payload: str
+    caller: str = ""
+
+
+class Flush(Message[None], tag="$compat.flush"):
+    """Answer when what was sent before is done."""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """How an agent takes messages: by which function, a plain one or not, and how many at a time."""
+
+    function: Callable[[Said], Any]
+    is_async: bool
+    concurrency: int = 1
+
+
+class Tenant(Protocol):
+    """An agent of `ceylon.compat`, as its seat sees it."""
+
+    def __ceylon_receiver__(self, mesh: str) -> Received:
+        """Return how the agent takes messages in the mesh of that name."""
+        ...
+
+
+class Seat(Agent):
+    """Stands in a mesh for one agent.
+
+    Args:
+        name: The address.
+        receiver: How the agent takes messages.
+    """
+
+    mailbox_capacity: int | None = DEFAULTS.compat_mailbox
+    reentrant: bool = True  # agents that talk to each other in a circle: as if they called each other's methods
+
+    def __init__(self, name: str, receiver: Received) -> None:
+        super().__init__(name)
+        self._receive = receiver.function
+        self.concurrency = receiver.concurrency
+        self.handled = 0
+
+    @on(inline=True)
+    def flush(self, flush: Flush) -> None:
+        """Have nothing to do: what came before is done."""
+
+
+class ThreadSeat(Seat):
+    """For a plain handler: it may block, so it has a thread."""
+
+    @on
+    def said(self, said: Said, context: BlockingContext) -> Any:
+        """Hand the message over."""
+        try:
+            answer = self._receive(said)
+            if inspect.iscoroutine(answer):
+                return block(context.interior, "on_message", lambda: answer)
+            return answer
+        finally:
+            self.handled += 1
+
+
+class LoopSeat(Seat):
+    """For an async handler: it runs on the mesh's loop, as all of them do."""
+
+    @on
+    async def said(self, said: Said) -> Any:
+        """Hand the message over."""
+        try:
+            answer: Awaitable[Any] = self._receive(said)
+            return await answer
+        finally:
+            self.handled += 1
+
+
+def seat_for(address: str, tenant: Tenant, mesh: str) -> Seat:
+    """Return a seat for *tenant* in the mesh of that name."""
+    receiver = tenant.__ceylon_receiver__(mesh)
+    return LoopSeat(address, receiver) if receiver.is_async else ThreadSeat(address, receiver)
+
+
+def address_for(name: str) -> str:
+    """Return the address of an agent called *name*: the name, or one made of it where a mesh takes no such name."""
+    try:
+        return check_name(name)
+    except InvalidNameError:
+        digest = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+        return f"agent{_FOREIGN.sub('_', str(name))[:40]}.{digest}"
+
+
+def text_of(answer: Any) -> str:
+    """Return *answer* as the text that it is in a result; who says nothing has received the message."""
+    return _NOTHING_SAID if answer is None else str(answer)
