@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
+    from ceylon.core.request import Request as Request
     from ceylon.core.streams import BlockingStream, Stream
+    from ceylon.core.tickets import RequestResult as RequestResult
     from ceylon.core.watching import Terminated
     from ceylon.errors import (
         ActionArgumentsError,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from ceylon.errors import LawBrokenError as LawBrokenError
     from ceylon.errors import MaxTurnsError as MaxTurnsError
     from ceylon.errors import MemoryFullError as MemoryFullError
+    from ceylon.errors import MissingPackageError as MissingPackageError
     from ceylon.errors import ModelAuthError as ModelAuthError
     from ceylon.errors import ModelConfigError as ModelConfigError
     from ceylon.errors import ModelNotFoundError as ModelNotFoundError
@@ -82,12 +85,15 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import RequestCancelledError as RequestCancelledError
+    from ceylon.errors import RequestTimeoutError as RequestTimeoutError
     from ceylon.errors import StoreError as StoreError
     from ceylon.errors import StoreTimeoutError as StoreTimeoutError
     from ceylon.errors import StoreUnavailableError as StoreUnavailableError
     from ceylon.errors import StrayCancellationError as StrayCancellationError
     from ceylon.errors import StreamTimeoutError as StreamTimeoutError
     from ceylon.errors import UnknownMessageError as UnknownMessageError
+    from ceylon.errors import UnknownRequestError as UnknownRequestError
     from ceylon.messages import Message
     from ceylon.models.react import ReAct as ReAct
     from ceylon.models.trace import Trace as Trace
@@ -172,7 +178,9 @@ _HOMES: Final = {
     "ceylon.core.ledger": ("DeadLetter",),
     "ceylon.core.mesh": ("Mesh",),
     "ceylon.core.ref": ("BlockingRef", "Ref"),
+    "ceylon.core.request": ("Request",),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
+    "ceylon.core.tickets": ("RequestResult",),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),

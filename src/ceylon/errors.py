@@ -12,6 +12,7 @@
     │   ├── MailboxFullError                   no room in time
     │   └── HopLimitError                      passed on too many times
     ├── UnknownMessageError (LookupError)      an id that the mesh knows no message by
+    ├── UnknownRequestError (LookupError)      an id that no request has, or whose result is gone
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
@@ -19,6 +20,8 @@
     ├── HandlerTimeoutError (TimeoutError)     a handler took longer than its agent allows
     ├── StrayCancellationError                 a handler was cancelled by nobody we know
     ├── AskTimeoutError (TimeoutError)         no reply before the deadline
+    ├── RequestCancelledError                  a request that somebody has taken back
+    ├── RequestTimeoutError (TimeoutError)     a request that has not ended in the time it was waited for
     ├── StreamTimeoutError (TimeoutError)      no part within the idle time
     ├── DeadlockError                          a wait that could never end
     ├── AgentStartError                        `on_start` failed for good
@@ -30,6 +33,7 @@
     ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
     ├── CodecError (ValueError)                bytes that are not a message
+    ├── MissingPackageError (ImportError)      an extra that is not installed
     ├── InjectedFaultError                     a simulation made a handler fail
     ├── ApprovalDeniedError                    nobody allowed an action that asks first
     ├── InterruptedTurnError                   a turn that another message broke off
@@ -89,6 +93,7 @@ __all__ = [
     "MemoryFullError",
     "MeshClosedError",
     "MeshFailedError",
+    "MissingPackageError",
     "ModelAuthError",
     "ModelConfigError",
     "ModelError",
@@ -104,6 +109,8 @@ __all__ = [
     "NotBuiltError",
     "NotYetError",
     "OutputError",
+    "RequestCancelledError",
+    "RequestTimeoutError",
     "StoreError",
     "StoreTimeoutError",
     "StoreUnavailableError",
@@ -113,6 +120,7 @@ __all__ = [
     "UnknownActionError",
     "UnknownAgentError",
     "UnknownMessageError",
+    "UnknownRequestError",
 ]
 
 
@@ -235,6 +243,17 @@ class UnknownMessageError(CeylonError, LookupError):
         self.message_id, self.kept = message_id, kept
 
 
+class UnknownRequestError(CeylonError, LookupError):
+    """The mesh knows no request of this id: it was never submitted here, or its result is collected or expired."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"no request {request_id!r} is under way or waits to be collected; ids are in `request.id`, "
+            "and a `Request` that you have kept has its result for good: `await request`"
+        )
+        self.request_id = request_id
+
+
 class UnhandledMessageError(CeylonError):
     """No handler of the agent takes a message of this type."""
 
@@ -333,6 +352,14 @@ class StrayCancellationError(CeylonError):
         self.address = address
 
 
+class MissingPackageError(CeylonError, ImportError):
+    """Something needs a package that does not come with Ceylon."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f'{what} needs the package {package}; install it: pip install "ceylon-mesh[{extra}]"')
+        self.what, self.package, self.extra = what, package, extra
+
+
 class InjectedFaultError(CeylonError):
     """A simulation made a handler fail, as `Faults(crash=...)` asks for; what it touches must bear it."""
 
@@ -347,6 +374,25 @@ class AskTimeoutError(CeylonError, TimeoutError):
         see = f"`mesh.why({message_id!r})`" if message_id else "`mesh.waits()`"
         super().__init__(f"{address!r} did not reply within {timeout:g} s; raise `timeout=`, or see {see}")
         self.address, self.timeout, self.message_id = address, timeout, message_id
+
+
+class RequestCancelledError(CeylonError):
+    """Somebody has cancelled the request, so it has no result."""
+
+    def __init__(self, address: str, request_id: str) -> None:
+        super().__init__(f"the request {request_id} to {address!r} was cancelled; submit it anew if you need it")
+        self.address, self.request_id = address, request_id
+
+
+class RequestTimeoutError(CeylonError, TimeoutError):
+    """A request did not end in the time somebody waited for it; it goes on, and can be waited for again."""
+
+    def __init__(self, address: str, timeout: float, request_id: str) -> None:
+        super().__init__(
+            f"the request {request_id} to {address!r} has not ended within {timeout:g} s, and goes on; wait for it "
+            f"again, `cancel()` it, or see `mesh.why({request_id!r})`"
+        )
+        self.address, self.timeout, self.request_id = address, timeout, request_id
 
 
 class StreamTimeoutError(CeylonError, TimeoutError):

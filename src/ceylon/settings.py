@@ -21,6 +21,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ask_timeout: float = 30.0  # always finite: an ask that hangs is the field's first complaint
     stream_idle_timeout: float = 60.0  # between two parts
     stream_credit: int = 64  # parts a producer may be ahead of its consumer
+    # requests that are submitted, and collected later
+    submit_timeout: float = 3_600.0  # long work is what they are for; finite as every ask
+    kept_results: int = 10_000  # not collected; the oldest go first
+    kept_results_seconds: float = 3_600.0  # after which nobody is going to ask for one
+    # timers
+    clock_look: float = 60.0  # between looks at the clock on the wall: it may be set, and machines sleep
+    clock_correction: float = 10_800.0  # a clock set back by more was wrong, by less it is summer's end (Debian's cron)
     # routing
     handler_types: int = 1_000  # message types an agent class remembers the handler of
     max_hops: int = 64  # two agents that answer each other for ever are found at once

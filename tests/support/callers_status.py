@@ -103,7 +103,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "Mesh.begin_stop": PACKAGE,
     "Mesh.stop_for": PACKAGE,
     "Mesh.stop_soon": PACKAGE,
-    "Mesh.wait_for": PACKAGE,
+    "Mesh.tell_end": PACKAGE,
 }
 """Public functions of the classes below that are no verbs, and why."""
 

@@ -17,6 +17,7 @@ import anyio
 from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.submitting import BlockingCollecting
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
@@ -38,7 +39,7 @@ _LOOK_UP: Final = 1.0
 """Seconds after which a waiting main thread looks up: a signal that comes just before a wait does not end it."""
 
 
-class BlockingMesh(BlockingVerbs):
+class BlockingMesh(BlockingVerbs, BlockingCollecting):
     """A mesh with blocking verbs, on an event loop of its own in a thread of its own.
 
     ``with BlockingMesh("market") as mesh:`` starts it and drains it at the end. `Mesh.blocking` is the same face on a
@@ -129,7 +130,7 @@ class BlockingMesh(BlockingVerbs):
             self._thread.join()
             self._mesh.interior.check_end()
         else:
-            self._leave("wait", self._mesh.wait_for)
+            self._leave("wait", self._mesh.tell_end)
 
     def drain(self) -> None:
         """Wait until nothing is in any mailbox or handler; the mesh stays open; see `Mesh.drain`."""

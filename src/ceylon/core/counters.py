@@ -29,6 +29,7 @@ def statistics_of(interior: "Interior", gone: "Gone") -> MeshStatistics:
         threads=interior.threads.statistics(),
         abandoned_handlers=interior.dispatcher.abandoned,
         spending=interior.spending.statistics(interior.message_id),
+        requests=interior.requests.statistics(),
     )
 
 

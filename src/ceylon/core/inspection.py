@@ -11,6 +11,7 @@ import msgspec
 
 from ceylon.core.calls import Call, TellCall
 from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
+from ceylon.core.request_calls import RoomCall, SubmitCall
 from ceylon.core.streams import PullCall, StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
@@ -175,7 +176,11 @@ class Inspector:
         """Return who waits for whom."""
         found: list[Wait] = []
         for call in list(self._router.calls.values()):
-            if not isinstance(call, StreamCall):
+            if isinstance(call, SubmitCall):  # nobody waits for its reply, but perhaps for room
+                if not call.has_room:
+                    groups = self._router.waits.of_room(call.cell, call.envelope)
+                    found.append(self._wait("room", call.envelope, groups))
+            elif not isinstance(call, StreamCall):
                 found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
             elif call.channel.is_pulled:
                 groups = self._router.waits.of_envelope(call.cell, call.envelope)
@@ -188,7 +193,20 @@ class Inspector:
                 if (wait := self._of_credit(origin)) is not None
             ]
             found += self._of_threads(cell)
-        return found + self._of_drains()
+        return [*found, *self._of_requests(), *self._of_drains()]
+
+    def _of_requests(self) -> Iterator[Wait]:
+        """Give who waits for the ends of requests."""
+        graph = self._router.waits
+        for wait in self._interior.requests.waits():
+            source = wait.source
+            for ticket in list(wait.left.values()):
+                call = ticket.call
+                yield msgspec.structs.replace(
+                    self._wait("reply", call.envelope, graph.of_envelope(call.cell, call.envelope)),
+                    waiter="" if source is None else source.address,
+                    waiter_id="" if source is None else self._id(source.envelope.id),
+                )
 
     def _wait(self, kind: WaitKind, envelope: Envelope, groups: "Groups[Origin]") -> Wait:
         blocking = {origin.envelope.id for group in groups for origin in group}
@@ -312,7 +330,8 @@ class Inspector:
     def _of_handler(self, call: Call) -> Wait:
         groups = call.groups(self._router.waits)
         parked = call.stream if isinstance(call, PullCall) else call
-        kind: WaitKind = "parts" if isinstance(call, PullCall) else "room" if isinstance(call, TellCall) else "reply"
+        kind: WaitKind = "room" if isinstance(call, TellCall | RoomCall) else "reply"
+        kind = "parts" if isinstance(call, PullCall) else kind
         return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:

@@ -31,6 +31,7 @@ from ceylon.core.pauses import Pauses
 from ceylon.core.ports import check_agent
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
+from ceylon.core.requests import Requests
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
@@ -82,6 +83,7 @@ class Interior:
     agent_timers: AgentTimers
     restarts: Restarts
     watches: Watches
+    requests: Requests
     resources: Resources
     inspector: Inspector
     pauses: Pauses
@@ -130,6 +132,7 @@ class Interior:
         self.agent_timers = AgentTimers(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
+        self.requests = Requests(self)
         self.resources = Resources(driver)
         self.inspector = Inspector(self)
         self.pauses = Pauses(self)
@@ -158,6 +161,7 @@ class Interior:
         self.is_open, self.is_stopping, self.thread = False, True, -1
         why = self.failures.why_ended or why
         self.router.close(MeshClosedError(self.name, why))
+        self.requests.close()
         for call in list(self.tasks):
             call.fail(MeshClosedError(self.name, why))
             call.task.cancel()

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from ceylon.core.spending import SpendingStatistics
+from ceylon.core.tickets import RequestStatistics
 from ceylon.messages import Envelope, Kind, type_name
 
 __all__ = [
@@ -102,7 +103,7 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     `refused` counts the envelopes that were never accepted; `late_replies` those that came when nobody waited any
     more; `unheard` the publications without a subscriber; `workers` the tasks that run handlers or wait to;
     `abandoned_handlers` those on the loop that ignored their cancellation and were given up; `spending` is what models
-    have cost.
+    have cost; `requests` those that were submitted and not collected.
     """
 
     mesh: str
@@ -118,6 +119,7 @@ class MeshStatistics(msgspec.Struct, frozen=True, kw_only=True):
     threads: ThreadStatistics
     abandoned_handlers: int = 0
     spending: SpendingStatistics = SpendingStatistics()
+    requests: RequestStatistics = RequestStatistics()
 
     @property
     def is_balanced(self) -> bool:

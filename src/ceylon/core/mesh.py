@@ -17,6 +17,7 @@ from ceylon.core.names import check_name
 from ceylon.core.ports import check_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.submitting import Collecting
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
 from ceylon.errors import MeshClosedError, UnknownAgentError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Mesh"]
 
 
-class Mesh(AsyncVerbs):
+class Mesh(AsyncVerbs, Collecting):
     """Agents, and the road between them.
 
     ``async with Mesh("market") as mesh:`` opens it on the caller's loop; leaving the block drains it, leaving it by an
@@ -139,11 +140,11 @@ class Mesh(AsyncVerbs):
         """Begin what `stop` waits for; *sink* hears of its end, or at once if it does not wait. On the mesh's loop."""
         self.begin_stop(at_once=at_once)
         if waits:
-            self.wait_for(sink)
+            self.tell_end(sink)
         else:
             sink.set_result(Outcome())
 
-    def wait_for(self, sink: "Sink") -> None:
+    def tell_end(self, sink: "Sink") -> None:
         """Let *sink* hear of the mesh's end; on the mesh's loop."""
         if self._shutdown is not None:
             self._shutdown.closed.also(lambda: sink.set_result(attempt(self._inside.check_end)))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
 
-from ceylon.core import verbs
+from ceylon.core import submitting, verbs
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
+from ceylon.core.request import Request
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.core.terms import Priority, Terms, terms_of
 from ceylon.errors import NotAnAddressError
@@ -114,6 +115,26 @@ class AsyncVerbs:
         """
         return verbs.ask(self._interior(), self._source(), address_of(recipient), ActionCall(action, arguments), None)
 
+    @overload
+    def submit(
+        self, recipient: "str | Ref", message: Message[R], *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Request[R]]: ...
+    @overload
+    def submit(
+        self, recipient: "str | Ref", message: object, *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Request[Any]]: ...
+    def submit(self, recipient: "str | Ref", message: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Send *message* and go on as soon as it is in the mailbox; the request that this returns can be awaited later.
+
+        It has *timeout* seconds; the default is what is left of the sender's own deadline, else an hour.
+
+        Raises:
+            MailboxFullError: there was no room for 5 s.
+            UnknownAgentError: nobody has that address.
+            MeshClosedError: the mesh is not running.
+        """
+        return submitting.submit(self._interior(), self._source(), address_of(recipient), message, timeout)
+
     async def publish(self, topic: str, message: Any) -> int:
         """Tell *message* to every subscriber of *topic*; return how many received it."""
         return await verbs.publish(self._interior(), self._source(), topic, message, ())
@@ -164,6 +185,18 @@ class BlockingVerbs:
         """Run an *action* of *recipient*; see `AsyncVerbs.call`."""
         message = ActionCall(action, arguments)
         return verbs.block_ask(self._interior(), self._source(), address_of(recipient), message, None)
+
+    @overload
+    def submit(
+        self, recipient: "str | BlockingRef | Ref", message: Message[R], *, timeout: float | None = None
+    ) -> Request[R]: ...
+    @overload
+    def submit(
+        self, recipient: "str | BlockingRef | Ref", message: object, *, timeout: float | None = None
+    ) -> Request[Any]: ...
+    def submit(self, recipient: "str | BlockingRef | Ref", message: Any, *, timeout: float | None = None) -> Any:
+        """Send *message* and return the request, whose `wait()` blocks until the reply; see `AsyncVerbs.submit`."""
+        return submitting.block_submit(self._interior(), self._source(), address_of(recipient), message, timeout)
 
     def publish(self, topic: str, message: Any) -> int:
         """Tell *message* to every subscriber of *topic*; return how many received it."""
@@ -270,6 +303,16 @@ class Ref(_Handle):
         mesh, options, message = self._mesh, self._options, ActionCall(action, arguments)
         return verbs.ask(mesh, verbs.source_in(mesh), self.address, message, options.timeout, terms=options.terms)
 
+    @overload
+    def submit(self, message: Message[R], *, timeout: float | None = None) -> Coroutine[Any, Any, Request[R]]: ...
+    @overload
+    def submit(self, message: object, *, timeout: float | None = None) -> Coroutine[Any, Any, Request[Any]]: ...
+    def submit(self, message: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Send *message* and go on; see `AsyncVerbs.submit`."""
+        mesh, options = self._mesh, self._options
+        timeout = options.timeout if timeout is None else timeout
+        return submitting.submit(mesh, verbs.source_in(mesh), self.address, message, timeout, options.terms)
+
     @property
     def blocking(self) -> "BlockingRef":
         """The same handle with blocking verbs, for threads."""
@@ -333,6 +376,16 @@ class BlockingRef(_Handle):
         message, options = ActionCall(action, arguments), self._options
         source = verbs.source_in(self._mesh)
         return verbs.block_ask(self._mesh, source, self.address, message, options.timeout, terms=options.terms)
+
+    @overload
+    def submit(self, message: Message[R], *, timeout: float | None = None) -> Request[R]: ...
+    @overload
+    def submit(self, message: object, *, timeout: float | None = None) -> Request[Any]: ...
+    def submit(self, message: Any, *, timeout: float | None = None) -> Any:
+        """Send *message* and return the request; see `AsyncVerbs.submit`."""
+        mesh, options = self._mesh, self._options
+        timeout = options.timeout if timeout is None else timeout
+        return submitting.block_submit(mesh, verbs.source_in(mesh), self.address, message, timeout, options.terms)
 
 
 def address_of(recipient: object) -> str:

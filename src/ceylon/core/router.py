@@ -4,7 +4,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ceylon.core.calls import AskCall, Call, PublishCall, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ceylon.core.timers import Timers
 
 __all__ = ["Router"]
+
+AskedLater = TypeVar("AskedLater", bound=AskCall)
 
 
 class Router:
@@ -232,6 +234,31 @@ class Router:
             return None
         if is_held:
             self.dispatcher.end_ask(call)
+        return call
+
+    def submit(
+        self, envelope: Envelope, future: "Sink", timeout: float | None, kind: type[AskedLater]
+    ) -> AskedLater | None:
+        """Deliver *envelope*, an ask whose asker goes on; *future* gets its reply. `None`: it has an error already.
+
+        The steps are those of `ask`, without what is about an asker who waits: his slot, his stack, his place in the
+        graph of waits.
+        """
+        try:
+            cell = self.cells.get(envelope.recipient) or self._examine(envelope)
+            call = kind(self, future, envelope, cell, None)
+            self._set_deadline(call, None, timeout, clock=True)
+            if envelope.budget is not None:
+                envelope.budget.admit(envelope)
+            full = self.deliver(envelope)
+        except (CeylonError, ValueError) as error:
+            future.set_result(Outcome(error=error))
+            return None
+        self.calls[envelope.id] = call
+        if envelope.deadline is not None:
+            self.timers.add(envelope.deadline, call)
+        if full is not None:
+            full.park(call)
         return call
 
     def _set_deadline(self, call: AskCall, source: "Origin | None", timeout: float | None, *, clock: bool) -> None:

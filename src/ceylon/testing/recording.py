@@ -118,6 +118,14 @@ class RecordedRouter(Router):
             self.record.envelope(What.RESOLVED, envelope, "refused")
         return call
 
+    def submit(self, envelope: "Envelope", future: Any, timeout: float | None, kind: Any) -> Any:
+        """Write the same of an ask whose asker goes on."""
+        self.record.envelope(What.ASKED, envelope)
+        call = super().submit(envelope, future, timeout, _recorded(kind))
+        if call is None:
+            self.record.envelope(What.RESOLVED, envelope, "refused")
+        return call
+
     def reply(self, envelope: "Envelope", outcome: Outcome) -> None:
         """Write that it is late, if it is."""
         before = self.late_replies

@@ -31,7 +31,9 @@ def unrest(interior: "Interior") -> list[str]:
         for number, call in router.calls.items()
         if not any(call in (cell.parked or ()) for cell in router.cells.values())
     ]
-    own = sum(len(cell.life.timers) for cell in router.cells.values() if cell.life is not None)
+    own = interior.requests.timers + sum(
+        len(cell.life.timers) for cell in router.cells.values() if cell.life is not None
+    )
     if len(interior.timers) > own:
         found.append(f"{len(interior.timers) - own} timers are armed although nothing is under way")
     busy = busy_threads(interior)
