@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ceylon.agents.llm_agent import LlmAgent as OurLlmAgent
-from ceylon.compat.actions import FunctionalAction, PyToolInvoker, _PyAction, tool_of
+from ceylon.compat.actions import PyToolInvoker, _PyAction, tool_of
 from ceylon.compat.agents import Agent
 from ceylon.compat.answers import Answer, Told
 from ceylon.compat.callers import Talks, caller
@@ -42,7 +42,7 @@ class PyLlmConfig:
         return PyLlmConfig()
 
     def provider(self, provider: str) -> Self:
-        """Set the provider: ``"ollama"``, ``"openai"`` …"""
+        """Set the provider: ``"ollama"``, ``"openai"`` or another."""
         self._provider = provider
         return self
 
@@ -111,7 +111,7 @@ class PyLlmAgent:
 
     def _set_up(self, name: str, options: dict[str, Any]) -> None:
         self._agent_name = name
-        self._options = {"system_prompt": _SYSTEM_PROMPT, **options}
+        self._options: dict[str, Any] = {"system_prompt": _SYSTEM_PROMPT, **options}
         self._inner = OurLlmAgent(address_for(name), **self._options)
         self._offered: tuple[_PyAction, ...] = ()
         self._react: PyReActConfig | None = None
@@ -234,13 +234,13 @@ class PyLlmAgent:
         """
         if self._react is None:
             raise NotBuiltError(self._agent_name, "with_react")
-        config = self._ready()._react or self._react
-        agent = OurLlmAgent(address_for(self._agent_name), **self._options, react=react_of(config))
+        self._get_ready()
+        agent = OurLlmAgent(address_for(self._agent_name), **self._options, react=react_of(self._react))
         return result_of(finish(lambda: agent.complete(message)))
 
     async def _say(self, message: str, who: str) -> str:
         """Ask the model *message* for *who*, in the conversation that they have with it."""
-        agent = self._ready()._inner
+        agent = self._get_ready()
         try:
             with self._talks.turn(who) as key:
                 asked = agent.conversation(key).send(message) if key else agent.send_message_async(message)
@@ -249,8 +249,8 @@ class PyLlmAgent:
             raise as_runtime_error(error) from error.__cause__
         return answer
 
-    def _ready(self) -> Self:
-        """Offer the model the actions there are now.
+    def _get_ready(self) -> OurLlmAgent:
+        """Offer the model the actions there are now; return the agent of ours that speaks with it.
 
         Raises:
             NotBuiltError: `build` has not been called.
@@ -262,7 +262,7 @@ class PyLlmAgent:
             self._options["tools"] = tools = [tool_of(each) for each in actions]
             self._inner.with_tools(*tools)
             self._offered = actions
-        return self
+        return self._inner
 
     # -- what a mesh asks for ------------------------------------------------------------------------------------------
 
@@ -309,11 +309,11 @@ class LlmAgent(PyLlmAgent, Agent):
         """The same agent, by the name that programs reach for it."""
         return self
 
-    def with_temperature(self, temp: float) -> Self:
+    def with_temperature(self, temp: float) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride] – as published
         """Sample at *temp*, from 0 to 2."""
         return self._with(temperature=temp)
 
-    def with_max_tokens(self, tokens: int) -> Self:
+    def with_max_tokens(self, tokens: int) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride] – as published
         """Let answers be *tokens* long at most."""
         return self._with(max_tokens=tokens)
 
