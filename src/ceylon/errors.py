@@ -16,6 +16,7 @@
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
+    ├── ActionFailedError (RuntimeError)       an action that `ceylon.compat` invoked raised
     ├── HandlerError                           a handler raised; `root` is the original exception
     ├── HandlerTimeoutError (TimeoutError)     a handler took longer than its agent allows
     ├── StrayCancellationError                 a handler was cancelled by nobody we know
@@ -67,6 +68,7 @@ from typing import Any
 
 __all__ = [
     "ActionArgumentsError",
+    "ActionFailedError",
     "AgentInUseError",
     "AgentStartError",
     "AgentStoppedError",
@@ -283,6 +285,15 @@ class ActionArgumentsError(CeylonError, ValueError):
     def __init__(self, action: str, reason: str) -> None:
         super().__init__(f"bad arguments for action {action!r}: {reason}")
         self.action, self.reason = action, reason
+
+
+class ActionFailedError(CeylonError, RuntimeError):
+    """An action that a program of `ceylonai-next` invoked by name raised; the original exception is `__cause__`."""
+
+    def __init__(self, action: str, error: BaseException) -> None:
+        super().__init__(f"Action execution failed: {describe(error)} (in action {action!r})")
+        self.action = action
+        self.__cause__ = error
 
 
 class ApprovalDeniedError(CeylonError):
