@@ -28,6 +28,7 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── PayloadError (TypeError)               a payload of `ceylon.compat` that is no text
     ├── NotBuiltError (RuntimeError)           an agent of `ceylon.compat` that is used before `build()`
     ├── NotYetError (NotImplementedError)      what a later release brings
     ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
@@ -111,6 +112,7 @@ __all__ = [
     "NotBuiltError",
     "NotYetError",
     "OutputError",
+    "PayloadError",
     "RequestCancelledError",
     "RequestTimeoutError",
     "StoreError",
@@ -450,12 +452,23 @@ class MeshClosedError(CeylonError):
         self.mesh, self.why = mesh, why
 
 
-class NotBuiltError(CeylonError, RuntimeError):
-    """An agent of `ceylon.compat` was used before it was built."""
+class PayloadError(CeylonError, TypeError):
+    """Something else than text was sent by a mesh of `ceylon.compat`."""
 
-    def __init__(self, agent: str) -> None:
-        super().__init__(f"agent {agent!r} is not built. Call build() first.")
-        self.agent = agent
+    def __init__(self, payload: object) -> None:
+        super().__init__(
+            f"a payload is text, not {type(payload).__name__}; `json.dumps` or `.decode()` it, "
+            f"or send it by a `ceylon.Mesh`, which takes any message"
+        )
+        self.payload = type(payload).__name__
+
+
+class NotBuiltError(CeylonError, RuntimeError):
+    """An agent of `ceylon.compat` was used before it was built, or before it was given what the verb needs."""
+
+    def __init__(self, agent: str, step: str = "build") -> None:
+        super().__init__(f"agent {agent!r} is not built for this. Call {step}() first.")
+        self.agent, self.step = agent, step
 
 
 class NotYetError(CeylonError, NotImplementedError):

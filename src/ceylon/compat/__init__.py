@@ -1,7 +1,7 @@
 """Programs written for the package `ceylonai-next`, 0.1.2 or 0.3.6: change the import, keep the program.
 
-``from ceylon.compat import Agent, LlmAgent, LocalMesh`` has the names of both, on the mesh of this package. Spellings of
-theirs live here and nowhere else. As everywhere in Ceylon, a name loads its part when it is first asked for.
+``from ceylon.compat import Agent, LlmAgent, LocalMesh`` has the names of both, on the mesh of this package. Their
+spellings live here and nowhere else. As everywhere in Ceylon, a name loads its part when it is first asked for.
 """
 
 import importlib
@@ -14,10 +14,25 @@ if TYPE_CHECKING:
     from ceylon.compat.contexts import PyAgentContext, PyAgentMetadata, PyInMemoryRegistry
     from ceylon.compat.distributed import DistributedMesh, PyDistributedMesh
     from ceylon.compat.llm import LlmAgent, LlmConfig, PyLlmAgent, PyLlmConfig
-    from ceylon.compat.logging import LoggingConfig, LoggingHandle, PyLoggingConfig, PyLoggingHandle
-    from ceylon.compat.logging import init_logging, init_logging_py
-    from ceylon.compat.memory import InMemoryBackend, Memory, MemoryEntry, MemoryQuery, RedisBackend
-    from ceylon.compat.memory import PyInMemoryBackend, PyMemoryEntry, PyMemoryQuery, PyRedisBackend
+    from ceylon.compat.logging import (
+        LoggingConfig,
+        LoggingHandle,
+        PyLoggingConfig,
+        PyLoggingHandle,
+        init_logging,
+        init_logging_py,
+    )
+    from ceylon.compat.memory import (
+        InMemoryBackend,
+        Memory,
+        MemoryEntry,
+        MemoryQuery,
+        PyInMemoryBackend,
+        PyMemoryEntry,
+        PyMemoryQuery,
+        PyRedisBackend,
+        RedisBackend,
+    )
     from ceylon.compat.meshes import LocalMesh, PyLocalMesh
     from ceylon.compat.metrics import get_metrics
     from ceylon.compat.processors import AsyncMessageProcessor, PyAgentMessageProcessor

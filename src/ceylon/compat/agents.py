@@ -23,7 +23,7 @@ From compat-a: ``ceylon.compat.contexts.PyAgentContext``; ``ceylon.compat.settli
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ceylon.compat.actions import FunctionalAction, PyToolInvoker
 from ceylon.compat.answers import Told
@@ -56,7 +56,7 @@ class PyAgent:
     _last_response: Any = None
     _place: "tuple[Interior, str] | None" = None
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> "PyAgent":
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make an agent with the actions that its class marks."""
         made = super().__new__(cls)
         made.tool_invoker = PyToolInvoker()
@@ -123,7 +123,7 @@ class Agent(PyAgent):
         """Make an action of *function*."""
         self.tool_invoker.register(FunctionalAction(function, *_titles(function, name, description)))
 
-    def on_message(self, message: Any, context: PyAgentContext | None = None) -> Any:
+    def on_message(self, message: Any, context: PyAgentContext | None = None) -> Any:  # noqa: ARG002 – for subclasses
         """Handle *message* and return the response, or nothing; override this, by a plain or an async method."""
         return None
 

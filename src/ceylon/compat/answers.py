@@ -23,7 +23,7 @@ class Told(str, Coroutine[Any, Any, str]):
         yield from ()
         return str(self)
 
-    def send(self, value: Any, /) -> Any:
+    def send(self, value: Any, /) -> Any:  # noqa: ARG002 – nothing waits for one
         """See `Coroutine`: it ends at once."""
         raise StopIteration(str(self))
 

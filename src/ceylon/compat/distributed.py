@@ -22,7 +22,8 @@ class PyDistributedMesh:
     """
 
     def __init__(self, name: str, port: int) -> None:
-        raise NotYetError(f"{type(self).__name__}({name!r}, {port!r})", _WHEN, _MEANWHILE)
+        what = f"{type(self).__name__}({name!r}, {port!r})"
+        raise NotYetError(what, _WHEN, _MEANWHILE)
 
     @staticmethod
     def with_registry(name: str, port: int, registry: Any) -> "PyDistributedMesh":

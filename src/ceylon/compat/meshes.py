@@ -1,1 +1,156 @@
-"""Meshes as `ceylonai-next` spells them."""
+"""Meshes as `ceylonai-next` spells them; each is one of ours, on a thread of its own."""
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ceylon.compat.opening import open_mesh, open_meshes
+from ceylon.compat.processors import PyAgentMessageProcessor, settle
+from ceylon.compat.requests import Requesting, checked
+from ceylon.compat.seats import Post, address_for, seat_for
+from ceylon.compat.settling import as_runtime_error, block, do
+from ceylon.core import verbs
+from ceylon.core.names import split_key
+from ceylon.core.ref import Ref
+from ceylon.errors import CeylonError, NotBuiltError
+
+if TYPE_CHECKING:
+    from ceylon.compat.agents import PyAgent
+    from ceylon.compat.llm import LlmAgent, PyLlmAgent
+    from ceylon.core.blocking import BlockingMesh
+    from ceylon.core.interior import Interior
+    from ceylon.core.tickets import RequestResult
+
+__all__ = ["LocalMesh", "PyLocalMesh", "open_meshes"]
+
+
+class PyLocalMesh(Requesting):
+    """A mesh in this process.
+
+    Messages are handled as they come, by the mesh's own loop and threads: `process_messages` and processors have
+    nothing left to do. The mesh opens when it is first used, drains when the program ends or `stop` is called.
+
+    Args:
+        name: What handlers are told in their context.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._lock = threading.Lock()
+        self._mesh: BlockingMesh | None = None
+        self._posts: dict[str, Post] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r} {len(self._posts)} agents>"
+
+    def _interior(self) -> "Interior":
+        return self._opened().interior
+
+    def _opened(self) -> "BlockingMesh":
+        with self._lock:
+            if self._mesh is None:
+                self._mesh = open_mesh(address_for(self._name))
+                weakref.finalize(self, self._mesh.stop_soon).atexit = False  # that comes too late, see `opening`
+            return self._mesh
+
+    def _name_at(self, address: str) -> str:
+        post = self._posts.get(split_key(address)[0])
+        return address if post is None else post.name
+
+    # -- agents --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the mesh; using it does that too."""
+        self._opened()
+
+    def stop(self) -> None:
+        """Finish what was sent and close the mesh; this release's own, programs need not call it."""
+        if self._mesh is not None:
+            self._mesh.stop()
+
+    def add_agent(self, agent: "PyAgent") -> PyAgentMessageProcessor:
+        """Take *agent* in, under its name; what is sent to it is handled from now on.
+
+        Raises:
+            RuntimeError: there is an agent of this name.
+        """
+        post = self._add(agent.name(), agent)
+        return PyAgentMessageProcessor(self._interior(), post)
+
+    def add_llm_agent(self, agent: "PyLlmAgent | LlmAgent") -> str:
+        """Take *agent* in, which has to be built, and return its name.
+
+        Raises:
+            RuntimeError: it is not built, or there is an agent of this name.
+        """
+        if not agent.is_built():
+            raise NotBuiltError(agent.name())
+        return self._add(agent.name(), agent).name
+
+    def register_agent(self, agent: Any) -> Any:
+        """Take *agent* in, of whichever kind; the documentation of 0.1.2 calls it so."""
+        return self.add_llm_agent(agent) if hasattr(agent, "is_built") else self.add_agent(agent)
+
+    def _add(self, name: str, agent: Any) -> Post:
+        seat, post = seat_for(name, agent, self._name)
+        mesh = self._opened()
+        try:
+            mesh.add(seat)
+        except CeylonError as error:
+            raise as_runtime_error(error) from None
+        self._posts[post.address] = post
+        agent.__ceylon_move_in__(mesh.interior, post.address)
+        return post
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def send_to(self, target: str, payload: str) -> Any:
+        """Send *payload* to the agent *target*: wait until it is in its mailbox, or return a future where a loop runs.
+
+        Raises:
+            RuntimeError: there is no such agent; where a loop runs, when the future is awaited.
+            PayloadError: it is no text.
+        """
+        return do(self._interior(), "send_to", self._sending(target, payload))
+
+    def send_to_sync(self, target: str, payload: str) -> Any:
+        """Do the same and wait, whatever runs here."""
+        return block(self._interior(), "send_to_sync", self._sending(target, payload))
+
+    def _sending(self, target: str, payload: str) -> Any:
+        ref, said = Ref(self._interior(), address_for(target)), checked(payload)
+        return lambda: ref.tell(said)
+
+    def broadcast(self, payload: str, exclude: str | None = None) -> Any:
+        """Send *payload* to every agent but *exclude*; waits as `send_to` does."""
+        interior, said = self._interior(), checked(payload)
+        left_out = [] if exclude is None else [address_for(exclude)]
+
+        async def send() -> None:
+            await verbs.publish(interior, verbs.source_in(interior), None, said, left_out)
+
+        return do(interior, "broadcast", send)
+
+    # -- what has become unnecessary -----------------------------------------------------------------------------------
+
+    def process_messages(self) -> int:
+        """Return how many messages were handled since the last call; wait for those that were sent before.
+
+        Only agents written in Python are waited for, 30 s at most; where an event loop runs in this thread, 0.1 s.
+        """
+        posts = list(self._posts.values())
+        settle(self._interior(), posts)
+        return sum(post.report() for post in posts)
+
+    async def _collecting(self) -> "list[RequestResult]":
+        interior = self._interior()
+        outcome = await interior.gateway.perform(
+            lambda sink: interior.requests.collect(verbs.source_in(interior), None, sink)
+        )
+        results: list[RequestResult] = outcome.get()
+        return results
+
+
+class LocalMesh(PyLocalMesh):
+    """A mesh in this process, for agents written in Python and such with a language model."""

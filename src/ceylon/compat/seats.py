@@ -17,7 +17,7 @@ from ceylon.errors import InvalidNameError
 from ceylon.messages import Message
 from ceylon.settings import DEFAULTS
 
-__all__ = ["Flush", "Received", "Said", "Seat", "Tenant", "address_for", "seat_for", "text_of"]
+__all__ = ["Flush", "Post", "Received", "Said", "Seat", "Tenant", "address_for", "seat_for", "text_of"]
 
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _NOTHING_SAID: Final = "Message received"
@@ -42,6 +42,25 @@ class Received(msgspec.Struct, frozen=True):
     concurrency: int = 1
 
 
+class Post(msgspec.Struct, eq=False):
+    """An agent's place in a mesh: its name there and its address, and how many messages have been handled.
+
+    `reported` of these were told to somebody who asked.
+    """
+
+    name: str
+    address: str
+    is_plain: bool
+    handled: int = 0
+    reported: int = 0
+
+    def report(self) -> int:
+        """Return how many messages were handled since the last time this was asked."""
+        news = self.handled - self.reported
+        self.reported += news
+        return news
+
+
 class Tenant(Protocol):
     """An agent of `ceylon.compat`, as its seat sees it."""
 
@@ -56,16 +75,17 @@ class Seat(Agent):
     Args:
         name: The address.
         receiver: How the agent takes messages.
+        post: Where they are counted.
     """
 
     mailbox_capacity: int | None = DEFAULTS.compat_mailbox
     reentrant: bool = True  # agents that talk to each other in a circle: as if they called each other's methods
 
-    def __init__(self, name: str, receiver: Received) -> None:
+    def __init__(self, name: str, receiver: Received, post: Post) -> None:
         super().__init__(name)
         self._receive = receiver.function
+        self._post = post
         self.concurrency = receiver.concurrency
-        self.handled = 0
 
     @on(inline=True)
     def flush(self, flush: Flush) -> None:
@@ -84,7 +104,7 @@ class ThreadSeat(Seat):
                 return block(context.interior, "on_message", lambda: answer)
             return answer
         finally:
-            self.handled += 1
+            self._post.handled += 1
 
 
 class LoopSeat(Seat):
@@ -97,13 +117,14 @@ class LoopSeat(Seat):
             answer: Awaitable[Any] = self._receive(said)
             return await answer
         finally:
-            self.handled += 1
+            self._post.handled += 1
 
 
-def seat_for(address: str, tenant: Tenant, mesh: str) -> Seat:
-    """Return a seat for *tenant* in the mesh of that name."""
+def seat_for(name: str, tenant: Tenant, mesh: str) -> tuple[Seat, Post]:
+    """Return a seat for *tenant*, called *name*, in the mesh of that name, and what the mesh keeps of it."""
     receiver = tenant.__ceylon_receiver__(mesh)
-    return LoopSeat(address, receiver) if receiver.is_async else ThreadSeat(address, receiver)
+    post = Post(name, address_for(name), is_plain=receiver.concurrency == 1)
+    return (LoopSeat if receiver.is_async else ThreadSeat)(post.address, receiver, post), post
 
 
 def address_for(name: str) -> str:

@@ -71,7 +71,12 @@ def begin(interior: "Interior", function: Callable[[], Awaitable[Any]]) -> Await
     """
     arrival, source, calls = _Arrival(current_driver()), source_in(interior), list["Call"]()
     interior.gateway.post(lambda: calls.append(tasks.run(interior, function, source, arrival)))
-    return arrival.awaitable(lambda: interior.gateway.post_quietly(lambda: [call.cancel() for call in calls]))
+
+    def abandon() -> None:
+        for call in calls:
+            call.cancel()
+
+    return arrival.awaitable(lambda: interior.gateway.post_quietly(abandon))
 
 
 class _Arrival:
@@ -98,7 +103,12 @@ class _Arrival:
         """Return what to await; *abandon* is called if that is cancelled."""
         if not hasattr(self._future, "set_exception"):
             return _Outcome(self._future)
-        self._future.add_done_callback(lambda future: abandon() if future.cancelled() else None)
+
+        def look(future: Any) -> None:
+            if future.cancelled():
+                abandon()
+
+        self._future.add_done_callback(look)
         future: Awaitable[Any] = self._future
         return future
 
@@ -130,12 +140,24 @@ class _Outcome:
 
 
 def as_runtime_error(error: Exception) -> Exception:
-    """Return *error*, and if it is one of ours let ``except RuntimeError`` catch it too, as it did in `ceylonai-next`."""
+    """Return *error*; ``except RuntimeError`` catches it from now on, if it is one of ours, as in `ceylonai-next`."""
     if isinstance(error, CeylonError) and not isinstance(error, RuntimeError):
-        error.__class__ = _also_runtime_error(type(error))
+        kind: Any = type(error)
+        error.__class__ = _also_runtime_error(kind)
     return error
 
 
 @functools.cache
 def _also_runtime_error(kind: type[CeylonError]) -> type[CeylonError]:
-    return type(kind.__name__, (kind, RuntimeError), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    facts = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind, RuntimeError), {**facts, "__reduce__": functools.partialmethod(_reduce, kind)})
+
+
+def _reduce(error: CeylonError, kind: type[CeylonError]) -> tuple[Any, ...]:
+    """Have *error* pickled as what it was before; the class it has is made here, and no module holds it."""
+    function, (_, *facts) = CeylonError.__reduce__(error)
+    return _revived, (function, (kind, *facts))
+
+
+def _revived(function: Callable[..., CeylonError], facts: tuple[Any, ...]) -> Exception:
+    return as_runtime_error(function(*facts))
