@@ -9,7 +9,8 @@ from ceylon.compat.agents import Agent
 from ceylon.compat.answers import Answer, Told
 from ceylon.compat.callers import Talks, caller
 from ceylon.compat.memory import memory_actions
-from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, result_of
+from ceylon.compat.meter import meter
+from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, reason
 from ceylon.compat.seats import Received, Said, address_for
 from ceylon.compat.settling import as_runtime_error, finish, loop_runs
 from ceylon.errors import CeylonError, NotBuiltError
@@ -232,17 +233,19 @@ class PyLlmAgent:
         Raises:
             RuntimeError: `with_react` has not been called, or the model did not answer.
         """
-        if self._react is None:
+        config = self._react
+        if config is None:
             raise NotBuiltError(self._agent_name, "with_react")
         self._get_ready()
-        agent = OurLlmAgent(address_for(self._agent_name), **self._options, react=react_of(self._react))
-        return result_of(finish(lambda: agent.complete(message)))
+        agent = OurLlmAgent(address_for(self._agent_name), **self._options, **react_of(config))
+        with meter.asking():
+            return finish(lambda: reason(agent, message, config))  # type: ignore[no-any-return]
 
     async def _say(self, message: str, who: str) -> str:
         """Ask the model *message* for *who*, in the conversation that they have with it."""
         agent = self._get_ready()
         try:
-            with self._talks.turn(who) as key:
+            with meter.asking(), self._talks.turn(who) as key:
                 asked = agent.conversation(key).send(message) if key else agent.send_message_async(message)
                 self._last_response = answer = await asked
         except CeylonError as error:
