@@ -194,7 +194,7 @@ class _Tool(Action, kw_only=True, frozen=True, eq=False, dict=True):
         schema: dict[str, Any] = self.facts["input_schema"]
         return schema
 
-    @property
+    @functools.cached_property
     def returns(self) -> Any:
         """Anything."""
         return Any
