@@ -9,7 +9,7 @@ from ceylon.compat.answers import Answer, Told
 from ceylon.compat.building import BuiltAgent
 from ceylon.compat.callers import Talk, caller
 from ceylon.compat.llm_config import LlmConfig, PyLlmConfig
-from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, result_of
+from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, reason
 from ceylon.compat.seats import Received, Said, address_for
 from ceylon.compat.settling import as_runtime_error, finish, loop_runs
 from ceylon.errors import CeylonError, NotBuiltError
@@ -78,11 +78,13 @@ class PyLlmAgent(BuiltAgent):
         Raises:
             RuntimeError: `with_react` has not been called, or the model did not answer.
         """
-        if self._react is None:
+        config = self._react
+        if config is None:
             raise NotBuiltError(self._agent_name, "with_react")
         self._get_ready()
-        agent = OurLlmAgent(address_for(self._agent_name), **self._options, react=react_of(self._react))
-        return result_of(finish(lambda: agent.complete(message)))
+        agent = OurLlmAgent(address_for(self._agent_name), **{**self._options, **react_of(config)})
+        result: PyReActResult = finish(lambda: reason(agent, message, config))
+        return result
 
     def _asked(self, message: str) -> Callable[[], Coroutine[Any, Any, str]]:
         """Return what asks the model *message* for whoever calls this."""
