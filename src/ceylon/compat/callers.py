@@ -6,17 +6,15 @@ tasks it starts). Threads that are none of these are mostly a pool's, where the 
 of their questions stands by itself.
 """
 
-import contextlib
 import contextvars
 import itertools
 import threading
-from collections.abc import Generator
 from typing import Final
 
 from ceylon.core.backend import in_notebook, running_loop
 from ceylon.core.current import current
 
-__all__ = ["Talks", "caller"]
+__all__ = ["Talk", "Talks", "caller"]
 
 _MAIN: Final = "main"
 _numbers: Final = itertools.count(1)
@@ -44,17 +42,35 @@ class Talks:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
 
-    @contextlib.contextmanager
-    def turn(self, who: str) -> Generator[str]:
-        """Give the key of the conversation that *who* goes on with, or nothing if a question of theirs is still open.
+    def begin(self, who: str) -> "Talk":
+        """Return what *who* asks next: in their conversation, or by itself if a question of theirs is still open.
 
-        What is asked beside another question stands by itself, so that nothing asked together waits in a line.
+        So nothing that is asked together waits in a line. Which one goes on with the conversation is settled here, in
+        the order of asking, and not by which happens to start first.
         """
         with self._lock:
             key = "" if who in self._busy else who
             if key:
                 self._busy.add(key)
-        try:
-            yield key
-        finally:
-            self._busy.discard(key)
+        return Talk(self._busy, key)
+
+
+class Talk:
+    """One open question; it ends with the block, or with the last reference if nobody ever asks it."""
+
+    def __init__(self, busy: set[str], key: str) -> None:
+        self._busy, self._key = busy, key
+
+    def __enter__(self) -> str:
+        """Return the key of the conversation; empty for none."""
+        return self._key
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def __del__(self) -> None:
+        self._end()
+
+    def _end(self) -> None:  # without the lock: also called while garbage is collected
+        key, self._key = self._key, ""
+        self._busy.discard(key)

@@ -1,14 +1,14 @@
 """Language-model agents as `ceylonai-next` spells them: built step by step, asked by `send_message` of two meanings."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Self
 
 from ceylon.agents.llm_agent import LlmAgent as OurLlmAgent
-from ceylon.compat.actions import PyToolInvoker, _PyAction, tool_of
 from ceylon.compat.agents import Agent
 from ceylon.compat.answers import Answer, Told
-from ceylon.compat.callers import Talks, caller
-from ceylon.compat.memory import memory_actions
+from ceylon.compat.building import BuiltAgent
+from ceylon.compat.callers import Talk, caller
+from ceylon.compat.llm_config import LlmConfig, PyLlmConfig
 from ceylon.compat.meter import meter
 from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, reason
 from ceylon.compat.seats import Received, Said, address_for
@@ -21,72 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LlmAgent", "LlmConfig", "PyLlmAgent", "PyLlmConfig"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-_SYSTEM_PROMPT: Final = "You are a helpful AI assistant."
-"""What agents of `ceylonai-next` are told that are told nothing else."""
-
-
-class PyLlmConfig:
-    """What a language-model agent is set to; made by ``LlmConfig.builder()``, each method returns it."""
-
-    def __init__(self) -> None:
-        self._provider = self._model = ""
-        self._others: dict[str, Any] = {}
-
-    def __repr__(self) -> str:
-        return f"<LlmConfig {self.model_string!r}>"
-
-    @staticmethod
-    def builder() -> "PyLlmConfig":
-        """Begin one."""
-        return PyLlmConfig()
-
-    def provider(self, provider: str) -> Self:
-        """Set the provider: ``"ollama"``, ``"openai"`` or another."""
-        self._provider = provider
-        return self
-
-    def model(self, model: str) -> Self:
-        """Set the model, by the provider's name for it."""
-        self._model = model
-        return self
-
-    def base_url(self, base_url: str) -> Self:
-        """Set the server's address."""
-        return self._with(base_url=base_url)
-
-    def temperature(self, temperature: float) -> Self:
-        """Set the temperature, from 0 to 2."""
-        return self._with(temperature=temperature)
-
-    def max_tokens(self, max_tokens: int) -> Self:
-        """Set the longest answer."""
-        return self._with(max_tokens=max_tokens)
-
-    def build(self) -> Self:
-        """Return it; it is checked where an agent is built."""
-        return self
-
-    def _with(self, **changes: Any) -> Self:
-        self._others |= changes
-        return self
-
-    @property
-    def model_string(self) -> str:
-        """The model as ``provider::model``."""
-        return f"{self._provider}::{self._model}" if self._provider else self._model
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The same as the keyword options of a `ceylon.LlmAgent`."""
-        return {"model": self.model_string, **self._others}
-
-
-LlmConfig = PyLlmConfig
-
-
-class PyLlmAgent:
+class PyLlmAgent(BuiltAgent):
     """An agent that answers with a language model; set it up by ``with_…``, then `build` it.
 
     What one caller asks in turn is one conversation; what is asked beside an open question of the same caller stands by
@@ -97,9 +33,6 @@ class PyLlmAgent:
         model: ``provider::model``.
     """
 
-    tool_invoker: PyToolInvoker
-    _last_response: Any = None
-
     def __init__(self, name: str, model: str) -> None:
         self._set_up(name, {"model": model})
 
@@ -109,90 +42,6 @@ class PyLlmAgent:
         made = PyLlmAgent.__new__(PyLlmAgent)
         made._set_up(name, config.options)  # noqa: SLF001 – the same class
         return made
-
-    def _set_up(self, name: str, options: dict[str, Any]) -> None:
-        self._agent_name = name
-        self._options: dict[str, Any] = {"system_prompt": _SYSTEM_PROMPT, **options}
-        self._inner = OurLlmAgent(address_for(name), **self._options)
-        self._offered: tuple[_PyAction, ...] = ()
-        self._react: PyReActConfig | None = None
-        self._is_built = False
-        self._talks = Talks()
-        if not hasattr(self, "tool_invoker"):
-            self.tool_invoker = PyToolInvoker()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._agent_name!r} {self._options['model']!r}>"
-
-    def name(self) -> str:
-        """Return what the agent is called."""
-        return self._agent_name
-
-    # -- setting up ----------------------------------------------------------------------------------------------------
-
-    def with_api_key(self, api_key: str) -> Self:
-        """Use this key; by default the provider's environment variable."""
-        return self._with(api_key=api_key)
-
-    def with_system_prompt(self, prompt: str) -> Self:
-        """Tell the model *prompt* first."""
-        return self._with(system_prompt=prompt)
-
-    def with_temperature(self, temperature: float) -> Self:
-        """Sample at *temperature*, from 0 to 2."""
-        return self._with(temperature=temperature)
-
-    def with_max_tokens(self, max_tokens: int) -> Self:
-        """Let answers be *max_tokens* long at most."""
-        return self._with(max_tokens=max_tokens)
-
-    def _with(self, **changes: Any) -> Self:
-        self._options |= changes
-        for option, value in changes.items():
-            getattr(self._inner, f"with_{option}")(value)
-        return self
-
-    def with_memory(self, memory: Any) -> Self:
-        """Let the model save to *memory* and search it, by actions."""
-        for each in memory_actions(memory):
-            self.tool_invoker.register(each)
-        return self
-
-    def with_react(self, config: PyReActConfig) -> Any:
-        """Let `send_message_react` reason as *config* says."""
-        self._react = config
-        return self
-
-    def register_action(self, action: _PyAction) -> Any:
-        """Let the model call *action*."""
-        self.tool_invoker.register(action)
-        return self
-
-    def add_action(self, action: _PyAction) -> Self:
-        """Let the model call *action*."""
-        self.tool_invoker.register(action)
-        return self
-
-    def add_tool(self, action: _PyAction) -> Self:
-        """Let the model call *action*."""
-        return self.add_action(action)
-
-    def build(self) -> Self:
-        """Check what the agent is set to; it can be asked from now on.
-
-        Raises:
-            RuntimeError: the model string means nothing, a key is missing, a setting is out of its range.
-        """
-        try:
-            self._inner.build()
-        except CeylonError as error:
-            raise as_runtime_error(error) from error.__cause__
-        self._is_built = True
-        return self
-
-    def is_built(self) -> bool:
-        """Say whether `build` has been called."""
-        return self._is_built
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -205,19 +54,16 @@ class PyLlmAgent:
         Raises:
             RuntimeError: the agent is not built, or the model did not answer.
         """
-        who = caller()
-        if loop_runs():
-            return Answer(lambda: self._say(message, who), self._agent_name)
-        return Told(finish(lambda: self._say(message, who)))
+        asked = self._asked(message)
+        return Answer(asked, self._agent_name) if loop_runs() else Told(finish(asked))
 
     def send_message_sync(self, message: str) -> str:
         """Ask the model *message* and wait, whatever runs here; other threads go on meanwhile."""
-        who = caller()
-        return str(finish(lambda: self._say(message, who)))
+        return str(finish(self._asked(message)))
 
     def send_message_async(self, message: str) -> Any:
         """Ask the model *message*; return a coroutine, wherever this is called."""
-        return self._say(message, caller())
+        return Answer(self._asked(message), self._agent_name)
 
     def query(self, message: str) -> Any:
         """Do what `send_message` does."""
@@ -237,35 +83,26 @@ class PyLlmAgent:
         if config is None:
             raise NotBuiltError(self._agent_name, "with_react")
         self._get_ready()
-        agent = OurLlmAgent(address_for(self._agent_name), **self._options, **react_of(config))
+        agent = OurLlmAgent(address_for(self._agent_name), **{**self._options, **react_of(config)})
         with meter.asking():
-            return finish(lambda: reason(agent, message, config))  # type: ignore[no-any-return]
+            result: PyReActResult = finish(lambda: reason(agent, message, config))
+        return result
 
-    async def _say(self, message: str, who: str) -> str:
-        """Ask the model *message* for *who*, in the conversation that they have with it."""
+    def _asked(self, message: str) -> Callable[[], Coroutine[Any, Any, str]]:
+        """Return what asks the model *message* for whoever calls this."""
+        talk = self._talks.begin(caller())
+        return lambda: self._say(message, talk)
+
+    async def _say(self, message: str, talk: Talk) -> str:
+        """Ask the model *message*, in the conversation that it belongs to."""
         agent = self._get_ready()
         try:
-            with meter.asking(), self._talks.turn(who) as key:
+            with meter.asking(), talk as key:
                 asked = agent.conversation(key).send(message) if key else agent.send_message_async(message)
                 self._last_response = answer = await asked
         except CeylonError as error:
             raise as_runtime_error(error) from error.__cause__
         return answer
-
-    def _get_ready(self) -> OurLlmAgent:
-        """Offer the model the actions there are now; return the agent of ours that speaks with it.
-
-        Raises:
-            NotBuiltError: `build` has not been called.
-        """
-        if not self._is_built:
-            raise NotBuiltError(self._agent_name)
-        actions = tuple(self.tool_invoker.actions.values())
-        if actions != self._offered:
-            self._options["tools"] = tools = [tool_of(each) for each in actions]
-            self._inner.with_tools(*tools)
-            self._offered = actions
-        return self._inner
 
     # -- what a mesh asks for ------------------------------------------------------------------------------------------
 
@@ -273,7 +110,7 @@ class PyLlmAgent:
         """See `Tenant`."""
 
         async def receive(said: Said) -> str:
-            return await self._say(said.payload, said.caller)
+            return await self._say(said.payload, self._talks.begin(said.caller))
 
         return Received(receive, is_async=True, concurrency=DEFAULTS.model_concurrency)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.compat.opening import open_mesh, open_meshes
 from ceylon.compat.processors import PyAgentMessageProcessor, settle
-from ceylon.compat.requests import Requesting, checked
+from ceylon.compat.requesting import Requesting, checked
 from ceylon.compat.seats import Post, address_for, seat_for
 from ceylon.compat.settling import as_runtime_error, block, do
 from ceylon.core import verbs
