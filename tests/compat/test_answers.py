@@ -28,7 +28,13 @@ def answer() -> Answer:
 def test_a_text_that_is_there_reads_as_text_everywhere() -> None:
     told = Told("four")
 
-    assert (told, f"{told:>6}", json.dumps([told]), "".join([told]), len(told)) == ("four", "  four", '["four"]', "four", 4)
+    assert (told, f"{told:>6}", json.dumps([told]), "".join([told]), len(told)) == (
+        "four",
+        "  four",
+        '["four"]',
+        "four",
+        4,
+    )
     assert isinstance(told, str)
     assert isinstance(told, Coroutine)
 

@@ -35,7 +35,7 @@ async def test_what_a_task_asks_in_turn_is_one_conversation() -> None:
 def test_what_is_asked_together_is_answered_apart_and_in_order() -> None:
     agent = echoing_llm()
 
-    async def ask() -> list[str]:
+    async def ask() -> Any:
         return await asyncio.gather(*(agent.send_message(word) for word in "abc"))
 
     assert asyncio.run(ask()) == ["2: a", "2: b", "2: c"]

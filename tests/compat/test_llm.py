@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from ceylon.compat import Agent, FunctionalAction, InMemoryBackend, LlmAgent, LlmConfig, LocalMesh, PyLlmAgent, ReActConfig
+from ceylon.compat import (
+    Agent,
+    FunctionalAction,
+    InMemoryBackend,
+    LlmAgent,
+    LlmConfig,
+    LocalMesh,
+    PyLlmAgent,
+    ReActConfig,
+)
 from ceylon.errors import ModelConfigError, ModelUnavailableError
 from ceylon.models.turns import Request, ToolCall
 from ceylon.testing import ScriptedModel
@@ -41,7 +50,7 @@ async def test_an_agent_that_is_not_built_says_so_to_who_awaits() -> None:
 def test_programs_of_both_versions_read_the_answer() -> None:
     agent = echoing_llm()
 
-    async def of_0_3() -> list[str]:
+    async def of_0_3() -> Any:
         return await asyncio.gather(agent.send_message("b"), agent.query("c"))
 
     async def of_0_1() -> str:
@@ -122,7 +131,11 @@ def test_a_memory_is_given_to_the_model_as_actions() -> None:
 
 
 def test_reasoning_runs_actions() -> None:
-    steps = ['Thought: add them\nAction: add\nAction Input: {"a": 1, "b": 2}', "Thought: easy\nFinal Answer: 3", "plain"]
+    steps = [
+        'Thought: add them\nAction: add\nAction Input: {"a": 1, "b": 2}',
+        "Thought: easy\nFinal Answer: 3",
+        "plain",
+    ]
     agent = LlmAgent("llm", ScriptedModel(steps)).build()
     agent.register_action(FunctionalAction(add, "add", "Add two numbers."))
 
@@ -154,7 +167,7 @@ def test_a_configuration_says_what_the_agent_is() -> None:
     for agent in (LlmAgent("llm", config), PyLlmAgent.with_config("llm", config)):
         assert not agent.is_built()
         assert agent.build().is_built()
-        with pytest.raises(RuntimeError, match="127.0.0.1:1") as caught:
+        with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:1") as caught:
             agent.send_message("hello")
         assert isinstance(caught.value, ModelUnavailableError)
 
@@ -169,6 +182,6 @@ def test_a_model_nobody_knows_is_a_runtime_error_when_the_agent_is_built() -> No
 def test_an_agent_knows_the_one_inside() -> None:
     agent = echoing_llm()
 
-    assert agent._agent.is_built()
+    assert agent._agent.is_built()  # noqa: SLF001 – programs reach for it
     assert isinstance(agent, Agent)
     assert repr(agent).startswith("<LlmAgent 'llm'")

@@ -84,7 +84,11 @@ async def test_every_verb_can_be_awaited_where_a_loop_runs(mesh: LocalMesh, echo
     await mesh.submit("echo", "d")
     collected = await mesh.collect_results()
 
-    assert [result.response, asked.response, *(each.response for each in collected)] == ["echo: b", "echo: c", "echo: d"]
+    assert [result.response, asked.response, *(each.response for each in collected)] == [
+        "echo: b",
+        "echo: c",
+        "echo: d",
+    ]
     assert echo.heard == ["a", "b", "c", "d"]
 
 
@@ -111,10 +115,10 @@ def test_cancelling_a_query_ends_the_request(mesh: LocalMesh) -> None:
     async def give_up() -> None:
         asked = asyncio.ensure_future(mesh.query("slow", "a"))
         while not mesh.has_pending():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
         asked.cancel()
         while mesh.has_pending():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
     asyncio.run(give_up())
     slow.go.set()

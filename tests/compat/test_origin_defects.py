@@ -115,7 +115,7 @@ def what_is_asked_together_is_answered_together(mesh: LocalMesh, kind: Any, pati
     crowd = Crowd(3, patience)
     agent = kind("llm", ScriptedModel([Step(retold, gate=crowd)] * 3)).build()
 
-    async def ask() -> list[str]:
+    async def ask() -> Any:
         return await asyncio.gather(*(agent.send_message(word) for word in "abc"))
 
     answers = asyncio.run(ask())

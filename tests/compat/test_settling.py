@@ -11,7 +11,7 @@ from ceylon.errors import CeylonError, MailboxFullError, UnknownAgentError
 
 
 async def failing() -> None:
-    raise UnknownAgentError("shop", ["echo"])  # noqa: EM101 – an address
+    raise UnknownAgentError("shop", ["echo"])
 
 
 def test_an_error_of_ours_becomes_a_runtime_error_and_stays_what_it_was() -> None:
