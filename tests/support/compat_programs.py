@@ -83,7 +83,7 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end in *directory*, which is its place for temporary files too; the model is at *url*."""
     path = {} if python == sys.executable else {"PYTHONPATH": ""}  # ours would hide the other package
-    environment = {**os.environ, **path, "OLLAMA_HOST": url, "OLLAMA_URL": url, "TMPDIR": str(directory)}
+    environment = {**os.environ, **path, "OLLAMA_URL": url, "TMPDIR": str(directory)}
     return subprocess.run(  # noqa: S603 – our own script
         [python, *options, name],
         cwd=directory,

@@ -19,7 +19,7 @@ from typing import Any
 __all__ = ["Names", "parameters_of", "parameters_of_text", "stub_names"]
 
 Names = dict[str, Any]
-"""By name: ``kind`` (class, function, alias), and what belongs to it: ``bases``, ``members``, ``parameters``, ``of``."""
+"""By name: its kind (class, function, alias), and what belongs to that: bases, members, parameters, what it is of."""
 
 _DROPPED = {"T", "ActionFunc", "__all__"}  # of a stub: what types are called in it
 

@@ -1,29 +1,8 @@
-"""Agents as `ceylonai-next` spells them: a name that is a method, actions by an instance decorator, a last response.
-
-SHAPES SHARED BY THE TWO HELPERS (goes away when both are merged)
-
-From `ceylon.compat.actions` (compat-b):
-* ``_PyAction.execute(context: PyAgentContext, inputs: dict) -> Any`` – sync or async; ``FunctionalAction(func, name,
-  description)`` as published.
-* ``PyToolInvoker()``; ``.register(action: _PyAction) -> None`` (a name again: replaces); ``.invoke(name, inputs: str)
-  -> str`` as published (text of the result; an async `execute` is finished by ``ceylon.compat.settling.finish``);
-  ``.actions -> Mapping[str, _PyAction]`` (ours: in order of registration; live view or copy);
-  ``.run(name, inputs: dict) -> str`` (ours: what `invoke` does after parsing; `Agent.act` calls it).
-* ``tool_of(action: _PyAction) -> ceylon.agents.action.Action`` (ours: for the model, with the action's own JSON schema,
-  an async function or one that runs in a worker thread; its context is ``PyAgentContext(<mesh name or "python">)``).
-From `ceylon.compat.memory` (compat-b):
-* ``memory_actions(memory: Any) -> list[_PyAction]``: save/search as registered by the origin. `LlmAgent.with_memory`
-  calls it and registers each.
-From `ceylon.compat.react` (compat-b):
-* ``react_of(config: PyReActConfig) -> ceylon.models.react.ReAct``; ``result_of(reply: ceylon.Reply) -> PyReActResult``.
-From compat-a: ``ceylon.compat.contexts.PyAgentContext``; ``ceylon.compat.settling.finish(function) -> Any`` (runs
-``await function()`` on the default mesh's loop and waits, from any thread but that loop's);
-``ceylon.compat.meshes.open_meshes() -> list[ceylon.BlockingMesh]`` for `get_metrics`.
-"""
+"""Agents as `ceylonai-next` spells them: a name that is a method, actions by an instance decorator, a last response."""
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from ceylon.compat.actions import FunctionalAction, PyToolInvoker
 from ceylon.compat.answers import Told
@@ -54,7 +33,7 @@ class PyAgent:
     tool_invoker: PyToolInvoker
     _agent_name: str = "agent"
     _last_response: Any = None
-    _place: "tuple[Interior, str] | None" = None
+    _ceylon_place: "tuple[Interior, str] | None" = None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make an agent with the actions that its class marks."""
@@ -86,6 +65,37 @@ class PyAgent:
         self._last_response = response
 
 
+class Registering:
+    """``@agent.action(...)`` of one agent, or of a class."""
+
+    def __init__(self, agent: "Agent | None") -> None:
+        self._agent = agent
+
+    def __call__(self, name: str | None = None, description: str = "") -> Callable[[F], F]:
+        """Make the function below an action of the agent; in the body of a class, the method one of each instance.
+
+        Args:
+            name: What it is called; by default as the function.
+            description: What models are told of it; by default the docstring.
+        """
+
+        def decorator(function: F) -> F:
+            if self._agent is None:
+                setattr(function, _MARK, _titles(function, name, description))
+            else:
+                self._agent.__ceylon_register__(function, name, description)
+            return function
+
+        return decorator
+
+
+class ActionDecorator:
+    """Knows whether it was an agent or its class that was asked for `action`."""
+
+    def __get__(self, agent: "Agent | None", owner: type) -> Registering:
+        return Registering(agent)
+
+
 class Agent(PyAgent):
     """An agent: override `on_message`, and give it actions by ``@agent.action(...)``.
 
@@ -99,25 +109,7 @@ class Agent(PyAgent):
     def __init__(self, name: str = "agent") -> None:
         self._agent_name = name
 
-    def action(self: "Agent | str | None" = None, name: str | None = None, description: str = "") -> Callable[[F], F]:
-        """Register a function as an action, of an instance by ``@agent.action(...)``.
-
-        In the body of a class ``@Agent.action(name="add")`` marks a method; it is an action of each instance.
-
-        Args:
-            name: What it is called; by default as the function.
-            description: What models are told of it; by default the docstring.
-        """
-        if not isinstance(self, Agent):  # asked of the class
-            marked_name = name if self is None else self
-            return lambda function: _mark(function, marked_name, description)
-        agent = self
-
-        def decorator(function: F) -> F:
-            agent.__ceylon_register__(function, name, description)
-            return function
-
-        return decorator
+    action: ClassVar = ActionDecorator()
 
     def __ceylon_register__(self, function: Callable[..., Any], name: str | None, description: str) -> None:
         """Make an action of *function*."""
@@ -134,26 +126,26 @@ class Agent(PyAgent):
         a loop runs here, the response is to be awaited.
         """
         if inspect.iscoroutinefunction(self.on_message):
-            return self._send_async(message)
-        place = self._place
+            return self._ceylon_send_async(message)
+        place = self._ceylon_place
         if place is not None and place[0].is_open and not place[0].gateway.is_inside():
-            return block(place[0], "send_message", lambda: self._ask(place, message, caller()))
-        return _said(self._keep(self.on_message(message, PyAgentContext(_NOWHERE))))
+            return block(place[0], "send_message", lambda: self._ceylon_ask(place, message, caller()))
+        return _said(self._ceylon_keep(self.on_message(message, PyAgentContext(_NOWHERE))))
 
-    def _send_async(self, message: str) -> Any:
-        who, place = caller(), self._place
+    def _ceylon_send_async(self, message: str) -> Any:
+        who, place = caller(), self._ceylon_place
 
         async def send() -> Any:
             if place is not None and place[0].is_open:
-                return await self._ask(place, message, who)
-            return _said(self._keep(await self.on_message(message, PyAgentContext(_NOWHERE))))
+                return await self._ceylon_ask(place, message, who)
+            return _said(self._ceylon_keep(await self.on_message(message, PyAgentContext(_NOWHERE))))
 
         if loop_runs():
             return send()
         answer = finish(send)
         return Told(answer) if isinstance(answer, str) else answer
 
-    async def _ask(self, place: "tuple[Interior, str]", message: str, who: str) -> Any:
+    async def _ceylon_ask(self, place: "tuple[Interior, str]", message: str, who: str) -> Any:
         """Ask the agent in its mesh; an error is raised as the handler raised it."""
         interior, address = place
         source = verbs.source_in(interior)
@@ -175,16 +167,16 @@ class Agent(PyAgent):
         if inspect.iscoroutinefunction(self.on_message):
 
             async def receive(said: Said) -> Any:
-                return self._keep(await self.on_message(said.payload, context))
+                return self._ceylon_keep(await self.on_message(said.payload, context))
 
             return Received(receive, is_async=True)
-        return Received(lambda said: self._keep(self.on_message(said.payload, context)), is_async=False)
+        return Received(lambda said: self._ceylon_keep(self.on_message(said.payload, context)), is_async=False)
 
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """Take note of the mesh the agent is in, and of its address there."""
-        self._place = (interior, address)
+        self._ceylon_place = (interior, address)
 
-    def _keep(self, response: Any) -> Any:
+    def _ceylon_keep(self, response: Any) -> Any:
         """Keep *response* as the last one."""
         if not inspect.isawaitable(response) or isinstance(response, str):
             self.set_last_response(response)
@@ -197,11 +189,6 @@ def _said(response: Any) -> Any:
 
 def _titles(function: Callable[..., Any], name: str | None, description: str) -> tuple[str, str]:
     return name or function.__name__, description or function.__doc__ or ""
-
-
-def _mark(function: F, name: str | None, description: str) -> F:
-    setattr(function, _MARK, _titles(function, name, description))
-    return function
 
 
 def _marked(cls: type) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -34,13 +34,13 @@ class PyLlmAgent(BuiltAgent):
     """
 
     def __init__(self, name: str, model: str) -> None:
-        self._set_up(name, {"model": model})
+        self._ceylon_set_up(name, {"model": model})
 
     @staticmethod
     def with_config(name: str, config: PyLlmConfig) -> "PyLlmAgent":
         """Return an agent that is set to what *config* says."""
         made = PyLlmAgent.__new__(PyLlmAgent)
-        made._set_up(name, config.options)  # noqa: SLF001 – the same class
+        made._ceylon_set_up(name, config.options)  # noqa: SLF001 – the same class
         return made
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -54,16 +54,16 @@ class PyLlmAgent(BuiltAgent):
         Raises:
             RuntimeError: the agent is not built, or the model did not answer.
         """
-        asked = self._asked(message)
+        asked = self._ceylon_asked(message)
         return Answer(asked, self._agent_name) if loop_runs() else Told(finish(asked))
 
     def send_message_sync(self, message: str) -> str:
         """Ask the model *message* and wait, whatever runs here; other threads go on meanwhile."""
-        return str(finish(self._asked(message)))
+        return str(finish(self._ceylon_asked(message)))
 
     def send_message_async(self, message: str) -> Any:
         """Ask the model *message*; return a coroutine, wherever this is called."""
-        return Answer(self._asked(message), self._agent_name)
+        return Answer(self._ceylon_asked(message), self._agent_name)
 
     def query(self, message: str) -> Any:
         """Do what `send_message` does."""
@@ -79,23 +79,23 @@ class PyLlmAgent(BuiltAgent):
         Raises:
             RuntimeError: `with_react` has not been called, or the model did not answer.
         """
-        config = self._react
+        config = self._ceylon_react
         if config is None:
             raise NotBuiltError(self._agent_name, "with_react")
-        self._get_ready()
-        agent = OurLlmAgent(address_for(self._agent_name), **{**self._options, **react_of(config)})
+        self._ceylon_get_ready()
+        agent = OurLlmAgent(address_for(self._agent_name), **{**self._ceylon_options, **react_of(config)})
         with meter.asking():
             result: PyReActResult = finish(lambda: reason(agent, message, config))
         return result
 
-    def _asked(self, message: str) -> Callable[[], Coroutine[Any, Any, str]]:
+    def _ceylon_asked(self, message: str) -> Callable[[], Coroutine[Any, Any, str]]:
         """Return what asks the model *message* for whoever calls this."""
-        talk = self._talks.begin(caller())
-        return lambda: self._say(message, talk)
+        talk = self._ceylon_talks.begin(caller())
+        return lambda: self._ceylon_say(message, talk)
 
-    async def _say(self, message: str, talk: Talk) -> str:
+    async def _ceylon_say(self, message: str, talk: Talk) -> str:
         """Ask the model *message*, in the conversation that it belongs to."""
-        agent = self._get_ready()
+        agent = self._ceylon_get_ready()
         try:
             with meter.asking(), talk as key:
                 asked = agent.conversation(key).send(message) if key else agent.send_message_async(message)
@@ -110,7 +110,7 @@ class PyLlmAgent(BuiltAgent):
         """See `Tenant`."""
 
         async def receive(said: Said) -> str:
-            return await self._say(said.payload, self._talks.begin(said.caller))
+            return await self._ceylon_say(said.payload, self._ceylon_talks.begin(said.caller))
 
         return Received(receive, is_async=True, concurrency=DEFAULTS.model_concurrency)
 
@@ -137,7 +137,7 @@ class LlmAgent(PyLlmAgent, Agent):
                 config, memory = memory, rest[0] if rest else None
             name, model_or_config = model_or_config, config
         options = model_or_config.options if isinstance(model_or_config, PyLlmConfig) else {"model": model_or_config}
-        self._set_up(name, options)
+        self._ceylon_set_up(name, options)
         if memory is not None:
             self.with_memory(memory)
         if mesh is not None:
@@ -151,15 +151,15 @@ class LlmAgent(PyLlmAgent, Agent):
 
     def with_temperature(self, temp: float) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride] – as published
         """Sample at *temp*, from 0 to 2."""
-        return self._with(temperature=temp)
+        return self._ceylon_with(temperature=temp)
 
     def with_max_tokens(self, tokens: int) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride] – as published
         """Let answers be *tokens* long at most."""
-        return self._with(max_tokens=tokens)
+        return self._ceylon_with(max_tokens=tokens)
 
     def with_react(self, config: PyReActConfig | None = None) -> Self:
         """Let `send_message_react` reason as *config* says."""
-        self._react = PyReActConfig() if config is None else config
+        self._ceylon_react = PyReActConfig() if config is None else config
         return self
 
     def __ceylon_receiver__(self, mesh: str) -> Received:

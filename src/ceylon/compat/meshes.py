@@ -36,38 +36,38 @@ class PyLocalMesh(Requesting):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
-        self._lock = threading.Lock()
-        self._mesh: BlockingMesh | None = None
-        self._posts: dict[str, Post] = {}
+        self._ceylon_name = name
+        self._ceylon_lock = threading.Lock()
+        self._ceylon_mesh: BlockingMesh | None = None
+        self._ceylon_posts: dict[str, Post] = {}
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r} {len(self._posts)} agents>"
+        return f"<{type(self).__name__} {self._ceylon_name!r} {len(self._ceylon_posts)} agents>"
 
-    def _interior(self) -> "Interior":
-        return self._opened().interior
+    def _ceylon_interior(self) -> "Interior":
+        return self._ceylon_opened().interior
 
-    def _opened(self) -> "BlockingMesh":
-        with self._lock:
-            if self._mesh is None:
-                self._mesh = open_mesh(address_for(self._name))
-                weakref.finalize(self, self._mesh.stop_soon).atexit = False  # that comes too late, see `opening`
-            return self._mesh
+    def _ceylon_opened(self) -> "BlockingMesh":
+        with self._ceylon_lock:
+            if self._ceylon_mesh is None:
+                self._ceylon_mesh = open_mesh(address_for(self._ceylon_name))
+                weakref.finalize(self, self._ceylon_mesh.stop_soon).atexit = False  # that comes too late, see `opening`
+            return self._ceylon_mesh
 
-    def _name_at(self, address: str) -> str:
-        post = self._posts.get(split_key(address)[0])
+    def _ceylon_name_at(self, address: str) -> str:
+        post = self._ceylon_posts.get(split_key(address)[0])
         return address if post is None else post.name
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open the mesh; using it does that too."""
-        self._opened()
+        self._ceylon_opened()
 
     def stop(self) -> None:
         """Finish what was sent and close the mesh; this release's own, programs need not call it."""
-        if self._mesh is not None:
-            self._mesh.stop()
+        if self._ceylon_mesh is not None:
+            self._ceylon_mesh.stop()
 
     def add_agent(self, agent: "PyAgent") -> PyAgentMessageProcessor:
         """Take *agent* in, under its name; what is sent to it is handled from now on.
@@ -75,8 +75,8 @@ class PyLocalMesh(Requesting):
         Raises:
             RuntimeError: there is an agent of this name.
         """
-        post = self._add(agent.name(), agent)
-        return PyAgentMessageProcessor(self._interior(), post)
+        post = self._ceylon_add(agent.name(), agent)
+        return PyAgentMessageProcessor(self._ceylon_interior(), post)
 
     def add_llm_agent(self, agent: "PyLlmAgent | LlmAgent") -> str:
         """Take *agent* in, which has to be built, and return its name.
@@ -86,20 +86,20 @@ class PyLocalMesh(Requesting):
         """
         if not agent.is_built():
             raise NotBuiltError(agent.name())
-        return self._add(agent.name(), agent).name
+        return self._ceylon_add(agent.name(), agent).name
 
     def register_agent(self, agent: Any) -> Any:
         """Take *agent* in, of whichever kind; the documentation of 0.1.2 calls it so."""
         return self.add_llm_agent(agent) if hasattr(agent, "is_built") else self.add_agent(agent)
 
-    def _add(self, name: str, agent: Any) -> Post:
-        seat, post = seat_for(name, agent, self._name)
-        mesh = self._opened()
+    def _ceylon_add(self, name: str, agent: Any) -> Post:
+        seat, post = seat_for(name, agent, self._ceylon_name)
+        mesh = self._ceylon_opened()
         try:
             mesh.add(seat)
         except CeylonError as error:
             raise as_runtime_error(error) from None
-        self._posts[post.address] = post
+        self._ceylon_posts[post.address] = post
         agent.__ceylon_move_in__(mesh.interior, post.address)
         return post
 
@@ -112,19 +112,19 @@ class PyLocalMesh(Requesting):
             RuntimeError: there is no such agent; where a loop runs, when the future is awaited.
             PayloadError: it is no text.
         """
-        return do(self._interior(), "send_to", self._sending(target, payload))
+        return do(self._ceylon_interior(), "send_to", self._ceylon_sending(target, payload))
 
     def send_to_sync(self, target: str, payload: str) -> Any:
         """Do the same and wait, whatever runs here."""
-        return block(self._interior(), "send_to_sync", self._sending(target, payload))
+        return block(self._ceylon_interior(), "send_to_sync", self._ceylon_sending(target, payload))
 
-    def _sending(self, target: str, payload: str) -> Any:
-        ref, said = Ref(self._interior(), address_for(target)), checked(payload)
+    def _ceylon_sending(self, target: str, payload: str) -> Any:
+        ref, said = Ref(self._ceylon_interior(), address_for(target)), checked(payload)
         return lambda: ref.tell(said)
 
     def broadcast(self, payload: str, exclude: str | None = None) -> Any:
         """Send *payload* to every agent but *exclude*; waits as `send_to` does."""
-        interior, said = self._interior(), checked(payload)
+        interior, said = self._ceylon_interior(), checked(payload)
         left_out = [] if exclude is None else [address_for(exclude)]
 
         async def send() -> None:
@@ -139,12 +139,12 @@ class PyLocalMesh(Requesting):
 
         Only agents written in Python are waited for, 30 s at most; where an event loop runs in this thread, 0.1 s.
         """
-        posts = list(self._posts.values())
-        settle(self._interior(), posts)
+        posts = list(self._ceylon_posts.values())
+        settle(self._ceylon_interior(), posts)
         return sum(post.report() for post in posts)
 
-    async def _collecting(self) -> "list[RequestResult]":
-        interior = self._interior()
+    async def _ceylon_collecting(self) -> "list[RequestResult]":
+        interior = self._ceylon_interior()
         outcome = await interior.gateway.perform(
             lambda sink: interior.requests.collect(verbs.source_in(interior), None, sink)
         )

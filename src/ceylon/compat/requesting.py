@@ -30,12 +30,12 @@ class Requesting:
     """
 
     def __init__(self) -> None:
-        self._reminders: dict[str, int] = {}
+        self._ceylon_reminders: dict[str, int] = {}
 
-    def _interior(self) -> "Interior":
+    def _ceylon_interior(self) -> "Interior":
         raise NotImplementedError
 
-    def _name_at(self, address: str) -> str:
+    def _ceylon_name_at(self, address: str) -> str:
         raise NotImplementedError
 
     # -- submitting ----------------------------------------------------------------------------------------------------
@@ -46,23 +46,23 @@ class Requesting:
         Raises:
             RuntimeError: there is no such agent; where a loop runs, when it is awaited.
         """
-        submitted = do(self._interior(), "submit", self._submitting(target, payload))
+        submitted = do(self._ceylon_interior(), "submit", self._ceylon_submitting(target, payload))
         return Told(submitted) if isinstance(submitted, str) else submitted
 
     def submit_sync(self, target: str, payload: str) -> str:
         """Do the same and wait until it is in the agent's mailbox."""
-        return str(block(self._interior(), "submit_sync", self._submitting(target, payload)))
+        return str(block(self._ceylon_interior(), "submit_sync", self._ceylon_submitting(target, payload)))
 
-    def _submitting(self, target: str, payload: str) -> Any:
-        ref, said = self._to(target), checked(payload)
+    def _ceylon_submitting(self, target: str, payload: str) -> Any:
+        ref, said = self._ceylon_to(target), checked(payload)
 
         async def submit() -> str:
             return (await ref.submit(said)).id
 
         return submit
 
-    def _to(self, target: str) -> Ref:
-        return Ref(self._interior(), address_for(target))
+    def _ceylon_to(self, target: str) -> Ref:
+        return Ref(self._ceylon_interior(), address_for(target))
 
     def query(self, target: str, payload: str, timeout: float = 60.0, reminder_interval: float = 30.0) -> Any:
         """Send *payload* to the agent *target* and return its `MeshResult`.
@@ -77,18 +77,20 @@ class Requesting:
             RuntimeError: there is no such agent, it failed, or did not answer in time.
         """
         del reminder_interval
-        return do(self._interior(), "query", self._querying(target, payload, timeout))
+        return do(self._ceylon_interior(), "query", self._ceylon_querying(target, payload, timeout))
 
     def query_sync(
         self, target: str, payload: str, timeout: float = 60.0, reminder_interval: float = 30.0
     ) -> PyMeshResult:
         """Do the same and wait; see `query`."""
         del reminder_interval
-        result: PyMeshResult = block(self._interior(), "query_sync", self._querying(target, payload, timeout))
+        result: PyMeshResult = block(
+            self._ceylon_interior(), "query_sync", self._ceylon_querying(target, payload, timeout)
+        )
         return result
 
-    def _querying(self, target: str, payload: str, timeout: float) -> Any:
-        ref, said = self._to(target), checked(payload)
+    def _ceylon_querying(self, target: str, payload: str, timeout: float) -> Any:
+        ref, said = self._ceylon_to(target), checked(payload)
 
         async def query() -> PyMeshResult:
             request = await ref.submit(said, timeout=timeout)
@@ -115,72 +117,76 @@ class Requesting:
             RuntimeError: nobody knows the id, the agent failed, or the time is over.
         """
         del reminder_interval
-        return do(self._interior(), "wait_for", self._waiting(request_id, timeout))
+        return do(self._ceylon_interior(), "wait_for", self._ceylon_waiting(request_id, timeout))
 
     def wait_for_sync(self, request_id: str, timeout: float = 60.0, reminder_interval: float = 30.0) -> PyMeshResult:
         """Do the same and wait; see `wait_for`."""
         del reminder_interval
-        result: PyMeshResult = block(self._interior(), "wait_for_sync", self._waiting(request_id, timeout))
+        result: PyMeshResult = block(
+            self._ceylon_interior(), "wait_for_sync", self._ceylon_waiting(request_id, timeout)
+        )
         return result
 
-    def _waiting(self, request_id: str, timeout: float) -> Any:
-        interior = self._interior()
+    def _ceylon_waiting(self, request_id: str, timeout: float) -> Any:
+        interior = self._ceylon_interior()
 
         async def wait() -> PyMeshResult:
             ticket = interior.requests.find(str(request_id))
             await take(interior, ticket, timeout)
-            return PyMeshResult(ticket.result(), self._name_at(ticket.recipient))
+            return PyMeshResult(ticket.result(), self._ceylon_name_at(ticket.recipient))
 
         return wait
 
     def collect_results(self, reminder_interval: float = 30.0) -> Any:
         """Wait for all requests that are under way, and return all results that were not collected; failures too."""
         del reminder_interval
-        return do(self._interior(), "collect_results", self._collect)
+        return do(self._ceylon_interior(), "collect_results", self._ceylon_collect)
 
     def collect_results_sync(self, reminder_interval: float = 30.0) -> Any:
         """Do the same and wait."""
         del reminder_interval
-        return block(self._interior(), "collect_results_sync", self._collect)
+        return block(self._ceylon_interior(), "collect_results_sync", self._ceylon_collect)
 
-    async def _collect(self) -> list[PyMeshResult]:
-        found = await self._collecting()
-        return [self._result(each) for each in found]
+    async def _ceylon_collect(self) -> list[PyMeshResult]:
+        found = await self._ceylon_collecting()
+        return [self._ceylon_result(each) for each in found]
 
-    async def _collecting(self) -> "list[RequestResult]":
+    async def _ceylon_collecting(self) -> "list[RequestResult]":
         raise NotImplementedError
 
     def get_results(self) -> list[PyMeshResult]:
         """Return the results that are there; they are collected then."""
-        interior = self._interior()
-        return [self._result(each) for each in look(interior, interior.requests.take_all)]
+        interior = self._ceylon_interior()
+        return [self._ceylon_result(each) for each in look(interior, interior.requests.take_all)]
 
     def peek_results(self) -> list[PyMeshResult]:
         """Return the results that are there, and leave them."""
-        return [self._result(each) for each in self._interior().requests.results()]
+        return [self._ceylon_result(each) for each in self._ceylon_interior().requests.results()]
 
-    def _result(self, result: "RequestResult") -> PyMeshResult:
-        return PyMeshResult(result, self._name_at(result.recipient))
+    def _ceylon_result(self, result: "RequestResult") -> PyMeshResult:
+        return PyMeshResult(result, self._ceylon_name_at(result.recipient))
 
     # -- what is under way ---------------------------------------------------------------------------------------------
 
     def get_pending(self) -> list[PyMeshRequest]:
         """Return the requests that are under way, in the order they were submitted."""
-        return [self._pending(each) for each in self._interior().requests.pending()]
+        return [self._ceylon_pending(each) for each in self._ceylon_interior().requests.pending()]
 
-    def _pending(self, request: Request[Any]) -> PyMeshRequest:
-        elapsed = self._interior().driver.now_anywhere() - request.ticket.began
-        return PyMeshRequest(request, self._name_at(request.recipient), elapsed, self._reminders.get(request.id, 0))
+    def _ceylon_pending(self, request: Request[Any]) -> PyMeshRequest:
+        elapsed = self._ceylon_interior().driver.now_anywhere() - request.ticket.began
+        return PyMeshRequest(
+            request, self._ceylon_name_at(request.recipient), elapsed, self._ceylon_reminders.get(request.id, 0)
+        )
 
     def has_pending(self) -> bool:
         """Say whether a request is under way."""
-        return bool(self._interior().requests.pending())
+        return bool(self._ceylon_interior().requests.pending())
 
     def send_reminders(self, older_than_secs: float = 30.0) -> list[str]:
         """Return the ids of the requests that are older than that; nobody is sent anything."""
         pending = self.get_pending()
         late = [each.id for each in pending if each.elapsed_seconds >= older_than_secs]
-        self._reminders = {each.id: each.reminder_count + (each.id in late) for each in pending}
+        self._ceylon_reminders = {each.id: each.reminder_count + (each.id in late) for each in pending}
         return late
 
 
