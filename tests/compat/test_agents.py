@@ -7,7 +7,8 @@ import pytest
 
 from ceylon.compat import Agent, LlmAgent, LocalMesh, PyAgent, PyAgentContext, PyAgentMetadata, PyInMemoryRegistry
 from ceylon.compat.seats import address_for
-from support.compat import Echo, echoing_llm
+from ceylon.testing import ScriptedModel
+from support.compat import Echo, echoing_llm, retold
 
 
 class AsyncEcho(Agent):
@@ -184,8 +185,7 @@ def test_a_language_model_with_its_own_handler_is_asked_by_that(mesh: LocalMesh)
         def on_message(self, message: Any, context: Any = None) -> Any:
             return f"please: {self.send_message(message)}"
 
-    model = echoing_llm()
-    mesh.add_agent(Polite("polite", model._options["model"]).build())
+    mesh.add_agent(Polite("polite", ScriptedModel([retold])).build())
 
     assert mesh.query_sync("polite", "hi").response == "please: 2: hi"
 

@@ -5,15 +5,14 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ceylon.compat import LocalMesh
 from ceylon.compat.opening import open_meshes
-from support.compat import Echo, SlowEcho
 from support.callers_processes import environment
+from support.compat import Echo, SlowEcho
 
 _PROGRAM = """
 import sys, tempfile, threading, time

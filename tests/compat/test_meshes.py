@@ -114,10 +114,10 @@ def test_cancelling_a_query_ends_the_request(mesh: LocalMesh) -> None:
 
     async def give_up() -> None:
         asked = asyncio.ensure_future(mesh.query("slow", "a"))
-        while not mesh.has_pending():
+        while not mesh.has_pending():  # noqa: ASYNC110 – of another loop
             await asyncio.sleep(0)
         asked.cancel()
-        while mesh.has_pending():
+        while mesh.has_pending():  # noqa: ASYNC110 – likewise
             await asyncio.sleep(0)
 
     asyncio.run(give_up())
@@ -141,7 +141,7 @@ def test_a_verb_that_blocks_refuses_to_stop_its_own_mesh(mesh: LocalMesh, echo: 
     mesh.add_agent(Careless("careless"))
 
     with pytest.raises(RuntimeError, match="await") as caught:
-        mesh.query_sync("careless", "hi")
+        _ = mesh.query_sync("careless", "hi")
     assert isinstance(caught.value.__cause__, BlockingCallError)
 
 
@@ -174,7 +174,7 @@ def test_a_handler_that_waits_for_itself_is_told(mesh: LocalMesh) -> None:
     mesh.add_agent(Narcissus("narcissus"))
 
     with pytest.raises(RuntimeError, match="narcissus"):
-        mesh.query_sync("narcissus", "hi", timeout=20)
+        _ = mesh.query_sync("narcissus", "hi", timeout=20)
     mesh.collect_results_sync()
 
 

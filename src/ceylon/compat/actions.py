@@ -12,6 +12,7 @@ import msgspec
 from ceylon.agents.action import Action
 from ceylon.agents.signature import Signature
 from ceylon.compat.contexts import PyAgentContext
+from ceylon.compat.entries import is_a
 from ceylon.compat.schemas import ANY_INPUTS, schema_of
 from ceylon.compat.settling import as_runtime_error, finish
 from ceylon.errors import ActionFailedError, ArgumentError, DefinitionError, UnknownActionError
@@ -154,7 +155,7 @@ class PyToolInvoker:
 
     def register(self, action: _PyAction) -> None:
         """Take *action* in, in place of one of its name."""
-        if not isinstance(action, _PyAction):
+        if not is_a(_PyAction, action):
             sentence = f"{action!r} is no action; wrap a function in FunctionalAction(function, name, description)"
             raise DefinitionError(sentence)
         self._actions[action.__ceylon_facts__["name"]] = action
@@ -193,7 +194,7 @@ class _Tool(Action, kw_only=True, frozen=True, eq=False, dict=True):
         schema: dict[str, Any] = self.facts["input_schema"]
         return schema
 
-    @property
+    @functools.cached_property
     def returns(self) -> Any:
         """Anything."""
         return Any

@@ -127,6 +127,11 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def is_a(kind: type, value: object) -> bool:
+    """Say whether *value* is of *kind*, whatever the annotations promise."""
+    return isinstance(value, kind)
+
+
 def whole(name: str, value: object) -> int:
     """Return *value* if it is a whole number, not negative."""
     if isinstance(value, bool) or not isinstance(value, int):

@@ -9,6 +9,7 @@ from ceylon.compat.answers import Answer, Told
 from ceylon.compat.building import BuiltAgent
 from ceylon.compat.callers import Talk, caller
 from ceylon.compat.llm_config import LlmConfig, PyLlmConfig
+from ceylon.compat.meter import meter
 from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, reason
 from ceylon.compat.seats import Received, Said, address_for
 from ceylon.compat.settling import as_runtime_error, finish, loop_runs
@@ -83,7 +84,8 @@ class PyLlmAgent(BuiltAgent):
             raise NotBuiltError(self._agent_name, "with_react")
         self._ceylon_get_ready()
         agent = OurLlmAgent(address_for(self._agent_name), **{**self._ceylon_options, **react_of(config)})
-        result: PyReActResult = finish(lambda: reason(agent, message, config))
+        with meter.asking():
+            result: PyReActResult = finish(lambda: reason(agent, message, config))
         return result
 
     def _ceylon_asked(self, message: str) -> Callable[[], Coroutine[Any, Any, str]]:
@@ -95,7 +97,7 @@ class PyLlmAgent(BuiltAgent):
         """Ask the model *message*, in the conversation that it belongs to."""
         agent = self._ceylon_get_ready()
         try:
-            with talk as key:
+            with meter.asking(), talk as key:
                 asked = agent.conversation(key).send(message) if key else agent.send_message_async(message)
                 self._last_response = answer = await asked
         except CeylonError as error:

@@ -10,7 +10,7 @@ import anyio.from_thread
 import msgspec
 
 from ceylon.compat.actions import FunctionalAction, _PyAction
-from ceylon.compat.entries import MemoryEntry, MemoryQuery, PyMemoryEntry, PyMemoryQuery, whole
+from ceylon.compat.entries import MemoryEntry, MemoryQuery, PyMemoryEntry, PyMemoryQuery, is_a, whole
 from ceylon.compat.meter import meter
 from ceylon.compat.settling import as_runtime_error
 from ceylon.compat.shelves import LIMITS, Shelf
@@ -80,25 +80,22 @@ class _Backend:
 
     def store(self, entry: PyMemoryEntry) -> str:
         """Keep a copy of *entry*, in place of one of its id; return the id."""
-        if not isinstance(entry, PyMemoryEntry):
+        if not is_a(PyMemoryEntry, entry):
             sentence = f"{entry!r} is no MemoryEntry; make one of a text: MemoryEntry(text)"
             raise DefinitionError(sentence)
         _told(lambda: self._shelf.put(entry, self._end_of(entry)))
-        meter.memory_writes += 1
+        meter.remembered(writes=1)
         return entry.id
 
     def get(self, id: str) -> PyMemoryEntry | None:  # noqa: A002 – as published
         """Return the entry of this id, if there is one."""
         found: PyMemoryEntry | None = _told(lambda: self._shelf.get(id))
-        if found is None:
-            meter.memory_misses += 1
-        else:
-            meter.memory_hits += 1
+        meter.remembered(hits=found is not None, misses=found is None)
         return found
 
     def search(self, query: PyMemoryQuery) -> list[PyMemoryEntry]:
         """Return the entries that fit *query*, the newest first."""
-        if not isinstance(query, PyMemoryQuery):
+        if not is_a(PyMemoryQuery, query):
             sentence = f"{query!r} is no MemoryQuery; build one: MemoryQuery().with_filter(key, value)"
             raise DefinitionError(sentence)
         found: list[PyMemoryEntry] = _told(lambda: self._shelf.find(query))

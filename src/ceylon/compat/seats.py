@@ -3,12 +3,14 @@
 import hashlib
 import inspect
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from ceylon.agents.agent import Agent
+from ceylon.compat.meter import meter
 from ceylon.compat.settling import block
 from ceylon.core.context import BlockingContext
 from ceylon.core.handlers import on
@@ -24,10 +26,11 @@ _NOTHING_SAID: Final = "Message received"
 
 
 class Said(Message[Any], tag="$compat.said"):
-    """A message of `ceylonai-next`, which is text, and who sent it; see `ceylon.compat.callers`."""
+    """A message of `ceylonai-next`, which is text, who sent it (see `ceylon.compat.callers`), and when."""
 
     payload: str
     caller: str = ""
+    sent: float = msgspec.field(default_factory=time.perf_counter)
 
 
 class Flush(Message[None], tag="$compat.flush"):
@@ -99,10 +102,11 @@ class ThreadSeat(Seat):
     def said(self, said: Said, context: BlockingContext) -> Any:
         """Hand the message over."""
         try:
-            answer = self._receive(said)
-            if inspect.iscoroutine(answer):
-                return block(context.interior, "on_message", lambda: answer)
-            return answer
+            with meter.handling(said.sent):
+                answer = self._receive(said)
+                if inspect.iscoroutine(answer):
+                    return block(context.interior, "on_message", lambda: answer)
+                return answer
         finally:
             self._post.handled += 1
 
@@ -114,8 +118,9 @@ class LoopSeat(Seat):
     async def said(self, said: Said) -> Any:
         """Hand the message over."""
         try:
-            answer: Awaitable[Any] = self._receive(said)
-            return await answer
+            with meter.handling(said.sent):
+                answer: Awaitable[Any] = self._receive(said)
+                return await answer
         finally:
             self._post.handled += 1
 

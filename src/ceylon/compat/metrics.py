@@ -1,0 +1,61 @@
+"""`get_metrics` as `ceylonai-next` has it: one look at what a program has done so far."""
+
+from collections import Counter
+from typing import Any, Final
+
+from ceylon.agents.fluent import ModelledAgent
+from ceylon.compat.meter import meter
+from ceylon.compat.opening import open_meshes
+from ceylon.core.blocking import BlockingMesh
+from ceylon.core.default import running_default_mesh
+from ceylon.core.ledger import MeshStatistics
+
+__all__ = ["get_metrics"]
+
+_MICRO: Final = 1_000_000
+
+
+def get_metrics() -> dict[str, Any]:
+    """Return the counts of this process: of the meshes of this package and of the process's own mesh.
+
+    Tokens are as the providers count them; a request whose price is not known counts as free. A question that another
+    agent asked a model is one message and one question.
+
+    Returns:
+        ``message_throughput``, ``avg_message_latency_us`` (from being sent to being taken up),
+        ``avg_agent_execution_time_us``, ``total_llm_tokens``, ``avg_llm_latency_us`` (from a question to its answer),
+        ``total_llm_cost_us`` (millionths of a dollar), ``memory_hits``, ``memory_misses``, ``memory_writes`` and
+        ``errors``, by type.
+    """
+    own = running_default_mesh()
+    statistics = None if own is None else own.statistics()
+    metered = meter.read()
+    spent = [each.statistics().spending for each in open_meshes()] + ([statistics.spending] if statistics else [])
+    errors = Counter(metered.errors) + Counter({} if statistics is None else statistics.dead_letters)
+    return {
+        "message_throughput": metered.ran.times + (0 if own is None else _handled(own, statistics)),
+        "avg_message_latency_us": metered.waited.mean * _MICRO,
+        "avg_agent_execution_time_us": metered.ran.mean * _MICRO,
+        "total_llm_tokens": sum(each.total.input + each.total.output for each in spent),
+        "avg_llm_latency_us": metered.answered.mean * _MICRO,
+        "total_llm_cost_us": round(_MICRO * sum(agent.cost or 0 for each in spent for agent in each.agents.values())),
+        "memory_hits": metered.hits,
+        "memory_misses": metered.misses,
+        "memory_writes": metered.writes,
+        "errors": dict(errors),
+    }
+
+
+def _handled(mesh: BlockingMesh, statistics: MeshStatistics | None) -> int:
+    """Count the messages of agents that a program has put into the process's own mesh; questions to models are none."""
+    if statistics is None:
+        return 0
+    plain = [each for name, each in statistics.agents.items() if not isinstance(_agent(mesh, name), ModelledAgent)]
+    return sum(each.completed + each.failed for each in [*plain, statistics.stopped_agents])
+
+
+def _agent(mesh: BlockingMesh, name: str) -> object:
+    try:
+        return mesh.agent(name)
+    except LookupError:  # it has left meanwhile
+        return None
