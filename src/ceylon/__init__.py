@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ceylon.core.request import Request as Request
     from ceylon.core.streams import BlockingStream, Stream
     from ceylon.core.tickets import RequestResult as RequestResult
+    from ceylon.core.ticks import cron as cron
+    from ceylon.core.ticks import every as every
     from ceylon.core.watching import Terminated
     from ceylon.errors import (
         ActionArgumentsError,
@@ -185,6 +187,7 @@ _HOMES: Final = {
     "ceylon.core.request": ("Request",),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
     "ceylon.core.tickets": ("RequestResult",),
+    "ceylon.core.ticks": ("cron", "every"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),
