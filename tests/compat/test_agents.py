@@ -96,6 +96,16 @@ def test_an_async_handler_answers_a_script_and_a_coroutine_alike() -> None:
     assert agent.last_response() == "echo: c"
 
 
+def test_a_plain_handler_may_return_what_is_to_be_awaited(mesh: LocalMesh) -> None:
+    class Hidden(AsyncEcho):
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            return AsyncEcho.on_message(self, message, context)
+
+    mesh.add_agent(agent := Hidden())
+
+    assert (mesh.query_sync("echo", "hi").response, agent.last_response()) == ("echo: hi",) * 2
+
+
 def test_async_handlers_share_one_loop(mesh: LocalMesh) -> None:
     first, second = AsyncEcho("first"), AsyncEcho("second")
     mesh.add_agent(first)
