@@ -3,7 +3,8 @@
     python -m support.stub_names path/to/__init__.pyi    # of a stub
     python -m support.stub_names --import ceylon         # of what is installed, where there is no stub
 
-Both print what is kept in `tests/compat`; the second runs with the other package's interpreter and needs only this file.
+Both print what is kept in `tests/compat`. The second runs with the other package's interpreter, and needs this file
+only.
 """
 
 import ast
@@ -18,7 +19,7 @@ from typing import Any
 __all__ = ["Names", "parameters_of", "parameters_of_text", "stub_names"]
 
 Names = dict[str, Any]
-"""By name: ``kind`` (class, function or alias), and what belongs to it: ``bases``, ``members``, ``parameters``, ``of``."""
+"""By name: its kind (class, function, alias), and what belongs to that: bases, members, parameters, what it is of."""
 
 _DROPPED = {"T", "ActionFunc", "__all__"}  # of a stub: what types are called in it
 
@@ -63,7 +64,9 @@ def _call(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, Any]:
 def _parameters(arguments: ast.arguments) -> Iterator[list[str | None]]:
     """Yield name, kind and default of each parameter, but for `self` and `cls`."""
     by_position = [*arguments.posonlyargs, *arguments.args]
-    defaults = [None] * (len(by_position) - len(arguments.defaults)) + [ast.unparse(each) for each in arguments.defaults]
+    defaults = [None] * (len(by_position) - len(arguments.defaults)) + [
+        ast.unparse(each) for each in arguments.defaults
+    ]
     for number, (each, default) in enumerate(zip(by_position, defaults, strict=True)):
         if number or each.arg not in {"self", "cls"}:
             yield [each.arg, "plain", default]
@@ -138,7 +141,7 @@ def main(arguments: list[str]) -> None:
     else:
         names = stub_names(Path(arguments[0]).read_text(encoding="utf-8"))
     lines = (f"{json.dumps(name)}: {json.dumps(facts, sort_keys=True)}" for name, facts in sorted(names.items()))
-    print("{\n" + ",\n".join(lines) + "\n}")  # a line a name, for people who compare
+    sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")  # a line a name, for people who compare
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from ceylon.agents.action import Action
-from ceylon.agents.signature import Signature
 from ceylon.compat.contexts import PyAgentContext
 from ceylon.compat.entries import is_a
 from ceylon.compat.schemas import ANY_INPUTS, schema_of
 from ceylon.compat.settling import as_runtime_error, finish
 from ceylon.errors import ActionFailedError, ArgumentError, DefinitionError, UnknownActionError
 
-__all__ = ["FunctionalAction", "PyAction", "PyToolInvoker", "_PyAction", "tool_of"]
+__all__ = ["FunctionalAction", "PyAction", "PyToolInvoker", "_PyAction"]
 
 _BY_HAND: Final = "system"  # the mesh that an action is told of when nobody in a mesh has invoked it
 _INVOKER: Final = "tool_invoker"
@@ -34,12 +32,12 @@ class _PyAction:  # its published name
         output_schema: That of its result.
     """
 
-    _facts: "dict[str, Any] | None" = None
+    _ceylon_facts: "dict[str, Any] | None" = None
 
     def __new__(cls, name: str, description: str, input_schema: str, output_schema: str | None = None) -> Self:
         """Make an action; a subclass gives what it is called here or, with an `__init__` of its own, there."""
         made = object.__new__(cls)
-        made._describe(name, description, input_schema, output_schema)
+        made._ceylon_describe(name, description, input_schema, output_schema)
         return made
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -53,7 +51,7 @@ class _PyAction:  # its published name
             cls.__new__ = _new_for_init  # type: ignore[method-assign, assignment]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {(self._facts or {}).get('name')!r}>"
+        return f"<{type(self).__name__} {(self._ceylon_facts or {}).get('name')!r}>"
 
     def execute(self, _context: PyAgentContext, _inputs: Any) -> Any:
         """Do it, with *_inputs*, a dictionary, and return the result; override this, by a plain or an async method."""
@@ -70,14 +68,14 @@ class _PyAction:  # its published name
         Raises:
             DefinitionError: nobody has given the action a name.
         """
-        if self._facts is None:
+        if self._ceylon_facts is None:
             name = type(self).__qualname__
             sentence = f"{name} has no name yet; let it call super().__init__(name, description)"
             raise DefinitionError(sentence)
-        return self._facts
+        return self._ceylon_facts
 
-    def _describe(self, name: str, description: str, input_schema: str, output_schema: str | None) -> None:
-        self._facts = {
+    def _ceylon_describe(self, name: str, description: str, input_schema: str, output_schema: str | None) -> None:
+        self._ceylon_facts = {
             "name": _text("name", name),
             "description": _text("description", description),
             "input_schema": _json("input_schema", input_schema),
@@ -181,48 +179,6 @@ class PyToolInvoker:
         except Exception as error:
             raise ActionFailedError(name, error) from error
         return _encode(str(result)).decode()
-
-
-class _Tool(Action, kw_only=True, frozen=True, eq=False, dict=True):
-    """An action of `ceylonai-next` as a model of ours calls it: by its own schema, which checks nothing."""
-
-    facts: dict[str, Any]
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """The schema it came with."""
-        schema: dict[str, Any] = self.facts["input_schema"]
-        return schema
-
-    @functools.cached_property
-    def returns(self) -> Any:
-        """Anything."""
-        return Any
-
-    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return *arguments* as the dictionary that `execute` takes."""
-        return {"inputs": dict(arguments)}
-
-
-def tool_of(action: _PyAction) -> Action:
-    """Return what an `LlmAgent` of ours takes for *action*: an async one runs on the loop, a plain one in a thread."""
-    facts = action.__ceylon_facts__
-
-    def run(context: Any, inputs: dict[str, Any]) -> Any:
-        return action.execute(PyAgentContext(context.interior.name), inputs)
-
-    async def run_async(context: Any, inputs: dict[str, Any]) -> Any:
-        return await run(context, inputs)
-
-    is_async = inspect.iscoroutinefunction(getattr(action, "func", action.execute))
-    return _Tool(
-        function=run_async if is_async else run,
-        name=facts["name"],
-        stated_description=facts["description"],
-        is_method=False,
-        signature=Signature(parameters={}, is_async=is_async, takes_context=True),
-        facts=facts,
-    )
 
 
 def _new_for_init(cls: type[_PyAction], *arguments: Any, **options: Any) -> _PyAction:

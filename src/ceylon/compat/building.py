@@ -3,9 +3,10 @@
 from typing import Any, Final, Self
 
 from ceylon.agents.llm_agent import LlmAgent
-from ceylon.compat.actions import PyToolInvoker, _PyAction, tool_of
+from ceylon.compat.actions import PyToolInvoker, _PyAction
 from ceylon.compat.callers import Talks
-from ceylon.compat.memory import memory_actions
+from ceylon.compat.llm_config import served
+from ceylon.compat.offering import memory_actions, tool_of
 from ceylon.compat.react import PyReActConfig
 from ceylon.compat.seats import address_for
 from ceylon.compat.settling import as_runtime_error
@@ -25,7 +26,7 @@ class BuiltAgent:
 
     def _ceylon_set_up(self, name: str, options: dict[str, Any]) -> None:
         self._agent_name = name
-        self._ceylon_options: dict[str, Any] = {"system_prompt": _SYSTEM_PROMPT, **options}
+        self._ceylon_options: dict[str, Any] = {"system_prompt": _SYSTEM_PROMPT, **served(options)}
         self._ceylon_inner = LlmAgent(address_for(name), **self._ceylon_options)
         self._ceylon_offered: tuple[_PyAction, ...] = ()
         self._ceylon_react: PyReActConfig | None = None

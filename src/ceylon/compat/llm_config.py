@@ -1,8 +1,9 @@
 """What a language-model agent is set to, as `ceylonai-next` spells it."""
 
+import os
 from typing import Any, Self
 
-__all__ = ["LlmConfig", "PyLlmConfig"]
+__all__ = ["LlmConfig", "PyLlmConfig", "served"]
 
 
 class PyLlmConfig:
@@ -62,3 +63,10 @@ class PyLlmConfig:
 
 
 LlmConfig = PyLlmConfig
+
+
+def served(options: dict[str, Any]) -> dict[str, Any]:
+    """Return *options* with the address of Ollama, where `$OLLAMA_URL` says it, as `ceylonai-next` reads it."""
+    url, model = os.environ.get("OLLAMA_URL", "").strip(), options.get("model")
+    is_ollama = isinstance(model, str) and model.startswith("ollama::")
+    return {"base_url": url, **options} if url and is_ollama else options

@@ -1,20 +1,15 @@
 """Memories as `ceylonai-next` spells them: backends with plain verbs, and what an agent's model is given of one."""
 
 import copy
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
-import anyio.from_thread
-import msgspec
-
-from ceylon.compat.actions import FunctionalAction, _PyAction
 from ceylon.compat.entries import MemoryEntry, MemoryQuery, PyMemoryEntry, PyMemoryQuery, is_a, whole
 from ceylon.compat.meter import meter
-from ceylon.compat.settling import as_runtime_error
-from ceylon.compat.shelves import LIMITS, Shelf
-from ceylon.errors import CeylonError, DefinitionError
+from ceylon.compat.shelves import LIMITS, Shelf, aside, at_once, told
+from ceylon.errors import DefinitionError
 from ceylon.memory.in_memory import InMemory
 from ceylon.memory.redis import RedisMemory
 
@@ -28,17 +23,10 @@ __all__ = [
     "PyMemoryQuery",
     "PyRedisBackend",
     "RedisBackend",
-    "memory_actions",
 ]
 
 _NAMESPACE: Final = "ceylon.compat"
 _PREFIX: Final = "ceylon"
-_FOUND: Final = 5  # entries that a model is given unless it says how many
-_CONTENT: Final = {"content": {"type": "string", "description": "The information to save."}}
-_QUERY: Final = {
-    "query": {"type": "string", "description": "The query to search for."},
-    "limit": {"type": "integer", "description": f"Max number of results (default {_FOUND})."},
-}
 
 
 class Memory(ABC):
@@ -75,21 +63,21 @@ class Memory(ABC):
 class _Backend:
     """The verbs, on a shelf. They may be called from any thread, with a loop or without."""
 
-    _shelf: Shelf
-    _ttl: int | None = None
+    _ceylon_shelf: Shelf
+    _ceylon_ttl: int | None = None
 
     def store(self, entry: PyMemoryEntry) -> str:
         """Keep a copy of *entry*, in place of one of its id; return the id."""
         if not is_a(PyMemoryEntry, entry):
             sentence = f"{entry!r} is no MemoryEntry; make one of a text: MemoryEntry(text)"
             raise DefinitionError(sentence)
-        _told(lambda: self._shelf.put(entry, self._end_of(entry)))
+        told(lambda: self._ceylon_shelf.put(entry, self._ceylon_end_of(entry)))
         meter.remembered(writes=1)
         return entry.id
 
     def get(self, id: str) -> PyMemoryEntry | None:  # noqa: A002 – as published
         """Return the entry of this id, if there is one."""
-        found: PyMemoryEntry | None = _told(lambda: self._shelf.get(id))
+        found: PyMemoryEntry | None = told(lambda: self._ceylon_shelf.get(id))
         meter.remembered(hits=found is not None, misses=found is None)
         return found
 
@@ -98,35 +86,36 @@ class _Backend:
         if not is_a(PyMemoryQuery, query):
             sentence = f"{query!r} is no MemoryQuery; build one: MemoryQuery().with_filter(key, value)"
             raise DefinitionError(sentence)
-        found: list[PyMemoryEntry] = _told(lambda: self._shelf.find(query))
+        found: list[PyMemoryEntry] = told(lambda: self._ceylon_shelf.find(query))
         return found
 
     def delete(self, id: str) -> bool:  # noqa: A002 – as published
         """Drop the entry of this id; say whether there was one."""
-        return bool(_told(lambda: self._shelf.drop(id)))
+        return bool(told(lambda: self._ceylon_shelf.drop(id)))
 
     def clear(self) -> None:
         """Drop all entries."""
-        _told(self._shelf.clear)
+        told(self._ceylon_shelf.clear)
 
     def count(self) -> int:
         """Return how many entries there are."""
-        return int(_told(self._shelf.count))
+        return int(told(self._ceylon_shelf.count))
 
-    def _end_of(self, entry: PyMemoryEntry) -> datetime | None:
+    def _ceylon_end_of(self, entry: PyMemoryEntry) -> datetime | None:
         if entry.expires_at is not None:
             return datetime.fromisoformat(entry.expires_at)
-        return None if self._ttl is None else datetime.now(UTC) + timedelta(seconds=self._ttl)
+        return None if self._ceylon_ttl is None else datetime.now(UTC) + timedelta(seconds=self._ceylon_ttl)
 
 
 class PyInMemoryBackend(_Backend):
     """Keeps entries in this process, a million at most."""
 
-    _most: int | None = None
+    _ceylon_most: int | None = None
 
     def __init__(self) -> None:
-        self._shelf = Shelf(InMemory(settings=LIMITS).notebook(_NAMESPACE), _at_once)
-        self._stored: dict[str, None] = {}  # ids, oldest first, where only so many are kept
+        self._ceylon_shelf = Shelf(InMemory(settings=LIMITS).notebook(_NAMESPACE), at_once)
+        self._ceylon_stored: dict[str, None] = {}  # ids, oldest first, where only so many are kept
+        self._ceylon_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return "InMemoryBackend()"
@@ -135,27 +124,41 @@ class PyInMemoryBackend(_Backend):
     def with_max_entries(max: int) -> "PyInMemoryBackend":  # noqa: A002 – as published
         """Return a memory of the *max* entries that were stored last."""
         made = PyInMemoryBackend()
-        made._most = whole("max", max)
+        made._ceylon_most = whole("max", max)
         return made
 
     @staticmethod
     def with_ttl_seconds(seconds: int) -> "PyInMemoryBackend":
         """Return a memory that forgets an entry *seconds* after it was stored, unless the entry says other."""
         made = PyInMemoryBackend()
-        made._ttl = whole("seconds", seconds)
+        made._ceylon_ttl = whole("seconds", seconds)
         return made
 
     def store(self, entry: PyMemoryEntry) -> str:
         """Keep a copy of *entry*, in place of one of its id, or of the oldest; return the id."""
-        stored = super().store(entry)
-        if self._most is not None:
-            self._stored.pop(stored, None)
-            self._stored[stored] = None
-            while len(self._stored) > self._most:
-                oldest = next(iter(self._stored))
-                del self._stored[oldest]
-                self._shelf.drop(oldest)
+        if self._ceylon_most is None:
+            return super().store(entry)
+        with self._ceylon_lock:
+            stored, ids = super().store(entry), self._ceylon_stored
+            ids.pop(stored, None)
+            ids[stored] = None
+            while len(ids) > self._ceylon_most:
+                oldest = next(iter(ids))
+                del ids[oldest]
+                self._ceylon_shelf.drop(oldest)
         return stored
+
+    def delete(self, id: str) -> bool:  # noqa: A002 – as published
+        """Drop the entry of this id; say whether there was one."""
+        with self._ceylon_lock:
+            self._ceylon_stored.pop(id, None)
+            return super().delete(id)
+
+    def clear(self) -> None:
+        """Drop all entries."""
+        with self._ceylon_lock:
+            self._ceylon_stored.clear()
+            super().clear()
 
 
 class PyRedisBackend(_Backend):
@@ -169,82 +172,31 @@ class PyRedisBackend(_Backend):
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._url, self._prefix = redis_url, _PREFIX
-        self._open()
+        self._ceylon_url, self._ceylon_prefix = redis_url, _PREFIX
+        self._ceylon_open()
 
     def __repr__(self) -> str:
-        return f"RedisBackend(prefix={self._prefix!r})"
+        return f"RedisBackend(prefix={self._ceylon_prefix!r})"
 
     def with_prefix(self, prefix: str) -> Self:
         """Return the same with keys that begin with *prefix*."""
-        return self._changed(_prefix=prefix)
+        return self._ceylon_changed(_ceylon_prefix=prefix)
 
     def with_ttl_seconds(self, seconds: int) -> Self:
         """Return the same that forgets an entry *seconds* after it was stored, unless the entry says other."""
-        return self._changed(_ttl=whole("seconds", seconds))
+        return self._ceylon_changed(_ceylon_ttl=whole("seconds", seconds))
 
-    def _changed(self, **changes: Any) -> Self:
+    def _ceylon_changed(self, **changes: Any) -> Self:
         made = copy.copy(self)
         vars(made).update(changes)
-        made._open()  # noqa: SLF001 – the same class
+        made._ceylon_open()  # noqa: SLF001 – the same class
         return made
 
-    def _open(self) -> None:
-        memory = RedisMemory(self._url, prefix=self._prefix, settings=LIMITS)
-        self._shelf = Shelf(memory.notebook(_NAMESPACE), _aside)
+    def _ceylon_open(self) -> None:
+        memory = RedisMemory(self._ceylon_url, prefix=self._ceylon_prefix, settings=LIMITS)
+        self._ceylon_shelf = Shelf(memory.notebook(_NAMESPACE), aside)
         self.count()  # whether somebody is there
 
 
 InMemoryBackend = PyInMemoryBackend
 RedisBackend = PyRedisBackend
-
-
-def memory_actions(memory: Any) -> list[_PyAction]:
-    """Return what the model of an agent with *memory* may call: ``save_memory`` and ``search_memory``."""
-    if not callable(getattr(memory, "store", None)) or not callable(getattr(memory, "search", None)):
-        sentence = f"{memory!r} is no memory; it takes an InMemoryBackend, a RedisBackend or a subclass of Memory"
-        raise DefinitionError(sentence)
-
-    def save(content: str) -> dict[str, str]:
-        return {"status": "success", "id": str(memory.store(PyMemoryEntry(content)))}
-
-    def search(query: str, limit: int = _FOUND) -> dict[str, list[str]]:
-        found = memory.search(PyMemoryQuery.__ceylon_words__(query, limit))
-        return {"results": [each.content for each in found]}
-
-    return [
-        FunctionalAction(
-            save, "save_memory", "Save information to memory for later retrieval.", _inputs(_CONTENT, "content")
-        ),
-        FunctionalAction(search, "search_memory", "Search memory for relevant information.", _inputs(_QUERY, "query")),
-    ]
-
-
-def _inputs(properties: dict[str, Any], required: str) -> str:
-    return msgspec.json.encode({"type": "object", "properties": properties, "required": [required]}).decode()
-
-
-def _told(function: Callable[[], Any]) -> Any:
-    """Return what *function* does; its errors are also what `ceylonai-next` raised."""
-    try:
-        return function()
-    except CeylonError as error:
-        raise as_runtime_error(error) from error.__cause__
-
-
-def _at_once(function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run an async function that waits for nothing."""
-    verb = function()
-    try:
-        verb.send(None)
-    except StopIteration as end:
-        return end.value
-    verb.close()
-    sentence = "a memory in this process waits for nothing"
-    raise AssertionError(sentence)
-
-
-def _aside(function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run an async function on a loop of its own, in a thread of its own: one may run here already."""
-    with anyio.from_thread.start_blocking_portal() as portal:
-        return portal.call(function)

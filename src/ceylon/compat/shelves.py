@@ -5,14 +5,17 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import anyio.from_thread
 import msgspec
 
 from ceylon.compat.entries import PyMemoryEntry, PyMemoryQuery
+from ceylon.compat.settling import as_runtime_error
+from ceylon.errors import CeylonError
 from ceylon.memory.entries import Entry, Note, Query, Scalar, Where
 from ceylon.memory.port import Notebook
 from ceylon.settings import DEFAULTS
 
-__all__ = ["LIMITS", "Shelf"]
+__all__ = ["LIMITS", "Shelf", "aside", "at_once", "told"]
 
 LIMITS: Final = msgspec.structs.replace(
     DEFAULTS,
@@ -140,3 +143,29 @@ def _key(key: str) -> str:
 def _value(value: Any) -> str:
     """Return a value of ours for any that JSON holds, the same for equal ones."""
     return _sorted(value).decode()
+
+
+def told(function: Callable[[], Any]) -> Any:
+    """Return what *function* does; its errors are also what `ceylonai-next` raised."""
+    try:
+        return function()
+    except CeylonError as error:
+        raise as_runtime_error(error) from error.__cause__
+
+
+def at_once(function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run an async function that waits for nothing."""
+    verb = function()
+    try:
+        verb.send(None)
+    except StopIteration as end:
+        return end.value
+    verb.close()
+    sentence = "a memory in this process waits for nothing"
+    raise AssertionError(sentence)
+
+
+def aside(function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run an async function on a loop of its own, in a thread of its own: one may run here already."""
+    with anyio.from_thread.start_blocking_portal() as portal:
+        return portal.call(function)
