@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ceylon.core.request import Request as Request
     from ceylon.core.streams import BlockingStream, Stream
     from ceylon.core.tickets import RequestResult as RequestResult
+    from ceylon.core.ticks import cron as cron
+    from ceylon.core.ticks import every as every
     from ceylon.core.watching import Terminated
     from ceylon.errors import (
         ActionArgumentsError,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         UnknownActionError,
         UnknownAgentError,
     )
+    from ceylon.errors import ActionFailedError as ActionFailedError
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
     from ceylon.errors import ApprovalDeniedError as ApprovalDeniedError
@@ -84,7 +87,10 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelRefusalError as ModelRefusalError
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
+    from ceylon.errors import NotBuiltError as NotBuiltError
+    from ceylon.errors import NotYetError as NotYetError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import PayloadError as PayloadError
     from ceylon.errors import RequestCancelledError as RequestCancelledError
     from ceylon.errors import RequestTimeoutError as RequestTimeoutError
     from ceylon.errors import StoreError as StoreError
@@ -181,6 +187,7 @@ _HOMES: Final = {
     "ceylon.core.request": ("Request",),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
     "ceylon.core.tickets": ("RequestResult",),
+    "ceylon.core.ticks": ("cron", "every"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),
@@ -192,7 +199,7 @@ _HOMES: Final = {
     ),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "settings")
+_PARTS: Final = ("agents", "compat", "core", "errors", "memory", "messages", "models", "settings")
 
 
 def _load(name: str) -> Any:

@@ -29,6 +29,7 @@ __all__ = [
     "Kind",
     "Message",
     "Outcome",
+    "Tick",
     "attempt",
     "siblings",
     "type_name",
@@ -90,6 +91,12 @@ class ActionCall(Message[Any], tag="$action"):
     arguments: dict[str, Any]
 
 
+class Tick(Message[None], tag="$tick"):
+    """Run the method *name* of the recipient, which is marked `@every` or `@cron`; it is time, or somebody says so."""
+
+    name: str
+
+
 class Envelope(msgspec.Struct, eq=False):
     """A message on its road: from whom, to whom, until when, and as part of what.
 
@@ -143,7 +150,9 @@ def siblings(cls: type) -> dict[str, type]:
 
 
 def type_name(message: object) -> str:
-    """Return what to call *message* in an error: its type, or the action it asks for."""
+    """Return what to call *message* in an error: its type, or the action or method it asks for."""
     if type(message) is ActionCall:
         return f"action {message.action!r}"
+    if type(message) is Tick:
+        return f"tick of {message.name!r}"
     return type(message).__name__

@@ -7,7 +7,8 @@ import pytest
 
 from ceylon.compat import Agent, LlmAgent, LocalMesh, PyAgent, PyAgentContext, PyAgentMetadata, PyInMemoryRegistry
 from ceylon.compat.seats import address_for
-from support.compat import Echo, echoing_llm
+from ceylon.testing import ScriptedModel
+from support.compat import Echo, echoing_llm, retold
 
 
 class AsyncEcho(Agent):
@@ -93,6 +94,16 @@ def test_an_async_handler_answers_a_script_and_a_coroutine_alike() -> None:
         "echo: c",
     ]
     assert agent.last_response() == "echo: c"
+
+
+def test_a_plain_handler_may_return_what_is_to_be_awaited(mesh: LocalMesh) -> None:
+    class Hidden(AsyncEcho):
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            return AsyncEcho.on_message(self, message, context)
+
+    mesh.add_agent(agent := Hidden())
+
+    assert (mesh.query_sync("echo", "hi").response, agent.last_response()) == ("echo: hi",) * 2
 
 
 def test_async_handlers_share_one_loop(mesh: LocalMesh) -> None:
@@ -184,8 +195,7 @@ def test_a_language_model_with_its_own_handler_is_asked_by_that(mesh: LocalMesh)
         def on_message(self, message: Any, context: Any = None) -> Any:
             return f"please: {self.send_message(message)}"
 
-    model = echoing_llm()
-    mesh.add_agent(Polite("polite", model._options["model"]).build())
+    mesh.add_agent(Polite("polite", ScriptedModel([retold])).build())
 
     assert mesh.query_sync("polite", "hi").response == "please: 2: hi"
 

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from ceylon.compat import Agent, LlmAgent, LocalMesh
 from ceylon.testing import ScriptedModel, Step
-from support.compat import echoing_llm
+from support.compat import echoing_llm, retold
 
 
 def test_what_a_script_asks_in_turn_is_one_conversation() -> None:
@@ -86,6 +86,30 @@ def test_a_question_that_was_never_asked_keeps_no_conversation_closed() -> None:
         return [await agent.send_message("a"), await agent.send_message("b")]
 
     assert asyncio.run(ask()) == ["2: a", "4: b"]
+
+
+def test_a_question_that_is_given_up_keeps_no_conversation_closed() -> None:
+    asked, gave_up = threading.Event(), threading.Event()
+
+    async def for_ever() -> None:
+        asked.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            gave_up.set()
+
+    agent = LlmAgent("llm", ScriptedModel([retold, Step("never", gate=for_ever), retold])).build()
+
+    async def ask() -> str:
+        await agent.send_message("a")
+        waiting = asyncio.ensure_future(agent.send_message("b"))
+        await asyncio.to_thread(asked.wait, 60)
+        waiting.cancel()
+        await asyncio.to_thread(gave_up.wait, 60)
+        await asyncio.wait([waiting])
+        return str(await agent.send_message("c"))
+
+    assert asyncio.run(ask()) == "4: c"
 
 
 def test_the_same_caller_is_known_in_and_out_of_a_mesh(mesh: LocalMesh) -> None:

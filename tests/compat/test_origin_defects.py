@@ -44,7 +44,7 @@ def async_handlers_share_a_loop(mesh: LocalMesh, kind: Any, patience: float) -> 
 
     mesh.add_agent(Looker("looker"))
     for word in "ab":
-        mesh.query_sync("looker", word)
+        _ = mesh.query_sync("looker", word)
     assert len(loops) == 1
 
 
@@ -55,7 +55,7 @@ def errors_of_async_handlers_are_told(mesh: LocalMesh, kind: Any, patience: floa
 
     mesh.add_agent(Broken("broken"))
     with pytest.raises(RuntimeError, match="hi"):
-        mesh.query_sync("broken", "hi")
+        _ = mesh.query_sync("broken", "hi")
 
 
 def a_failure_loses_nobody_else_s_message(mesh: LocalMesh, kind: Any, patience: float) -> None:

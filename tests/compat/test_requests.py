@@ -56,7 +56,7 @@ def test_a_request_that_takes_too_long_goes_on(mesh: LocalMesh, slow: SlowEcho) 
     request = mesh.submit("slow", "work")
 
     with pytest.raises(RuntimeError, match=request):
-        mesh.wait_for_sync(request, timeout=0.01)
+        _ = mesh.wait_for_sync(request, timeout=0.01)
 
     slow.go.set()
     assert mesh.wait_for_sync(request).response == "echo: work"
@@ -64,7 +64,7 @@ def test_a_request_that_takes_too_long_goes_on(mesh: LocalMesh, slow: SlowEcho) 
 
 def test_a_query_that_takes_too_long_is_over(mesh: LocalMesh, slow: SlowEcho) -> None:
     with pytest.raises(RuntimeError, match="slow"):
-        mesh.query("slow", "work", timeout=0.01)
+        _ = mesh.query("slow", "work", timeout=0.01)
 
     slow.go.set()
     mesh.process_messages()
@@ -79,7 +79,7 @@ def test_a_failure_is_raised_by_what_asks_for_one_and_told_by_what_collects(mesh
     mesh.add_agent(Broken("broken"))
 
     with pytest.raises(RuntimeError, match="work"):
-        mesh.query("broken", "work")
+        _ = mesh.query("broken", "work")
     with pytest.raises(RuntimeError, match="more"):
         mesh.wait_for(mesh.submit("broken", "more"))
     mesh.submit("broken", "most")

@@ -8,10 +8,10 @@ import anyio
 import anyio.to_thread
 
 import ceylon
-from ceylon import Agent, BlockingCallError, Mesh, UnknownAgentError
+from ceylon import Agent, BlockingCallError, Mesh, RequestCancelledError, UnknownAgentError
 from support.callers_agents import PEOPLE, Heard, Listener, News, Order, Shop
 from support.callers_awaited_models import AWAITED_MODELS
-from support.callers_errands import RUNNERS, Errand, Verb
+from support.callers_errands import RUNNERS, Errand, Ring, Rung, Verb
 from support.callers_stage import Stage
 from support.callers_table import entering
 
@@ -57,6 +57,64 @@ async def ask_sync(stage: Stage[Mesh]) -> Any:
 @of("mesh.stream")
 async def stream(stage: Stage[Mesh]) -> Any:
     return [part async for part in stage.mesh.stream("shop", "one two three")]
+
+
+@of("mesh.submit")
+async def submit(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.submit("shop", 7)
+    return await request
+
+
+@of("mesh.pending")
+async def pending(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    request = await stage.mesh.submit("porter", Rung(label))
+    was_pending = request in stage.mesh.pending()
+    await stage.mesh.tell("porter", Ring(label))
+    await request
+    return [was_pending, request in stage.mesh.pending()]
+
+
+@of("mesh.results")
+async def results(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.submit("shop", 7)
+    await stage.mesh.drain()
+    found = [result.value for result in stage.mesh.results() if result.id == request.id]
+    await request
+    return found
+
+
+@of("mesh.wait_for")
+async def wait_for(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.submit("shop", 7)
+    return await stage.mesh.wait_for(request.id, timeout=60)
+
+
+@of("mesh.collect")
+async def collect(stage: Stage[Mesh]) -> Any:
+    mesh = await Mesh("corner").start()  # whoever collects takes what others have submitted, too
+    shop = mesh.add(Shop("shop"))
+    for number in (7, 8):
+        _ = await shop.submit(number)
+    results = await mesh.collect()
+    await mesh.stop()
+    return [result.value for result in results]
+
+
+@of("request.wait")
+async def request_wait(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.submit("shop", 7)
+    return await anyio.to_thread.run_sync(request.wait)
+
+
+@of("request.cancel")
+async def request_cancel(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.submit("porter", Rung(stage.label()))
+    request.cancel()
+    try:
+        await request
+    except RequestCancelledError:
+        return request.is_done
 
 
 @of("mesh.call")
@@ -215,6 +273,12 @@ async def ref_ask(stage: Stage[Mesh]) -> Any:
 @of("ref.stream")
 async def ref_stream(stage: Stage[Mesh]) -> Any:
     return [part async for part in stage.mesh.ref("shop").stream("one two three")]
+
+
+@of("ref.submit")
+async def ref_submit(stage: Stage[Mesh]) -> Any:
+    request = await stage.mesh.ref("shop").submit(7)
+    return await request
 
 
 @of("ref.call")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import ceylon
-from ceylon import Agent, BlockingMesh, UnknownAgentError
+from ceylon import Agent, BlockingMesh, RequestCancelledError, UnknownAgentError
 from support.callers_agents import PEOPLE, Heard, Listener, News, Order, Shop
 from support.callers_blocking_models import BLOCKING_MODELS
-from support.callers_errands import RUNNERS, Errand, Verb
+from support.callers_errands import RUNNERS, Errand, Ring, Rung, Verb
 from support.callers_stage import Stage
 from support.callers_table import entering
 
@@ -47,6 +47,64 @@ def ask_sync(stage: Stage[BlockingMesh]) -> Any:
 @of("mesh.stream")
 def stream(stage: Stage[BlockingMesh]) -> Any:
     return list(stage.mesh.stream("shop", "one two three"))
+
+
+@of("mesh.submit")
+def submit(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.submit("shop", 7)
+    return request.wait()
+
+
+@of("mesh.pending")
+def pending(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    request = stage.mesh.submit("porter", Rung(label))
+    was_pending = request in stage.mesh.pending()
+    stage.mesh.tell("porter", Ring(label))
+    request.wait()
+    return [was_pending, request in stage.mesh.pending()]
+
+
+@of("mesh.results")
+def results(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.submit("shop", 7)
+    stage.mesh.drain()
+    found = [result.value for result in stage.mesh.results() if result.id == request.id]
+    request.wait()
+    return found
+
+
+@of("mesh.wait_for")
+def wait_for(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.submit("shop", 7)
+    return stage.mesh.wait_for(request.id, timeout=60)
+
+
+@of("mesh.collect")
+def collect(stage: Stage[BlockingMesh]) -> Any:
+    mesh = BlockingMesh("corner").start()  # whoever collects takes what others have submitted, too
+    shop = mesh.add(Shop("shop"))
+    for number in (7, 8):
+        _ = shop.submit(number)
+    results = mesh.collect()
+    mesh.stop()
+    return [result.value for result in results]
+
+
+@of("request.wait")
+def request_wait(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.submit("shop", 7)
+    return request.wait()
+
+
+@of("request.cancel")
+def request_cancel(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.submit("porter", Rung(stage.label()))
+    request.cancel()
+    try:
+        request.wait()
+    except RequestCancelledError:
+        return request.is_done
 
 
 @of("mesh.call")
@@ -193,6 +251,12 @@ def ref_ask(stage: Stage[BlockingMesh]) -> Any:
 @of("ref.stream")
 def ref_stream(stage: Stage[BlockingMesh]) -> Any:
     return list(stage.mesh.ref("shop").stream("one two three"))
+
+
+@of("ref.submit")
+def ref_submit(stage: Stage[BlockingMesh]) -> Any:
+    request = stage.mesh.ref("shop").submit(7)
+    return request.wait()
 
 
 @of("ref.call")

@@ -1,6 +1,7 @@
 """Agents that use each verb of their context when they are asked to: one on the loop, one in a thread."""
 
 import collections
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import anyio
@@ -8,13 +9,15 @@ import anyio
 from ceylon import Agent, BlockingContext, Context, Message, Terminated, on
 from support.callers_agents import PEOPLE, Heard, News, Order
 
-__all__ = ["RUNNERS", "Clerk", "Errand", "Porter", "Verb"]
+__all__ = ["RUNNERS", "Clerk", "Errand", "Porter", "Ring", "Rung", "Verb"]
 
 Verb = Literal[
     "after",
     "ask",
+    "at",
     "broadcast",
     "call",
+    "cron",
     "every",
     "publish",
     "ref",
@@ -22,6 +25,7 @@ Verb = Literal[
     "spawn",
     "start_soon",
     "stream",
+    "submit",
     "tell",
     "tell_nowait",
     "unwatch",
@@ -31,8 +35,10 @@ Verb = Literal[
 RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "after": ("porter", "clerk"),
     "ask": ("porter", "clerk"),
+    "at": ("porter", "clerk"),
     "broadcast": ("porter", "clerk"),
     "call": ("porter", "clerk"),
+    "cron": ("porter", "clerk"),
     "every": ("porter", "clerk"),
     "publish": ("porter", "clerk"),
     "ref": ("porter",),
@@ -40,6 +46,7 @@ RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "spawn": ("porter", "clerk"),
     "start_soon": ("porter",),
     "stream": ("porter", "clerk"),
+    "submit": ("porter", "clerk"),
     "tell": ("porter", "clerk"),
     "tell_nowait": ("porter",),
     "unwatch": ("porter", "clerk"),
@@ -126,6 +133,9 @@ class Porter(Agent):
     async def _ask(self, context: Context, label: str) -> Any:
         return (await context.ask("shop", Order("assam", 2))).total
 
+    async def _submit(self, context: Context, label: str) -> Any:
+        return await (await context.submit("shop", 7))
+
     async def _stream(self, context: Context, label: str) -> Any:
         return [part async for part in context.stream("shop", "one two three")]
 
@@ -172,6 +182,16 @@ class Porter(Agent):
         timer.cancel()
         return rung
 
+    async def _at(self, context: Context, label: str) -> Any:
+        context.at(datetime.now(UTC), Ring(label))
+        return await self.until_rung(Rung(label))
+
+    async def _cron(self, context: Context, label: str) -> Any:
+        timer = context.cron("0 0 1 1 *", Ring(label))
+        is_set = timer.remaining is not None
+        timer.cancel()
+        return is_set
+
 
 class Clerk(Agent):
     """Runs errands in a thread, each with one verb of its `BlockingContext`."""
@@ -200,6 +220,9 @@ class Clerk(Agent):
 
     def _ask(self, context: BlockingContext, label: str) -> Any:
         return context.ask("shop", Order("assam", 2)).total
+
+    def _submit(self, context: BlockingContext, label: str) -> Any:
+        return context.submit("shop", 7).wait()
 
     def _stream(self, context: BlockingContext, label: str) -> Any:
         return list(context.stream("shop", "one two three"))
@@ -239,3 +262,13 @@ class Clerk(Agent):
         rung = context.ask("porter", Rung(label, times=2))
         timer.cancel()
         return rung
+
+    def _at(self, context: BlockingContext, label: str) -> Any:
+        context.at(datetime.now(UTC), Ring(label))
+        return context.ask("porter", Rung(label))
+
+    def _cron(self, context: BlockingContext, label: str) -> Any:
+        timer = context.cron("0 0 1 1 *", Ring(label))
+        is_set = timer.remaining is not None
+        timer.cancel()
+        return is_set

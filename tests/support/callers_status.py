@@ -116,7 +116,15 @@ def verb_classes() -> list[type]:
         for verbs in (agent, agent.blocking)
         for each in (verbs, verbs.conversation("key"), verbs.stream("hi"), verbs.as_completed(["hi"]))
     ]
-    held = [ceylon.Mesh, ceylon.BlockingMesh, ceylon.Ref, ceylon.BlockingRef, ceylon.Stream, ceylon.BlockingStream]
+    held = [
+        ceylon.Mesh,
+        ceylon.BlockingMesh,
+        ceylon.Ref,
+        ceylon.BlockingRef,
+        ceylon.Stream,
+        ceylon.BlockingStream,
+        ceylon.Request,
+    ]
     return [*held, ceylon.Context, ceylon.BlockingContext, *(type(each) for each in handed_out)]
 
 

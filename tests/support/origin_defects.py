@@ -11,6 +11,7 @@ from ceylon.compat.callers import Talk, Talks
 from ceylon.compat.seats import Received, Said
 
 __all__ = [
+    "Crowd",
     "DeafToErrors",
     "LoopForEachMessage",
     "Mute",
@@ -55,17 +56,17 @@ class Polled(LocalMesh):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._agents: dict[str, Any] = {}
-        self._waiting: list[tuple[str, str]] = []
+        self._queue: list[tuple[str, str]] = []
 
     def add_agent(self, agent: Any) -> Any:
         self._agents[agent.name()] = agent
         return super().add_agent(agent)
 
     def send_to(self, target: str, payload: str) -> Any:
-        self._waiting.append((target, payload))
+        self._queue.append((target, payload))
 
     def process_messages(self) -> int:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._queue = self._queue, []
         for target, payload in waiting:
             self._agents[target].on_message(payload, None)
         return len(waiting)
@@ -93,7 +94,7 @@ class OneForAll(LlmAgent):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._talks = _OneTalk()
+        self._ceylon_talks = _OneTalk()
 
 
 class _OneTalk(Talks):
@@ -118,6 +119,3 @@ class Crowd:
         with anyio.move_on_after(self._patience):
             await self._all_there.wait()
         self._waiting -= 1
-
-
-__all__ += ["Crowd"]

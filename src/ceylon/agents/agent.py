@@ -17,6 +17,7 @@ from ceylon.core.handlers import Behaviour
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
+from ceylon.core.ticks import ticking_of
 from ceylon.errors import (
     AgentInUseError,
     ArgumentError,
@@ -48,7 +49,8 @@ class AgentMeta(type):
         actions = actions_of(cls)
         cls.__ceylon_actions__: Mapping[str, Action] = MappingProxyType(actions)
         handlers = {key: action_handler(each, inline=inline) for key, each in actions.items()}
-        cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers)
+        ticking = ticking_of(cls, inline=inline)
+        cls.__ceylon_behaviour__ = Behaviour(cls, inline=inline, actions=handlers, ticking=ticking)
 
     @property
     def __signature__(cls) -> inspect.Signature:

@@ -1,7 +1,7 @@
 """Agents as `ceylonai-next` spells them: a name that is a method, actions by an instance decorator, a last response."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from ceylon.compat.actions import FunctionalAction, PyToolInvoker
@@ -150,7 +150,8 @@ class Agent(PyAgent):
         interior, address = place
         source = verbs.source_in(interior)
         try:
-            return _said(await verbs.ask(interior, source, address, Said(message, who), None, clock=False))
+            seconds = interior.settings.submit_timeout  # long work, and finite
+            return _said(await verbs.ask(interior, source, address, Said(message, who), seconds))
         except HandlerError as error:
             root = error.root
         raise root from root.__cause__
@@ -177,10 +178,14 @@ class Agent(PyAgent):
         self._ceylon_place = (interior, address)
 
     def _ceylon_keep(self, response: Any) -> Any:
-        """Keep *response* as the last one."""
-        if not inspect.isawaitable(response) or isinstance(response, str):
-            self.set_last_response(response)
+        """Keep *response* as the last one, now or when it is there."""
+        if inspect.iscoroutine(response):
+            return self._ceylon_keep_later(response)
+        self.set_last_response(response)
         return response
+
+    async def _ceylon_keep_later(self, response: Awaitable[Any]) -> Any:
+        return self._ceylon_keep(await response)
 
 
 def _said(response: Any) -> Any:

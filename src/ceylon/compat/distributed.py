@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from ceylon.compat.meshes import PyLocalMesh
 from ceylon.errors import NotYetError
 
 __all__ = ["DistributedMesh", "PyDistributedMesh"]
@@ -10,7 +11,7 @@ _WHEN: Final = "a later release, as a mesh over many machines"
 _MEANWHILE: Final = "use `LocalMesh`, which has the same verbs in one process"
 
 
-class PyDistributedMesh:
+class PyDistributedMesh(PyLocalMesh):
     """A mesh over many machines; it can be imported, and made once a release brings it.
 
     Args:
@@ -23,6 +24,11 @@ class PyDistributedMesh:
 
     def __init__(self, name: str, port: int) -> None:
         what = f"{type(self).__name__}({name!r}, {port!r})"
+        raise NotYetError(what, _WHEN, _MEANWHILE)
+
+    def connect_peer(self, agent_name: str, url: str) -> Any:
+        """Say that the agent *agent_name* is to be found at *url*; with the class."""
+        what = f"connect_peer({agent_name!r}, {url!r})"
         raise NotYetError(what, _WHEN, _MEANWHILE)
 
     @staticmethod

@@ -137,7 +137,7 @@ class PyLocalMesh(Requesting):
     def process_messages(self) -> int:
         """Return how many messages were handled since the last call; wait for those that were sent before.
 
-        Only agents written in Python are waited for, 30 s at most; where an event loop runs in this thread, 0.1 s.
+        Only agents written in Python are waited for, an hour at most; where an event loop runs in this thread, 0.1 s.
         """
         posts = list(self._ceylon_posts.values())
         settle(self._ceylon_interior(), posts)

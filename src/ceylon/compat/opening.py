@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import threading
 from typing import Final
 
@@ -11,7 +12,7 @@ from ceylon.errors import MeshClosedError, MeshFailedError
 __all__ = ["open_mesh", "open_meshes"]
 
 _meshes: Final[list[BlockingMesh]] = []  # held: one whose owner is gone may still have to drain
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 
 
 def open_mesh(name: str) -> BlockingMesh:
@@ -56,4 +57,13 @@ def _heed_exit() -> bool:
     return True
 
 
+def _forget() -> None:
+    """Have none in a forked child: their threads are not there, and the lock may be held by one that is not."""
+    global _lock  # noqa: PLW0603 – as above
+    _lock = threading.Lock()
+    _meshes.clear()
+
+
 _is_over = not _heed_exit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -6,8 +6,10 @@ askers are inherited.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ceylon.core.durations import Duration
 from ceylon.core.origin import Origin
 from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
 from ceylon.messages import attempt
@@ -30,13 +32,26 @@ class Context(Origin, AsyncVerbs):
         """Return a ref to *address*, by default to the agent itself."""
         return Ref(self.interior, address or self.address)
 
-    def after(self, seconds: float, message: Any) -> "TimerHandle":
-        """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
+    def after(self, seconds: Duration, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* in *seconds*, or ``"5m"``; hops start at zero. It ends with the agent."""
         return self.interior.agent_timers.after(self.cell, seconds, message)
 
-    def every(self, seconds: float, message: Any) -> "TimerHandle":
-        """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
+    def every(self, seconds: Duration, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* every *seconds*, or ``"5m"``, until it is cancelled or the agent ends."""
         return self.interior.agent_timers.every(self.cell, seconds, message)
+
+    def at(self, when: datetime, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* at the moment *when*, which has a time zone; at once, if that is over."""
+        return self.interior.agent_timers.at(self.cell, when, message)
+
+    def cron(self, expression: str, message: Any, *, timezone: str | None = None) -> "TimerHandle":
+        """Tell the agent itself *message* whenever a cron expression says so; see `ceylon.cron`.
+
+        Raises:
+            ArgumentError: no such expression, or no such zone.
+            MissingPackageError: the extra `cron` is not installed.
+        """
+        return self.interior.agent_timers.cron(self.cell, expression, message, timezone)
 
     def start_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
@@ -103,16 +118,28 @@ class BlockingContext(Origin, BlockingVerbs):
         address = address_of(recipient)
         self._on_loop("unwatch", lambda: self.interior.watches.end(self.cell, address))
 
-    def after(self, seconds: float, message: Any) -> "TimerHandle":
-        """Tell the agent itself *message* in *seconds*; hops start at zero. The timer ends with the agent."""
+    def after(self, seconds: Duration, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* in *seconds*; see `Context.after`."""
         timers = self.interior.agent_timers
         timer: TimerHandle = self._on_loop("after", lambda: timers.after(self.cell, seconds, message))
         return timer
 
-    def every(self, seconds: float, message: Any) -> "TimerHandle":
-        """Tell the agent itself *message* every *seconds*, until the timer is cancelled or the agent ends."""
+    def every(self, seconds: Duration, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* every *seconds*; see `Context.every`."""
         timers = self.interior.agent_timers
         timer: TimerHandle = self._on_loop("every", lambda: timers.every(self.cell, seconds, message))
+        return timer
+
+    def at(self, when: datetime, message: Any) -> "TimerHandle":
+        """Tell the agent itself *message* at the moment *when*; see `Context.at`."""
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("at", lambda: timers.at(self.cell, when, message))
+        return timer
+
+    def cron(self, expression: str, message: Any, *, timezone: str | None = None) -> "TimerHandle":
+        """Tell the agent itself *message* whenever a cron expression says so; see `Context.cron`."""
+        timers = self.interior.agent_timers
+        timer: TimerHandle = self._on_loop("cron", lambda: timers.cron(self.cell, expression, message, timezone))
         return timer
 
 

@@ -9,15 +9,18 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
 
 from ceylon.core.hints import caller_locals, class_names, resolve_hints
 from ceylon.core.topics import TopicPattern
 from ceylon.errors import DefinitionError, UnhandledMessageError, UnknownActionError
-from ceylon.messages import ActionCall, Envelope, type_name
+from ceylon.messages import ActionCall, Envelope, Tick, type_name
 from ceylon.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from ceylon.core.ticks import Ticking
 
 __all__ = ["Behaviour", "Handler", "Refusal", "make_handler", "on"]
 
@@ -93,9 +96,12 @@ def on(
 class Behaviour:
     """What a class of agents does: its handlers, hooks and options, shared by all its instances."""
 
-    def __init__(self, cls: type, *, inline: bool, actions: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, cls: type, *, inline: bool, actions: Mapping[str, Handler], ticking: "Ticking | None" = None
+    ) -> None:
         self.cls = cls
         self.actions = actions
+        self.ticking = ticking  # what agents of this class do by themselves, again and again
         self._inline = inline
         self._by_type: dict[type, Handler] = {}
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
@@ -153,6 +159,9 @@ class Behaviour:
             found={},
             _timed=None,
         )
+        if made.ticking is not None:
+            ticks = {name: change(handler) for name, handler in made.ticking.handlers.items()}
+            made.ticking = msgspec.structs.replace(made.ticking, handlers=ticks)
         return made
 
     def timed(self) -> "Behaviour":
@@ -179,6 +188,8 @@ class Behaviour:
         message_type: type[Any] = message.__class__
         if message_type is ActionCall:
             return self._find_action(envelope.recipient, message.action)
+        if message_type is Tick and self.ticking is not None and message.name in self.ticking.handlers:
+            return self.ticking.handlers[message.name]
         if envelope.topic is not None:
             for pattern, handler, accepted in self._topics:
                 if pattern.matches(envelope.topic) and isinstance(message, accepted):

@@ -43,6 +43,8 @@ class Lifecycle:
     def _run(self, cell: Cell) -> None:
         cell.state = State.HALTED if self._interior.router.is_halted else State.RUNNING
         self.changed(cell)
+        if cell.behaviour.ticking is not None:
+            self._interior.agent_timers.begin(cell, cell.behaviour.ticking)
         if cell.mail:
             self._interior.dispatcher.offer(cell)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ceylon.core.calls import AskCall, Call
-from ceylon.errors import MailboxFullError
+from ceylon.errors import DeadlockError, MailboxFullError
 from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
@@ -152,13 +152,21 @@ class RequestWait(Call):
             self.settle(self._finish())
             return
         if source is not None:
-            self._router.waits.check(source, self.groups(self._router.waits), tickets[0].recipient)
+            self._check(source, tickets[0].recipient)
             self.source = source
             source.begin_wait(self)
         for ticket in tickets:
             ticket.waits.append(self)
         if seconds is not None:
             self._router.timers.add(self._router.driver.now() + seconds, self)
+
+    def _check(self, source: "Origin", recipient: str) -> None:
+        try:
+            self._router.waits.check(source, self.groups(self._router.waits), recipient)
+        except DeadlockError as error:
+            path = " → ".join(error.path)
+            why = f"this request would wait for itself: {path}; await it outside of these handlers, or collect it later"
+            raise DeadlockError(error.path, why) from None
 
     def one_ended(self, ticket: "Ticket") -> None:
         """Take note that one of them has ended."""

@@ -220,7 +220,7 @@ class Requests:
 
     def _put_back(self, tickets: Iterable[Ticket]) -> None:
         """Take it back that these are collected: whoever did so never heard of it."""
-        self._ended.update({ticket.id: ticket for ticket in tickets if ticket.outcome is not None})
+        self._ended.update({ticket.id: ticket for ticket in tickets if ticket.is_kept})
         self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended))
         self._look_after()
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ceylon.errors import RequestCancelledError
 from ceylon.messages import Outcome, type_name
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Ticket:
         """Keep how it ended."""
         self.outcome, self.ended = outcome, now
         self._traceback = None if outcome.error is None else outcome.error.__traceback__
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether somebody may come for the result: it has ended, and nobody has said that it is not needed."""
+        return self.outcome is not None and not isinstance(self.outcome.error, RequestCancelledError)
 
     def fresh(self) -> Outcome:
         """Return how it ended, once more: an error that is raised again and again keeps no trace of the last time."""
