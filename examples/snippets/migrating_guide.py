@@ -6,11 +6,8 @@ from typing import Any
 
 from ceylon import LlmAgent as NativeLlmAgent
 from ceylon import Mesh, action
+from ceylon.compat import Agent, LlmAgent, LocalMesh
 from ceylon.testing import ScriptedModel
-
-# --8<-- [start:import]
-from ceylon.compat import Agent, LlmAgent, LocalMesh  # was: from ceylonai_next import …
-# --8<-- [end:import]
 
 
 # --8<-- [start:program]
@@ -36,11 +33,11 @@ def ask(model: Any) -> None:
     print(agent.send_message("What is 2+2?"))  # 0.1.2: blocks, and prints the text
     print(asyncio.run(agent.send_message("What is 3+3?")))  # 0.3.6: a coroutine
 
-    async def together() -> list[str]:
-        return await asyncio.gather(agent.send_message("one"), agent.send_message("two"))
+    async def together() -> None:
+        print(await asyncio.gather(agent.send_message("one"), agent.send_message("two")))
 
+    asyncio.run(together())
     # --8<-- [end:meanings]
-    print(asyncio.run(together()))
 
 
 def native_model() -> ScriptedModel:
