@@ -127,9 +127,9 @@ class Agent(PyAgent):
         """
         if inspect.iscoroutinefunction(self.on_message):
             return self._ceylon_send_async(message)
-        place = self._ceylon_place
+        who, place = caller(), self._ceylon_place
         if place is not None and place[0].is_open and not place[0].gateway.is_inside():
-            return block(place[0], "send_message", lambda: self._ceylon_ask(place, message, caller()))
+            return block(place[0], "send_message", lambda: self._ceylon_ask(place, message, who))
         return _said(self._ceylon_keep(self.on_message(message, PyAgentContext(_NOWHERE))))
 
     def _ceylon_send_async(self, message: str) -> Any:
