@@ -130,7 +130,7 @@ def _surface(**changes: Any) -> SimpleNamespace:
 
 
 class _Renamed(ceylon.compat.PyToolInvoker):
-    def invoke(self, action: str, inputs: str) -> str:  # type: ignore[override]
+    def invoke(self, action: str, inputs: str) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return action + inputs
 
 

@@ -10,8 +10,9 @@ from ceylon.compat.settling import look
 from ceylon.core.blocking import BlockingMesh
 from ceylon.core.default import running_default_mesh
 from ceylon.core.ledger import MeshStatistics
+from ceylon.core.spending import SpendingStatistics
 
-__all__ = ["get_metrics"]
+__all__ = ["cost_of", "get_metrics"]
 
 _MICRO: Final = 1_000_000
 
@@ -39,12 +40,17 @@ def get_metrics() -> dict[str, Any]:
         "avg_agent_execution_time_us": metered.ran.mean * _MICRO,
         "total_llm_tokens": sum(each.total.input + each.total.output for each in spent),
         "avg_llm_latency_us": metered.answered.mean * _MICRO,
-        "total_llm_cost_us": round(_MICRO * sum(agent.cost or 0 for each in spent for agent in each.agents.values())),
+        "total_llm_cost_us": round(_MICRO * sum(map(cost_of, spent))),
         "memory_hits": metered.hits,
         "memory_misses": metered.misses,
         "memory_writes": metered.writes,
         "errors": dict(errors),
     }
+
+
+def cost_of(spent: SpendingStatistics) -> float:
+    """Return the dollars, as far as they are known."""
+    return sum(each.cost or 0.0 for each in spent.agents.values()) if spent.total.cost is None else spent.total.cost
 
 
 def _statistics(mesh: BlockingMesh) -> MeshStatistics:
