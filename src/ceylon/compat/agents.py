@@ -100,7 +100,8 @@ class Agent(PyAgent):
     """An agent: override `on_message`, and give it actions by ``@agent.action(...)``.
 
     In a mesh it handles one message at a time: a plain `on_message` in a thread, where it may block, an async one on
-    the mesh's loop. What it returns is the reply. Messages are text, as in `ceylonai-next`.
+    the mesh's loop. What it returns is the reply. Messages are text, as in `ceylonai-next`. Optional, and called:
+    ``on_start(context)`` when a mesh takes the agent in, ``on_stop(context)`` when the mesh stops.
 
     Args:
         name: What it is called.
