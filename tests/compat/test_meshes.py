@@ -14,6 +14,7 @@ from ceylon.compat import (
     LlmAgent,
     LlmConfig,
     LocalMesh,
+    PyAgent,
     PyDistributedMesh,
     PyInMemoryRegistry,
     PyLocalMesh,
@@ -347,3 +348,18 @@ def test_what_the_documentation_calls_by_other_names_is_there() -> None:
     assert mesh.list_agents() == ["a b", "llm"]
     assert [mesh.send_message("client", name, "hi") for name in mesh.list_agents()] == ["echo: hi", "2: hi"]
     mesh.stop()
+
+
+def test_an_agent_of_the_lowest_kind_is_taken_too(mesh: LocalMesh) -> None:
+    class Lowest(PyAgent):
+        def name(self) -> str:
+            return "lowest"
+
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            return f"low: {message}"
+
+    mesh.add_agent(agent := Lowest())
+    mesh.add_agent(PyAgent())
+
+    assert (mesh.query("lowest", "hi").response, agent.get_last_response()) == ("low: hi",) * 2
+    assert mesh.query("agent", "hi").response == "Message received"
