@@ -122,6 +122,7 @@ def test_it_may_be_asked_where_a_loop_runs_and_warns_of_nothing() -> None:
     assert set(asyncio.run(inside())) == KEYS
 
 
+@pytest.mark.process
 def test_a_program_that_has_done_nothing_has_started_nothing() -> None:
     program = "from ceylon.compat import get_metrics\nimport threading\nprint(get_metrics(), threading.active_count())"
 

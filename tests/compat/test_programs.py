@@ -13,6 +13,16 @@ from ceylon.testing.model_server import ModelServer
 from support.compat_programs import PROGRAMS, model_server, run_program
 
 STRICT = ("-W", "error")
+NAMES = sorted(path.stem for path in PROGRAMS.glob("*.py"))
+EVERYWHERE = {
+    "first_steps",
+    "assistant_with_actions",
+    "submit_and_collect",
+}  # the others run on one Python: they cost time
+
+
+def marks_of(program: str) -> list[pytest.MarkDecorator]:
+    return [] if program in EVERYWHERE else [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +32,8 @@ def server() -> Iterator[ModelServer]:
         yield running
 
 
-@pytest.mark.parametrize("program", sorted(path.stem for path in PROGRAMS.glob("*.py")))
+@pytest.mark.process
+@pytest.mark.parametrize("program", [pytest.param(name, marks=marks_of(name)) for name in NAMES])
 def test_a_program_runs_with_only_the_import_changed(program: str, server: ModelServer, tmp_path: Path) -> None:
     path = PROGRAMS / f"{program}.py"
 
@@ -34,6 +45,7 @@ def test_a_program_runs_with_only_the_import_changed(program: str, server: Model
     assert list(tmp_path.iterdir()) == []  # also its temporary files
 
 
+@pytest.mark.process
 def test_a_program_that_fails_or_leaves_something_is_seen(server: ModelServer, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import warnings\nopen('left', 'w').close()\nwarnings.warn('noise')\n", encoding="utf-8")
