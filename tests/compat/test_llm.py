@@ -185,3 +185,15 @@ def test_an_agent_knows_the_one_inside() -> None:
     assert agent._agent.is_built()  # noqa: SLF001 – programs reach for it
     assert isinstance(agent, Agent)
     assert repr(agent).startswith("<LlmAgent 'llm'")
+
+
+def test_a_provider_may_have_the_name_it_had() -> None:
+    agents = [LlmAgent("llm", f"{name}::m").with_api_key("k") for name in ("google", "azure-openai", "groq", "xai")]
+
+    assert [repr(agent) for agent in agents] == [
+        "<LlmAgent 'llm' 'google::m'>",
+        "<LlmAgent 'llm' 'azure::m'>",
+        "<LlmAgent 'llm' 'groq::m'>",
+        "<LlmAgent 'llm' 'xai::m'>",
+    ]
+    assert agents[0].build().is_built()

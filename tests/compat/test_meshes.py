@@ -14,6 +14,7 @@ from ceylon.compat import (
     LlmAgent,
     LlmConfig,
     LocalMesh,
+    PyAgent,
     PyDistributedMesh,
     PyInMemoryRegistry,
     PyLocalMesh,
@@ -289,3 +290,76 @@ def test_a_mesh_may_be_started_and_stopped_at_any_time() -> None:
     with pytest.raises(RuntimeError, match="closed"):
         mesh.send_to("echo", "hi")
     mesh.stop()
+
+
+class Lively(Agent):
+    """Keeps when it was started and stopped, and in which mesh."""
+
+    def __init__(self, name: str = "lively") -> None:
+        super().__init__(name)
+        self.said: list[str] = []
+
+    def on_start(self, context: Any) -> None:
+        self.said.append(f"start in {context.mesh_name}")
+
+    def on_message(self, message: Any, context: Any = None) -> Any:
+        self.said.append(message)
+
+    def on_stop(self) -> None:
+        self.said.append("stop")
+
+
+class AsyncLively(Lively):
+    """The same, on the loop."""
+
+    async def on_start(self, context: Any) -> None:  # type: ignore[override]
+        Lively.on_start(self, context)
+
+    async def on_message(self, message: Any, context: Any = None) -> Any:
+        Lively.on_message(self, message, context)
+
+    async def on_stop(self) -> None:  # type: ignore[override]
+        Lively.on_stop(self)
+
+
+@pytest.mark.parametrize("kind", [Lively, AsyncLively])
+def test_an_agent_is_told_of_its_start_and_its_stop(mesh: LocalMesh, kind: type[Lively]) -> None:
+    mesh.add_agent(agent := kind())
+    mesh.start()
+    mesh.send_to("lively", "hi")
+    mesh.stop()
+
+    assert agent.said == ["start in market", "hi", "stop"]
+
+
+async def test_a_mesh_is_stopped_where_a_loop_runs(mesh: LocalMesh) -> None:
+    mesh.add_agent(agent := Lively())
+    await mesh.send_to("lively", "hi")
+    await mesh.stop()
+
+    assert agent.said == ["start in market", "hi", "stop"]
+
+
+def test_what_the_documentation_calls_by_other_names_is_there() -> None:
+    mesh = LocalMesh()
+    mesh.register_agent(Echo("a b"))
+    mesh.register_agent(echoing_llm())
+
+    assert mesh.list_agents() == ["a b", "llm"]
+    assert [mesh.send_message("client", name, "hi") for name in mesh.list_agents()] == ["echo: hi", "2: hi"]
+    mesh.stop()
+
+
+def test_an_agent_of_the_lowest_kind_is_taken_too(mesh: LocalMesh) -> None:
+    class Lowest(PyAgent):
+        def name(self) -> str:
+            return "lowest"
+
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            return f"low: {message}"
+
+    mesh.add_agent(agent := Lowest())
+    mesh.add_agent(PyAgent())
+
+    assert (mesh.query("lowest", "hi").response, agent.get_last_response()) == ("low: hi",) * 2
+    assert mesh.query("agent", "hi").response == "Message received"

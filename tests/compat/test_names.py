@@ -22,6 +22,7 @@ EARLIER: Final[Names] = json.loads((HERE / "names_0_1_2.json").read_text())
 
 OTHERWISE: Final = {
     "LlmAgent.__init__": "0.3.6 calls it otherwise",
+    "LocalMesh.__new__": "the name may be left out, as the documentation does",
     "PyAgent.__new__": "its one parameter is not named",
 }
 """Of 0.1.2: what is called as 0.3.6 calls it."""

@@ -8,6 +8,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ceylon import __version__ as __version__
+
 if TYPE_CHECKING:
     from ceylon.compat.actions import FunctionalAction, PyAction, PyToolInvoker, _PyAction
     from ceylon.compat.agents import Agent, PyAgent

@@ -64,6 +64,37 @@ class PyAgent:
         """Keep *response* as what the agent answered last."""
         self._last_response = response
 
+    # -- what a mesh asks for ------------------------------------------------------------------------------------------
+
+    def __ceylon_receiver__(self, mesh: str) -> Received:
+        """See `Tenant`."""
+        context = PyAgentContext(mesh)
+
+        def handle(said: Said) -> Any:  # whatever is the agent's handler by then
+            return getattr(self, "on_message", _say_nothing)(said.payload, context)
+
+        if inspect.iscoroutinefunction(getattr(self, "on_message", _say_nothing)):
+
+            async def receive(said: Said) -> Any:
+                return self._ceylon_keep(await handle(said))
+
+            return Received(receive, is_async=True)
+        return Received(lambda said: self._ceylon_keep(handle(said)), is_async=False)
+
+    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
+        """Take note of the mesh the agent is in, and of its address there."""
+        self._ceylon_place = (interior, address)
+
+    def _ceylon_keep(self, response: Any) -> Any:
+        """Keep *response* as the last one, now or when it is there."""
+        if inspect.iscoroutine(response):
+            return self._ceylon_keep_later(response)
+        self.set_last_response(response)
+        return response
+
+    async def _ceylon_keep_later(self, response: Awaitable[Any]) -> Any:
+        return self._ceylon_keep(await response)
+
 
 class Registering:
     """``@agent.action(...)`` of one agent, or of a class."""
@@ -100,7 +131,8 @@ class Agent(PyAgent):
     """An agent: override `on_message`, and give it actions by ``@agent.action(...)``.
 
     In a mesh it handles one message at a time: a plain `on_message` in a thread, where it may block, an async one on
-    the mesh's loop. What it returns is the reply. Messages are text, as in `ceylonai-next`.
+    the mesh's loop. What it returns is the reply. Messages are text, as in `ceylonai-next`. Optional, and called:
+    ``on_start(context)`` when a mesh takes the agent in, ``on_stop(context)`` when the mesh stops.
 
     Args:
         name: What it is called.
@@ -127,9 +159,9 @@ class Agent(PyAgent):
         """
         if inspect.iscoroutinefunction(self.on_message):
             return self._ceylon_send_async(message)
-        place = self._ceylon_place
+        who, place = caller(), self._ceylon_place
         if place is not None and place[0].is_open and not place[0].gateway.is_inside():
-            return block(place[0], "send_message", lambda: self._ceylon_ask(place, message, caller()))
+            return block(place[0], "send_message", lambda: self._ceylon_ask(place, message, who))
         return _said(self._ceylon_keep(self.on_message(message, PyAgentContext(_NOWHERE))))
 
     def _ceylon_send_async(self, message: str) -> Any:
@@ -160,32 +192,10 @@ class Agent(PyAgent):
         """Return what the agent answered last, by whichever way it was asked."""
         return self.get_last_response()
 
-    # -- what a mesh asks for ------------------------------------------------------------------------------------------
 
-    def __ceylon_receiver__(self, mesh: str) -> Received:
-        """See `Tenant`."""
-        context = PyAgentContext(mesh)
-        if inspect.iscoroutinefunction(self.on_message):
-
-            async def receive(said: Said) -> Any:
-                return self._ceylon_keep(await self.on_message(said.payload, context))
-
-            return Received(receive, is_async=True)
-        return Received(lambda said: self._ceylon_keep(self.on_message(said.payload, context)), is_async=False)
-
-    def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
-        """Take note of the mesh the agent is in, and of its address there."""
-        self._ceylon_place = (interior, address)
-
-    def _ceylon_keep(self, response: Any) -> Any:
-        """Keep *response* as the last one, now or when it is there."""
-        if inspect.iscoroutine(response):
-            return self._ceylon_keep_later(response)
-        self.set_last_response(response)
-        return response
-
-    async def _ceylon_keep_later(self, response: Awaitable[Any]) -> Any:
-        return self._ceylon_keep(await response)
+def _say_nothing(message: Any, context: PyAgentContext) -> None:
+    """Stand for the `on_message` of an agent that has none."""
+    del message, context
 
 
 def _said(response: Any) -> Any:

@@ -1,9 +1,12 @@
 """What a language-model agent is set to, as `ceylonai-next` spells it."""
 
 import os
-from typing import Any, Self
+from typing import Any, Final, Self
 
 __all__ = ["LlmConfig", "PyLlmConfig", "served"]
+
+_OTHERWISE: Final = {"azure-openai": "azure", "azureopenai": "azure"}
+"""Providers that are called otherwise here; `ceylon.models` knows the rest."""
 
 
 class PyLlmConfig:
@@ -66,7 +69,14 @@ LlmConfig = PyLlmConfig
 
 
 def served(options: dict[str, Any]) -> dict[str, Any]:
-    """Return *options* with the address of Ollama, where `$OLLAMA_URL` says it, as `ceylonai-next` reads it."""
-    url, model = os.environ.get("OLLAMA_URL", "").strip(), options.get("model")
-    is_ollama = isinstance(model, str) and model.startswith("ollama::")
-    return {"base_url": url, **options} if url and is_ollama else options
+    """Return *options* with our name for the provider, and with the address of Ollama that `$OLLAMA_URL` says.
+
+    `ceylonai-next` reads that variable.
+    """
+    model = options.get("model")
+    if not isinstance(model, str):
+        return options
+    provider, separator, name = model.partition("::")
+    named = {**options, "model": f"{_OTHERWISE.get(provider, provider)}{separator}{name}"}
+    url = os.environ.get("OLLAMA_URL", "").strip()
+    return {"base_url": url, **named} if url and provider == "ollama" else named

@@ -4,12 +4,15 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
+
 from ceylon.compat.opening import open_mesh, open_meshes
 from ceylon.compat.processors import PyAgentMessageProcessor, settle
 from ceylon.compat.requesting import Requesting, checked
 from ceylon.compat.seats import Post, address_for, seat_for
-from ceylon.compat.settling import as_runtime_error, block, do
+from ceylon.compat.settling import as_runtime_error, begin, block, do, loop_runs
 from ceylon.core import verbs
+from ceylon.core.default import default_mesh
 from ceylon.core.names import split_key
 from ceylon.core.ref import Ref
 from ceylon.errors import CeylonError, NotBuiltError
@@ -64,13 +67,25 @@ class PyLocalMesh(Requesting):
         """Open the mesh; using it does that too."""
         self._ceylon_opened()
 
-    def stop(self) -> None:
-        """Finish what was sent and close the mesh; this release's own, programs need not call it."""
-        if self._ceylon_mesh is not None:
-            self._ceylon_mesh.stop()
+    def stop(self) -> Any:
+        """Finish what was sent, let agents do their `on_stop`, and close the mesh: wait, or return what to await.
+
+        The end of the program does so too.
+        """
+        mesh = self._ceylon_mesh
+        if mesh is None:
+            return None
+        if loop_runs():
+            mesh.stop_soon()
+            return begin(default_mesh().interior, lambda: anyio.to_thread.run_sync(mesh.wait))
+        return mesh.stop()
+
+    def list_agents(self) -> list[str]:
+        """Return the names of the agents, in the order they were added."""
+        return [post.name for post in self._ceylon_posts.values()]
 
     def add_agent(self, agent: "PyAgent") -> PyAgentMessageProcessor:
-        """Take *agent* in, under its name; what is sent to it is handled from now on.
+        """Take *agent* in, under its name; what is sent to it is handled from now on, after its own `on_start`.
 
         Raises:
             RuntimeError: there is an agent of this name.
@@ -132,6 +147,14 @@ class PyLocalMesh(Requesting):
 
         return do(interior, "broadcast", send)
 
+    def send_message(self, sender: str, target: str, payload: str) -> str:
+        """Send *payload* to the agent *target*, wait, and return its response; see `query_sync`.
+
+        Documentation of 0.3 has it, its packages have not. Nobody asks who the *sender* is.
+        """
+        del sender
+        return self.query_sync(target, payload).response
+
     # -- what has become unnecessary -----------------------------------------------------------------------------------
 
     def process_messages(self) -> int:
@@ -153,4 +176,11 @@ class PyLocalMesh(Requesting):
 
 
 class LocalMesh(PyLocalMesh):
-    """A mesh in this process, for agents written in Python and such with a language model."""
+    """A mesh in this process, for agents written in Python and such with a language model.
+
+    Args:
+        name: What handlers are told in their context.
+    """
+
+    def __init__(self, name: str = "mesh") -> None:
+        super().__init__(name)

@@ -4,12 +4,13 @@ import hashlib
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from ceylon.agents.agent import Agent
+from ceylon.compat.contexts import PyAgentContext
 from ceylon.compat.meter import meter
 from ceylon.compat.settling import block
 from ceylon.core.context import BlockingContext
@@ -22,6 +23,7 @@ from ceylon.settings import DEFAULTS
 __all__ = ["Flush", "Post", "Received", "Said", "Seat", "Tenant", "address_for", "seat_for", "text_of"]
 
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_HOOKS: Final = ("on_start", "on_stop")
 _NOTHING_SAID: Final = "Message received"
 
 
@@ -43,6 +45,7 @@ class Received(msgspec.Struct, frozen=True):
     function: Callable[[Said], Any]
     is_async: bool
     concurrency: int = 1
+    hooks: Mapping[str, Callable[[], Any]] = {}
 
 
 class Post(msgspec.Struct, eq=False):
@@ -87,12 +90,17 @@ class Seat(Agent):
     def __init__(self, name: str, receiver: Received, post: Post) -> None:
         super().__init__(name)
         self._receive = receiver.function
+        self._hooks = receiver.hooks
         self._post = post
         self.concurrency = receiver.concurrency
 
     @on(inline=True)
     def flush(self, flush: Flush) -> None:
         """Have nothing to do: what came before is done."""
+
+    def __ceylon_hook__(self, name: str) -> Callable[..., Any] | None:
+        """See `AgentLike`: the agent's own."""
+        return self._hooks.get(name)
 
 
 class ThreadSeat(Seat):
@@ -125,9 +133,27 @@ class LoopSeat(Seat):
             self._post.handled += 1
 
 
+def hooks_of(tenant: object, context: PyAgentContext) -> dict[str, Callable[[], Any]]:
+    """Return what *tenant* wants done when it starts and when it stops, if anything."""
+    return {name: _told(hook, context) for name in _HOOKS if (hook := getattr(tenant, name, None)) is not None}
+
+
+def _told(hook: Callable[..., Any], context: PyAgentContext) -> Callable[[], Any]:
+    """Return *hook* with what it takes: the context, or nothing."""
+    given = (context,)[: len(inspect.signature(hook).parameters)]
+    if not inspect.iscoroutinefunction(hook):
+        return lambda: hook(*given)
+
+    async def run() -> None:
+        await hook(*given)
+
+    return run
+
+
 def seat_for(name: str, tenant: Tenant, mesh: str) -> tuple[Seat, Post]:
     """Return a seat for *tenant*, called *name*, in the mesh of that name, and what the mesh keeps of it."""
     receiver = tenant.__ceylon_receiver__(mesh)
+    receiver = msgspec.structs.replace(receiver, hooks=hooks_of(tenant, PyAgentContext(mesh)))
     post = Post(name, address_for(name), is_plain=receiver.concurrency == 1)
     return (LoopSeat if receiver.is_async else ThreadSeat)(post.address, receiver, post), post
 
