@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 import ceylon.compat
-from support.stub_names import Names, parameters_of
+from support.stub_names import Names, parameters_of, parameters_of_text, stub_names
 
 HERE: Final = Path(__file__).parent
 STUB: Final[Names] = json.loads((HERE / "names_0_3_6.json").read_text())
@@ -123,6 +123,50 @@ def test_every_name_that_is_listed_can_be_had_and_others_cannot() -> None:
 def test_what_comes_later_says_when(name: str) -> None:
     with pytest.raises(NotImplementedError, match=r"comes with .*; until then, "):
         getattr(ceylon.compat, name)("mesh", 9000)
+
+
+def test_the_names_of_a_stub_are_read_with_how_they_are_called() -> None:
+    text = """
+T = TypeVar("T")
+class A(B, ABC):
+    "words"
+    x: int
+    def __init__(self, a: str, b: int = 3, *c: Any, d: float, e: float = 1.5, **f: Any) -> None: ...
+    @property
+    def p(self) -> int: ...
+    @staticmethod
+    def s(self_like: int) -> int: ...
+    async def w(self) -> None: ...
+def g(h: Optional[str] = None) -> None: ...
+Alias = A
+"""
+    parameters: list[list[str | None]] = [
+        ["a", "plain", None],
+        ["b", "plain", "3"],
+        ["c", "rest", None],
+        ["d", "named", None],
+    ]
+    members = {
+        "__init__": _call(*parameters, ["e", "named", "1.5"], ["f", "options", None]),
+        "p": {"kind": "property"},
+        "s": {**_call(["self_like", "plain", None]), "kind": "static"},
+        "w": {**_call(), "async": True},
+        "x": {"kind": "attribute"},
+    }
+
+    assert stub_names(text) == {
+        "A": {"kind": "class", "bases": ["ABC", "B"], "members": members},
+        "Alias": {"kind": "alias", "of": "A"},
+        "g": {**_call(["h", "plain", "None"]), "kind": "function"},
+    }
+
+
+def test_a_compiled_function_is_read_by_what_it_says_of_itself() -> None:
+    assert parameters_of_text("($self, name, limit=5)") == [["name", "plain", None], ["limit", "plain", "5"]]
+
+
+def _call(*parameters: list[str | None]) -> Names:
+    return {"kind": "method", "async": False, "parameters": list(parameters)}
 
 
 def _surface(**changes: Any) -> SimpleNamespace:
