@@ -136,6 +136,12 @@ def test_a_schema_tells_more_where_the_origin_says_string_and_nothing_of_the_con
     }
 
 
+def test_a_parameter_of_a_type_that_is_not_there_is_a_string() -> None:
+    def search(words: "Elsewhere", most: int) -> None: ...  # type: ignore[name-defined] # noqa: F821 – that is the point
+
+    assert schema_of(search)["properties"] == {"words": {"type": "string"}, "most": {"type": "integer"}}
+
+
 @pytest.mark.parametrize("schema", ["no json", "{"])
 def test_a_schema_that_is_no_json_is_refused_at_once(schema: str) -> None:
     with pytest.raises(ValueError, match="input_schema is not JSON"):
@@ -182,6 +188,19 @@ def test_an_async_action_is_waited_for_with_a_loop_running_or_not() -> None:
 
     assert actions.invoke("slow", '{"word": "ab"}') == '"abab"'
     assert asyncio.run(inside()) == '"abab"'
+
+
+def test_an_async_action_cannot_be_waited_for_by_the_loop_that_would_run_it() -> None:
+    async def other() -> str:
+        return "never"
+
+    async def calling() -> str:
+        return actions.invoke("other", "{}")
+
+    actions = invoker(FunctionalAction(other, "other", "Other."), FunctionalAction(calling, "calling", "Call."))
+
+    with pytest.raises(RuntimeError, match="BlockingCallError"):
+        actions.invoke("calling", "{}")
 
 
 def test_what_goes_wrong_is_a_runtime_error_that_names_it() -> None:

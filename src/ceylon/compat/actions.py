@@ -1,7 +1,6 @@
 """Actions as `ceylonai-next` spells them: objects with a name, a schema and `execute`, invoked by name."""
 
 import contextlib
-import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -175,7 +174,7 @@ class PyToolInvoker:
         try:
             result = action.execute(PyAgentContext(_BY_HAND), inputs)
             if inspect.isawaitable(result):
-                result = finish(functools.partial(_awaited, result))
+                result = _finished(result)
         except Exception as error:
             raise ActionFailedError(name, error) from error
         return _encode(str(result)).decode()
@@ -195,8 +194,17 @@ def _name(action: _PyAction, arguments: tuple[Any, ...], options: dict[str, Any]
     vars(action).update(vars(kind(*arguments, **options)))
 
 
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+def _finished(awaitable: Any) -> Any:
+    """Return what *awaitable* comes to; one that cannot be waited for here is closed, not forgotten."""
+
+    async def wait() -> Any:
+        return await awaitable
+
+    try:
+        return finish(wait)
+    finally:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
 
 
 def _text(what: str, value: object) -> str:

@@ -11,6 +11,7 @@ from ceylon.core.blocking import BlockingMesh
 from ceylon.core.default import running_default_mesh
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.spending import SpendingStatistics
+from ceylon.errors import CeylonError
 
 __all__ = ["cost_of", "get_metrics"]
 
@@ -73,5 +74,5 @@ def _handled(mesh: BlockingMesh, statistics: MeshStatistics | None) -> int:
 def _agent(mesh: BlockingMesh, name: str) -> object:
     try:
         return mesh.agent(name)
-    except LookupError:  # it has left meanwhile
+    except CeylonError:  # it has left meanwhile
         return None

@@ -22,13 +22,12 @@ LIMITS: Final = msgspec.structs.replace(
     memory_entries=DEFAULTS.compat_entries,
     memory_text=DEFAULTS.compat_text,
     memory_value=DEFAULTS.compat_text,
-    memory_metadata=DEFAULTS.compat_metadata + 2,
+    memory_metadata=DEFAULTS.compat_metadata + 1,
     memory_recalled=DEFAULTS.compat_entries,
 )
 """Of memories that hold what the origin's hold."""
 
 _RECORD: Final = "record"  # the key of the metadata under which lies what ours has no place for
-_ID: Final = "id"
 _BLANK: Final = "\N{ZERO WIDTH SPACE}"  # stands for a text without letters, which ours would not keep
 _sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -69,7 +68,7 @@ class Shelf:
 
     def get(self, id: str) -> PyMemoryEntry | None:  # noqa: A002 – what it is called everywhere
         """Return the entry of this id, if there is one."""
-        found = self._run(lambda: self._notebook.entries((Where(_ID, "==", id),), limit=1))
+        found = self._run(lambda: self._notebook.get(id))
         return _entry(found[0]) if found else None
 
     def find(self, query: PyMemoryQuery) -> list[PyMemoryEntry]:
@@ -118,7 +117,7 @@ def _note(entry: PyMemoryEntry, expires: datetime | None) -> Note | None:
     record = _Record(datetime.fromisoformat(entry.created_at), expires, entry.metadata, blank)
     return Note(
         text=entry.content if blank is None else _BLANK,
-        metadata={_RECORD: msgspec.json.encode(record).decode(), _ID: entry.id, **dict(_facts(entry.metadata))},
+        metadata={_RECORD: msgspec.json.encode(record).decode(), **dict(_facts(entry.metadata))},
         ttl=ttl,
         id=entry.id,
     )
