@@ -68,7 +68,7 @@ def written_by(source: str, tmp_path: Path) -> tuple[list[str], list[str]]:
     program = tmp_path / "program.py"
     program.write_text(source)
     done = subprocess.run(  # noqa: S603 – our own program
-        [sys.executable, "-W", "error", "-X", "dev", str(program)],
+        [sys.executable, "-W", "error", str(program)],
         env={**environment(), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -710,6 +710,26 @@ def test_of_very_many_results_the_oldest_go_first() -> None:
     in_virtual_time(program, kept_results=5)
 
 
+def test_what_a_collector_has_left_behind_keeps_to_the_limit() -> None:
+    async def program(mesh: Mesh) -> None:
+        ref, kept = mesh.add(Echo("echo")), mesh.interior.requests.kept
+        for number in range(3):
+            _ = await ref.submit(number)
+        await mesh.drain()
+        taken = kept.tickets()
+        assert len(kept.take_all()) == 3
+        for number in range(3, 6):
+            _ = await ref.submit(number)
+        await mesh.drain()
+
+        kept.put_back(taken)
+
+        assert [result.value for result in mesh.results()] == [3, 4, 5]
+        assert mesh.statistics().requests.expired == 3
+
+    in_virtual_time(program, kept_results=3)
+
+
 def test_a_failure_that_nobody_has_fetched_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
     async def program(mesh: Mesh) -> None:
         ref = mesh.add(Failing("failing"))

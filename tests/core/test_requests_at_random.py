@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from ceylon.core.kept_results import KeptResults
 from ceylon.core.request_calls import RequestWait
 from ceylon.core.requests import Requests
 from ceylon.core.tickets import Ticket
@@ -63,11 +64,11 @@ def outcomes_lost() -> Generator[None]:
 def results_kept() -> Generator[None]:
     """Leave a result among the others although somebody has collected it."""
 
-    def broken(self: Requests) -> list[object]:
+    def broken(self: KeptResults) -> list[object]:
         return [*self.results()]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Requests, "take_all", broken)
+        patch.setattr(KeptResults, "take_all", broken)
         yield
 
 

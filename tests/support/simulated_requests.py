@@ -45,9 +45,18 @@ class Patient(Agent):
     async def any_request(self, request: Request) -> Any:  # type: ignore[type-arg]
         return await request
 
+    def __init__(self, name: str, overdue: list[str]) -> None:
+        super().__init__(name)
+        self.overdue = overdue
+
     @on
     async def text(self, text: str, context: Context) -> Any:
-        return await (await context.submit(self.name, 1))
+        began = context.now
+        try:
+            return await (await context.submit(self.name, 1))
+        finally:
+            if context.now > began:
+                self.overdue.append(f"{context.message_id} waited for itself for {context.now - began:g} s")
 
     @on
     async def number(self, number: int) -> int:
@@ -61,6 +70,13 @@ class _Run:
         self.simulation, self.mesh = simulation, mesh
         self.requests: list[Request[Any]] = []
         self.collected: Counter[str] = Counter()
+        self.overdue: list[str] = []
+
+    def agent(self, name: str) -> Agent:
+        """Return a new agent of this name."""
+        if name == "patient":
+            return Patient(name, self.overdue)
+        return Worker(name) if name == "worker" else Courier(name)
 
     async def submit(self, address: str, message: Any) -> None:
         """Submit, and keep the request."""
@@ -110,13 +126,14 @@ class _Run:
         """Stop an agent, and put another in its place."""
         try:
             await self.mesh.stop(name, at_once=self.simulation.random.random() < 0.5)
-            self.mesh.add({"worker": Worker, "courier": Courier, "patient": Patient}[name](name))
+            self.mesh.add(self.agent(name))
         except CeylonError:
             return
 
     def check(self) -> None:
         """Fail unless everything has ended once, and nothing is left."""
         assert [request for request in self.requests if not request.is_done] == []
+        assert self.overdue == []
         assert [number for number, times in self.collected.items() if times > 1] == []
         assert self.mesh.pending() == []
         assert self.mesh.statistics().requests.pending == 0
@@ -127,9 +144,9 @@ async def run_requests(simulation: Simulation) -> None:
     """Let clients submit, wait, cancel and collect, while agents are stopped; everything ends once in the end."""
     at_once = simulation.random.random() < 0.2
     async with simulation.mesh("market", settings=_SETTINGS) as mesh:
-        for agent in (Worker("worker"), Courier("courier"), Patient("patient")):
-            mesh.add(agent)
         run = _Run(simulation, mesh)
+        for name in ("worker", "courier", "patient"):
+            mesh.add(run.agent(name))
 
         async def client() -> None:
             for _ in range(simulation.times(_ERRANDS)):

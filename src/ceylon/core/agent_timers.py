@@ -70,7 +70,7 @@ class TimerHandle:
         """Seconds until it tells the agent something the next time; `None`: never again."""
         if not self._timer.is_armed:
             return None
-        now = self._interior.sources.now("") if self._timer.schedule.is_by_the_clock else self._interior.driver_now()
+        now = self._interior.time_of_day() if self._timer.schedule.is_by_the_clock else self._interior.driver_now()
         return max(0.0, self._timer.due - now)
 
     def cancel(self) -> None:
@@ -143,7 +143,7 @@ class AgentTimers:
 
     def _now(self, timer: OwnTimer) -> float:
         """Return the time that the schedule goes by."""
-        return self._interior.sources.now("") if timer.schedule.is_by_the_clock else self._interior.driver.now()
+        return self._interior.time_of_day() if timer.schedule.is_by_the_clock else self._interior.driver.now()
 
     def _arm(self, timer: OwnTimer) -> None:
         """Come back when *timer* is due, or before, to see whether the clock on the wall has been set."""

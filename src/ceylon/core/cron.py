@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from ceylon.errors import ArgumentError, MissingPackageError
 
@@ -67,6 +66,8 @@ def _zone(name: Any) -> tzinfo:
     """
     if name is None:
         return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 – 2 ms that few need
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, TypeError, OSError) as error:

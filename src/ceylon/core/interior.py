@@ -327,6 +327,10 @@ class Interior:
         """Return the mesh's time, also from a worker thread."""
         return self.driver.now_anywhere()
 
+    def time_of_day(self) -> float:
+        """Return the seconds since 1970 that timers go by; how often they look is on no recording."""
+        return self.instruments.clock()
+
     def report_failed_tell(self, cell: Cell, envelope: "Envelope", error: BaseException) -> None:
         """Nobody waits for a tell's outcome, so the log and the dead letters have it."""
         detail = describe(error)

@@ -5,13 +5,12 @@ is counted; a failure that nobody collects is in the log, once.
 """
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ceylon.core.kept_results import KeptResults
 from ceylon.core.request import Request
 from ceylon.core.request_calls import Receipt, RequestWait, RoomCall, SubmitCall
-from ceylon.core.tickets import RequestResult, RequestStatistics, Ticket
-from ceylon.core.timers import Timer
+from ceylon.core.tickets import RequestStatistics, Ticket
 from ceylon.errors import (
     ArgumentError,
     AskTimeoutError,
@@ -21,7 +20,6 @@ from ceylon.errors import (
     RequestCancelledError,
     RequestTimeoutError,
     UnknownRequestError,
-    describe,
 )
 from ceylon.messages import Outcome
 
@@ -43,18 +41,11 @@ class Requests:
         self._router = interior.router
         self._settings = interior.settings
         self._pending: dict[str, Ticket] = {}
-        self._ended: dict[str, Ticket] = {}  # not collected, in the order of their ends
-        self._expiry = Timer(self._expire_old)
-        self._expired = 0
+        self.kept = KeptResults(interior)
 
     def statistics(self) -> RequestStatistics:
         """Return the counters as they are now."""
-        return RequestStatistics(pending=len(self._pending), results=len(self._ended), expired=self._expired)
-
-    @property
-    def timers(self) -> int:
-        """How many timers the register itself has set."""
-        return int(self._expiry.is_armed)
+        return RequestStatistics(pending=len(self._pending), results=len(self.kept), expired=self.kept.expired)
 
     # -- submitting ----------------------------------------------------------------------------------------------------
 
@@ -110,14 +101,12 @@ class Requests:
 
     def _end(self, ticket: Ticket, outcome: Outcome) -> None:
         """Keep how it ended for those who collect, and tell those who wait."""
-        del self._pending[ticket.id]
+        del self._pending[ticket.id], ticket.call  # which would keep the agent
         ticket.end(outcome, self._router.driver.now())
-        self._ended[ticket.id] = ticket
+        self.kept.keep(ticket)
         for wait in tuple(ticket.waits):
             wait.one_ended(ticket)
-        while len(self._ended) > self._settings.kept_results:
-            self._expire(next(iter(self._ended.values())))
-        self._look_after()
+        self.kept.settle()
 
     def cancel(self, ticket: Ticket) -> None:
         """End it, unless it has ended: in the mailbox at once, in an async handler by cancelling that."""
@@ -144,7 +133,7 @@ class Requests:
             sink,
             finish=lambda: self.take(ticket),
             give_up=give_up,
-            undo=lambda: self._put_back([ticket]),
+            undo=lambda: self.kept.put_back([ticket]),
         )
         wait.begin([ticket] if ticket.outcome is None else [], source, seconds)
         return wait
@@ -154,11 +143,11 @@ class Requests:
         taken: list[Ticket] = []
 
         def finish() -> Outcome:
-            taken.extend(self._ended.values())
-            return Outcome(self.take_all())
+            taken.extend(self.kept.tickets())
+            return Outcome(self.kept.take_all())
 
         wait = RequestWait(
-            self._router, sink, finish=finish, give_up=finish, undo=lambda: self._put_back(taken)
+            self._router, sink, finish=finish, give_up=finish, undo=lambda: self.kept.put_back(taken)
         )  # fmt: skip
         wait.begin(list(self._pending.values()), source, self._patience(timeout, source))
         return wait
@@ -192,7 +181,7 @@ class Requests:
         """
         if isinstance(key, Ticket):
             return key
-        ticket = self._pending.get(key) or self._ended.get(key)
+        ticket = self._pending.get(key) or self.kept.find(key)
         if ticket is None:
             raise UnknownRequestError(key)
         return ticket
@@ -201,67 +190,11 @@ class Requests:
         """Return those under way, in the order they were submitted."""
         return [Request(self._interior, ticket) for ticket in list(self._pending.values())]
 
-    def results(self) -> list[RequestResult]:
-        """Return the results that nobody has collected, in the order they came; they stay there."""
-        return [ticket.result() for ticket in list(self._ended.values())]
-
     def take(self, ticket: Ticket) -> Outcome:
         """Return how one has ended; that is collected now."""
-        self._ended.pop(ticket.id, None)
-        self._look_after()
+        self.kept.take(ticket)
         return ticket.fresh()
 
-    def take_all(self) -> list[RequestResult]:
-        """Return all results; they are collected now."""
-        taken = self.results()
-        self._ended.clear()
-        self._look_after()
-        return taken
-
-    def _put_back(self, tickets: Iterable[Ticket]) -> None:
-        """Take it back that these are collected: whoever did so never heard of it."""
-        self._ended.update({ticket.id: ticket for ticket in tickets if ticket.is_kept})
-        self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended))
-        self._look_after()
-
-    # -- expiring ------------------------------------------------------------------------------------------------------
-
-    def _look_after(self) -> None:
-        """Set the timer for the oldest result, or take it back."""
-        if not self._ended:
-            self._interior.timers.cancel(self._expiry)
-        elif not self._expiry.is_armed and self._interior.is_open:
-            self._expiry = Timer(self._expire_old)  # a new one: the old may still stand in the heap
-            oldest = next(iter(self._ended.values()))
-            self._interior.timers.add(oldest.ended + self._settings.kept_results_seconds, self._expiry)
-
-    def _expire_old(self) -> None:
-        until = self._router.driver.now() - self._settings.kept_results_seconds
-        for ticket in list(self._ended.values()):
-            if ticket.ended > until:
-                break
-            self._expire(ticket)
-        self._look_after()
-
-    def _expire(self, ticket: Ticket) -> None:
-        """Let a result go that nobody has collected; it is not lost silently."""
-        del self._ended[ticket.id]
-        self._expired += 1
-        if ticket.outcome is not None and ticket.outcome.error is not None:
-            self._tell_failure(ticket, ticket.outcome.error)
-        else:
-            self._interior.quiet_log.warning(
-                "result_expired", ticket.recipient, request=ticket.id, message=ticket.message_type
-            )
-
-    def _tell_failure(self, ticket: Ticket, error: BaseException) -> None:
-        if not ticket.is_told:
-            ticket.is_told = True
-            facts = {"request": ticket.id, "message": ticket.message_type, "error": describe(error)}
-            self._interior.quiet_log.error("request_failed", ticket.recipient, **facts)
-
     def close(self) -> None:
-        """Say which failures nobody has collected; the results stay for whoever asks the closed mesh."""
-        for ticket in self._ended.values():
-            if ticket.outcome is not None and ticket.outcome.error is not None:
-                self._tell_failure(ticket, ticket.outcome.error)
+        """Say what nobody has collected that should be known; the mesh has closed."""
+        self.kept.close()

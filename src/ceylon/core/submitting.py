@@ -73,7 +73,7 @@ def _take_all(interior: "Interior") -> "list[RequestResult]":
     """Return all results that a closed mesh still has."""
     if not interior.was_opened:
         interior.gateway.check_open()
-    return interior.requests.take_all()
+    return interior.requests.kept.take_all()
 
 
 class Collecting:
@@ -98,7 +98,7 @@ class Collecting:
         The last 10,000 are kept for an hour, also by a mesh that has closed; see `ceylon.settings`.
         """
         interior = self._interior()
-        return interior.requests.results() if interior.was_opened else []
+        return interior.requests.kept.results() if interior.was_opened else []
 
     @overload
     def wait_for(self, request: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]: ...
@@ -155,7 +155,7 @@ class BlockingCollecting:
     def results(self) -> "list[RequestResult]":
         """Return the results that nobody has collected yet; see `Mesh.results`."""
         interior = self._interior()
-        return interior.requests.results() if interior.was_opened else []
+        return interior.requests.kept.results() if interior.was_opened else []
 
     @overload
     def wait_for(self, request: Request[R], *, timeout: float | None = None) -> R: ...

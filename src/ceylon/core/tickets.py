@@ -52,7 +52,7 @@ class Ticket:
     """The facts about one request. All handles on it share this; it changes on the mesh's loop only.
 
     Attributes:
-        call: The ask behind it.
+        call: The ask behind it, until it has ended.
         waits: Whoever waits for its end just now.
         outcome: How it ended; `None` before that.
         began: When it was submitted, in seconds on the mesh's clock.

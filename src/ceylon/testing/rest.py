@@ -31,7 +31,7 @@ def unrest(interior: "Interior") -> list[str]:
         for number, call in router.calls.items()
         if not any(call in (cell.parked or ()) for cell in router.cells.values())
     ]
-    own = interior.requests.timers + sum(
+    own = interior.requests.kept.timers + sum(
         len(cell.life.timers) for cell in router.cells.values() if cell.life is not None
     )
     if len(interior.timers) > own:
