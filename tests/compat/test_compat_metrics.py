@@ -1,6 +1,7 @@
 """`get_metrics` tells what has been done, in the process; every figure here is the difference of two looks."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -92,6 +93,22 @@ def test_questions_to_a_model_count_with_its_tokens_and_are_no_messages() -> Non
     assert get_metrics()["avg_llm_latency_us"] > 0
 
 
+def test_an_agent_that_is_gone_changes_no_count() -> None:
+    agent = LlmAgent("passing", ScriptedModel(["four", ValueError("no")])).build()
+    before = get_metrics()
+    agent.send_message("a")
+    with pytest.raises(ValueError, match="no"):
+        agent.send_message("b")
+    known = len(default_mesh().statistics().agents)
+
+    del agent
+    gc.collect()
+    default_mesh().drain()
+
+    assert len(default_mesh().statistics().agents) < known
+    assert changes(before, get_metrics()) == {"errors": {"ValueError": 1}}
+
+
 def test_what_is_known_of_the_price_is_told_in_millionths_of_a_dollar() -> None:
     known = SpendingStatistics(total=Spent(2, 1, 1, 0.25), agents={"a": Spent(2, 1, 1, 0.25)})
     partly = SpendingStatistics(
@@ -157,7 +174,7 @@ def test_a_question_that_fails_is_an_error_and_no_answer() -> None:
     with pytest.raises(KeyError), meter.asking():
         raise KeyError
 
-    assert (meter.read().answered.times, meter.read().errors) == (0, {"KeyError": 1})
+    assert (meter.read().asked, meter.read().answered.times, meter.read().errors) == (1, 0, {"KeyError": 1})
 
 
 def test_kinds_of_errors_are_bounded() -> None:

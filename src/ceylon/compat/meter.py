@@ -37,7 +37,8 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         waited: Messages, from being sent to being taken up.
         ran: The same messages, from being taken up to their end.
-        answered: Questions to models, from being asked to the answer.
+        asked: Questions to models that are over, one way or the other.
+        answered: Those that were answered, from being asked to the answer.
         errors: What was raised by either, by type.
         hits: Looks into memories that found their entry.
         misses: Those that did not.
@@ -46,6 +47,7 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
 
     waited: Timed = Timed()
     ran: Timed = Timed()
+    asked: int = 0
     answered: Timed = Timed()
     errors: dict[str, int] = {}
     hits: int = 0
@@ -82,12 +84,16 @@ class Meter:
     @contextlib.contextmanager
     def asking(self) -> Generator[None]:
         """Count a question to a model that is answered within the block."""
-        asked = time.perf_counter()
-        with self._errors_counted():
-            yield
-        with self._lock:
-            answered = self._metered.answered.and_(time.perf_counter() - asked)
-            self._metered = msgspec.structs.replace(self._metered, answered=answered)
+        begun, answered = time.perf_counter(), False
+        try:
+            with self._errors_counted():
+                yield
+            answered = True
+        finally:
+            with self._lock:
+                it = self._metered
+                time_taken = it.answered.and_(time.perf_counter() - begun) if answered else it.answered
+                self._metered = msgspec.structs.replace(it, asked=it.asked + 1, answered=time_taken)
 
     def remembered(self, *, hits: int = 0, misses: int = 0, writes: int = 0) -> None:
         """Count what a memory did."""

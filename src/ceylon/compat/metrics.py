@@ -3,7 +3,6 @@
 from collections import Counter
 from typing import Any, Final
 
-from ceylon.agents.fluent import ModelledAgent
 from ceylon.compat.meter import meter
 from ceylon.compat.opening import open_meshes
 from ceylon.compat.settling import look
@@ -11,7 +10,6 @@ from ceylon.core.blocking import BlockingMesh
 from ceylon.core.default import running_default_mesh
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.spending import SpendingStatistics
-from ceylon.errors import CeylonError
 
 __all__ = ["cost_of", "get_metrics"]
 
@@ -35,8 +33,10 @@ def get_metrics() -> dict[str, Any]:
     metered = meter.read()
     spent = [_statistics(each).spending for each in open_meshes()] + ([statistics.spending] if statistics else [])
     errors = Counter(metered.errors) + Counter({} if statistics is None else statistics.dead_letters)
+    # Models of this package live in the process's own mesh, where each question to one is a message.
+    handled = 0 if statistics is None else _handled(statistics) - metered.asked
     return {
-        "message_throughput": metered.ran.times + (0 if own is None else _handled(own, statistics)),
+        "message_throughput": max(0, metered.ran.times + handled),
         "avg_message_latency_us": metered.waited.mean * _MICRO,
         "avg_agent_execution_time_us": metered.ran.mean * _MICRO,
         "total_llm_tokens": sum(each.total.input + each.total.output for each in spent),
@@ -60,19 +60,7 @@ def _statistics(mesh: BlockingMesh) -> MeshStatistics:
     return found
 
 
-def _handled(mesh: BlockingMesh, statistics: MeshStatistics | None) -> int:
-    """Count the messages of agents that a program has in the process's own mesh; questions to models are none.
-
-    Those that have left are not told apart, and most of them had a model: they are left out.
-    """
-    if statistics is None:
-        return 0
-    plain = [each for name, each in statistics.agents.items() if not isinstance(_agent(mesh, name), ModelledAgent)]
-    return sum(each.completed + each.failed for each in plain)
-
-
-def _agent(mesh: BlockingMesh, name: str) -> object:
-    try:
-        return mesh.agent(name)
-    except CeylonError:  # it has left meanwhile
-        return None
+def _handled(statistics: MeshStatistics) -> int:
+    """Count the messages that agents of the process's own mesh have handled."""
+    agents = (*statistics.agents.values(), statistics.stopped_agents)
+    return sum(each.completed + each.failed for each in agents)
