@@ -118,3 +118,16 @@ async def test_a_result_can_be_awaited_and_is_itself_then(mesh: LocalMesh, slow:
     result = mesh.query_sync("slow", "work")
 
     assert await result is result
+
+
+def test_a_closed_mesh_gives_the_results_it_has(mesh: LocalMesh, slow: SlowEcho) -> None:
+    slow.go.set()
+    mesh.submit("slow", "work")
+    mesh.stop()
+
+    assert (mesh.get_pending(), mesh.has_pending(), mesh.send_reminders(0.0)) == ([], False, [])
+    assert [[each.response for each in results] for results in (mesh.peek_results(), mesh.get_results())] == [
+        ["echo: work"],
+        ["echo: work"],
+    ]
+    assert mesh.get_results() == []

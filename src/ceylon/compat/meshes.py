@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ceylon.compat.llm import LlmAgent, PyLlmAgent
     from ceylon.core.blocking import BlockingMesh
     from ceylon.core.interior import Interior
-    from ceylon.core.tickets import RequestResult
 
 __all__ = ["LocalMesh", "PyLocalMesh", "open_meshes"]
 
@@ -165,14 +164,6 @@ class PyLocalMesh(Requesting):
         posts = list(self._ceylon_posts.values())
         settle(self._ceylon_interior(), posts)
         return sum(post.report() for post in posts)
-
-    async def _ceylon_collecting(self) -> "list[RequestResult]":
-        interior = self._ceylon_interior()
-        outcome = await interior.gateway.perform(
-            lambda sink: interior.requests.collect(verbs.source_in(interior), None, sink)
-        )
-        results: list[RequestResult] = outcome.get()
-        return results
 
 
 class LocalMesh(PyLocalMesh):

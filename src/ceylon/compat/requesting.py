@@ -11,6 +11,7 @@ from ceylon.compat.callers import caller
 from ceylon.compat.requests import PyMeshRequest, PyMeshResult
 from ceylon.compat.seats import Said, address_for
 from ceylon.compat.settling import block, do, look
+from ceylon.core import verbs
 from ceylon.core.ref import Ref
 from ceylon.core.request import Request, take
 from ceylon.errors import PayloadError
@@ -148,20 +149,19 @@ class Requesting:
         return block(self._ceylon_interior(), "collect_results_sync", self._ceylon_collect)
 
     async def _ceylon_collect(self) -> list[PyMeshResult]:
-        found = await self._ceylon_collecting()
-        return [self._ceylon_result(each) for each in found]
-
-    async def _ceylon_collecting(self) -> "list[RequestResult]":
-        raise NotImplementedError
+        interior = self._ceylon_interior()
+        source = verbs.source_in(interior)
+        outcome = await interior.gateway.perform(lambda sink: interior.requests.collect(source, None, sink))
+        return [self._ceylon_result(each) for each in outcome.get()]
 
     def get_results(self) -> list[PyMeshResult]:
         """Return the results that are there; they are collected then."""
         interior = self._ceylon_interior()
-        return [self._ceylon_result(each) for each in look(interior, interior.requests.take_all)]
+        return [self._ceylon_result(each) for each in look(interior, interior.requests.kept.take_all)]
 
     def peek_results(self) -> list[PyMeshResult]:
         """Return the results that are there, and leave them."""
-        return [self._ceylon_result(each) for each in self._ceylon_interior().requests.results()]
+        return [self._ceylon_result(each) for each in self._ceylon_interior().requests.kept.results()]
 
     def _ceylon_result(self, result: "RequestResult") -> PyMeshResult:
         return PyMeshResult(result, self._ceylon_name_at(result.recipient))
@@ -170,7 +170,11 @@ class Requesting:
 
     def get_pending(self) -> list[PyMeshRequest]:
         """Return the requests that are under way, in the order they were submitted."""
-        return [self._ceylon_pending(each) for each in self._ceylon_interior().requests.pending()]
+        interior = self._ceylon_interior()
+        pending: list[PyMeshRequest] = look(
+            interior, lambda: [self._ceylon_pending(each) for each in interior.requests.pending()]
+        )
+        return pending
 
     def _ceylon_pending(self, request: Request[Any]) -> PyMeshRequest:
         elapsed = self._ceylon_interior().driver.now_anywhere() - request.ticket.began

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Self
 
-from ceylon.compat.seats import Said, text_of
+from ceylon.compat.seats import text_of
 from ceylon.core.request import Request
 from ceylon.errors import describe
 
@@ -17,7 +17,8 @@ class PyMeshRequest:
     """A request that is under way."""
 
     def __init__(self, request: Request[Any], target: str, elapsed_seconds: float, reminder_count: int) -> None:
-        self._request = request
+        self._id = request.id
+        self._payload: str = request.ticket.call.envelope.message.payload  # later the request has let go of it
         self._target = target
         self._elapsed_seconds = elapsed_seconds
         self._reminder_count = reminder_count
@@ -28,7 +29,7 @@ class PyMeshRequest:
     @property
     def id(self) -> str:
         """What `wait_for` takes."""
-        return self._request.id
+        return self._id
 
     @property
     def target(self) -> str:
@@ -38,8 +39,7 @@ class PyMeshRequest:
     @property
     def payload(self) -> str:
         """What it was asked."""
-        said: Said = self._request.ticket.call.envelope.message
-        return said.payload
+        return self._payload
 
     @property
     def elapsed_seconds(self) -> float:

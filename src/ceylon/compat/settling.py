@@ -12,7 +12,7 @@ from ceylon.core import tasks
 from ceylon.core.backend import current_driver, running_loop
 from ceylon.core.default import default_mesh
 from ceylon.core.verbs import source_in
-from ceylon.errors import CeylonError
+from ceylon.errors import CeylonError, MeshClosedError
 from ceylon.messages import Outcome, attempt
 
 if TYPE_CHECKING:
@@ -54,14 +54,21 @@ def finish(function: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def look(interior: "Interior", function: Callable[[], Any]) -> Any:
-    """Return what the plain *function* says on the mesh's loop; it takes no time, so it never matters who asks."""
-    if interior.gateway.is_inside():
+    """Return what the plain *function* says on the mesh's loop, or here if that has ended.
+
+    It takes no time, so it does not matter who asks.
+    """
+    if interior.gateway.is_inside() or not interior.is_open:
         return function()
 
     def operation(sink: "Sink") -> None:
         sink.set_result(attempt(function))
 
-    return interior.gateway.block("look", operation, may_warn=False).get()
+    try:
+        outcome = interior.gateway.block("look", operation, may_warn=False)
+    except MeshClosedError:  # meanwhile
+        return function()
+    return outcome.get()
 
 
 def begin(interior: "Interior", function: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
