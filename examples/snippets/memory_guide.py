@@ -55,6 +55,7 @@ async def entries() -> None:
         print(found.entry.text, found.entry.source, round(found.score, 3))
     teas = (Where("kind", "==", "tea"), Where("grams", ">=", 50))
     print(await notes.count(teas), "of", await notes.count())
+    print(await notes.get(entry.id, "sencha"))
     print(await notes.forget(entry.id, "sencha"), "forgotten")
     # --8<-- [end:verbs]
 

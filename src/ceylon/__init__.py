@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         UnknownActionError,
         UnknownAgentError,
     )
+    from ceylon.errors import ActionFailedError as ActionFailedError
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
     from ceylon.errors import AllFailedError as AllFailedError
@@ -95,7 +96,10 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NoBranchError as NoBranchError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
+    from ceylon.errors import NotBuiltError as NotBuiltError
+    from ceylon.errors import NotYetError as NotYetError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import PayloadError as PayloadError
     from ceylon.errors import RejectedError as RejectedError
     from ceylon.errors import RequestCancelledError as RequestCancelledError
     from ceylon.errors import RequestTimeoutError as RequestTimeoutError
@@ -218,7 +222,7 @@ _HOMES: Final = {
     "ceylon.pipelines.value": ("Pipeline",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "pipelines", "settings")
+_PARTS: Final = ("agents", "compat", "core", "errors", "memory", "messages", "models", "pipelines", "settings")
 
 
 def _load(name: str) -> Any:

@@ -19,6 +19,7 @@
     ├── UnhandledMessageError                  no handler takes a message of this type
     ├── UnknownActionError (LookupError)       the agent has no such action
     ├── ActionArgumentsError (ValueError)      arguments that do not fit the action's schema
+    ├── ActionFailedError (RuntimeError)       an action that `ceylon.compat` invoked raised
     ├── HandlerError                           a handler raised; `root` is the original exception
     ├── HandlerTimeoutError (TimeoutError)     a handler took longer than its agent allows
     ├── StrayCancellationError                 a handler was cancelled by nobody we know
@@ -30,6 +31,9 @@
     ├── AgentStartError                        `on_start` failed for good
     ├── AgentStoppedError                      the agent stopped before it answered
     ├── MeshClosedError                        the mesh is not running
+    ├── PayloadError (TypeError)               a payload of `ceylon.compat` that is no text
+    ├── NotBuiltError (RuntimeError)           an agent of `ceylon.compat` that is used before `build()`
+    ├── NotYetError (NotImplementedError)      what a later release brings
     ├── LawBrokenError                         the mesh has lost count of an envelope: a mistake of Ceylon's own
     ├── MeshFailedError                        a critical agent failed for good, and the mesh with it
     ├── BlockingCallError (RuntimeError)       a blocking verb on the mesh's own loop
@@ -72,6 +76,7 @@ from typing import Any
 
 __all__ = [
     "ActionArgumentsError",
+    "ActionFailedError",
     "AgentInUseError",
     "AgentStartError",
     "AgentStoppedError",
@@ -117,7 +122,10 @@ __all__ = [
     "ModelUnavailableError",
     "NoBranchError",
     "NotAnAddressError",
+    "NotBuiltError",
+    "NotYetError",
     "OutputError",
+    "PayloadError",
     "RejectedError",
     "RequestCancelledError",
     "RequestTimeoutError",
@@ -321,6 +329,15 @@ class ActionArgumentsError(CeylonError, ValueError):
         self.action, self.reason = action, reason
 
 
+class ActionFailedError(CeylonError, RuntimeError):
+    """An action that a program of `ceylonai-next` invoked by name raised; the original exception is `__cause__`."""
+
+    def __init__(self, action: str, error: BaseException) -> None:
+        super().__init__(f"Action execution failed: {describe(error)} (in action {action!r})")
+        self.action = action
+        self.__cause__ = error
+
+
 class ApprovalDeniedError(CeylonError):
     """An action that asks first was not allowed, and has not run; `reason` says who said no, or nothing."""
 
@@ -484,6 +501,33 @@ class MeshClosedError(CeylonError):
     def __init__(self, mesh: str, why: str = "it is closed") -> None:
         super().__init__(f"mesh {mesh!r} takes no messages: {why}")
         self.mesh, self.why = mesh, why
+
+
+class PayloadError(CeylonError, TypeError):
+    """Something else than text was sent by a mesh of `ceylon.compat`."""
+
+    def __init__(self, payload: object) -> None:
+        super().__init__(
+            f"a payload is text, not {type(payload).__name__}; `json.dumps` or `.decode()` it, "
+            f"or send it by a `ceylon.Mesh`, which takes any message"
+        )
+        self.payload = type(payload).__name__
+
+
+class NotBuiltError(CeylonError, RuntimeError):
+    """An agent of `ceylon.compat` was used before it was built, or before it was given what the verb needs."""
+
+    def __init__(self, agent: str, step: str = "build") -> None:
+        super().__init__(f"agent {agent!r} is not built for this. Call {step}() first.")
+        self.agent, self.step = agent, step
+
+
+class NotYetError(CeylonError, NotImplementedError):
+    """Something that is named here already, and comes with a later release."""
+
+    def __init__(self, what: str, when: str, meanwhile: str) -> None:
+        super().__init__(f"{what} comes with {when}; until then, {meanwhile}")
+        self.what, self.when, self.meanwhile = what, when, meanwhile
 
 
 class LawBrokenError(CeylonError):

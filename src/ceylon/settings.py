@@ -124,6 +124,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     embedding_batch: int = 64  # texts of one request; every provider takes so many
     embedding_texts: int = 10_000  # of one call
     embedding_timeout: float = 120.0  # for one request: a cold model loads its weights first
+    # programs written for `ceylonai-next`
+    compat_mailbox: int = 20_000  # they send bursts, and were used to a queue without an end
+    compat_processing: float = 3_600.0  # seconds `process_messages` waits for what was sent before: long work too …
+    compat_look: float = 0.1  # … where it would hold up an event loop: their own interval of polling
+    compat_entries: int = 1_000_000  # of one memory: their backends had no limit, and nothing here is without one
+    compat_text: int = 1024 * 1024  # characters of such an entry, and of its metadata as JSON
+    compat_metadata: int = 1_000  # keys of its metadata
 
 
 DEFAULTS: Final = Settings()

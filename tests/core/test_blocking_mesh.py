@@ -198,6 +198,19 @@ def test_an_exception_in_the_block_cancels_at_once_and_comes_out(backend: Backen
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_mesh_that_is_to_stop_soon_finishes_its_messages_while_nobody_waits(backend: Backend) -> None:
+    agent = Shop("shop")
+    mesh = BlockingMesh("test", backend=backend, settings=quick()).start()
+    mesh.add(agent).tell("hello")
+
+    mesh.stop_soon()
+    mesh.wait()
+
+    assert agent.log == ["start", "hello", "stop"]
+    mesh.stop_soon()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_wait_returns_when_another_thread_stops_the_mesh(backend: Backend) -> None:
     agent = Shop("shop")
     mesh = BlockingMesh("test", backend=backend, settings=quick()).start()

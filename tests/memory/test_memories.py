@@ -209,6 +209,25 @@ class Generous(Wrapping):
         return await super().recall(namespace, query)
 
 
+class Unordered(Wrapping):
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        return tuple(sorted(await super().get(namespace, *ids), key=lambda each: each.text))
+
+
+class Open(Wrapping):
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        found = [await super(Open, self).get(each, *ids) for each in self.used]
+        return tuple(each for answer in found for each in answer)
+
+    async def remember(self, namespace: str, *notes: Note) -> tuple[Entry, ...]:
+        self.used.add(namespace)
+        return await super().remember(namespace, *notes)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.used: set[str] = set()
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -231,6 +250,8 @@ async def test_a_memory_of_ones_own_keeps_the_contract(clock: Clock) -> None:
         (Wordless, "words and meaning count together: the best by both is"),
         (Believing, "what is remembered is kept as it was: a note without an id got none, or is trusted"),
         (Clinging, "what is forgotten is gone: it says that it has forgotten 2 entries, of one"),
+        (Unordered, "what is remembered is kept as it was: by their ids there is"),
+        (Open, "a namespace is invisible to the others: 'contract "),
         (Generous, "an answer has no more than its limit: 8 answers"),
     ],
 )

@@ -121,6 +121,10 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
         else:
             self._leave("stop", functools.partial(mesh.stop_for, at_once=at_once))
 
+    def stop_soon(self) -> None:
+        """Begin what `stop` waits for, and do not wait; from any thread, also while garbage is collected."""
+        self._mesh.stop_soon(False)  # noqa: FBT003 – as it is called back
+
     def _leave(self, verb: str, operation: "Callable[[Sink], None]") -> None:
         """Wait for the end of a mesh on somebody else's loop; if it is over already, say how it ended."""
         try:

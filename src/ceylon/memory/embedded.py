@@ -53,6 +53,10 @@ class EmbeddedMemory(Memory):
         """See `Memory`."""
         return await self._memory.forget(namespace, *ids)
 
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        """See `Memory`."""
+        return await self._memory.get(namespace, *ids)
+
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """See `Memory`."""
         return await self._memory.entries(namespace, where, limit=limit)

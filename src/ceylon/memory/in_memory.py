@@ -76,6 +76,14 @@ class InMemory(Memory):
                 self._shelves.pop(namespace, None)
         return dropped
 
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        """See `Memory`."""
+        self._rules.namespace(namespace)
+        self._rules.ids(ids)
+        with self._lock:
+            kept = self._shelf(namespace).kept
+            return tuple(kept[each] for each in ids if each in kept)
+
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """See `Memory`."""
         return tuple(self._meeting(namespace, where)[: self._rules.listed(limit)])

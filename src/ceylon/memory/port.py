@@ -46,6 +46,17 @@ class Memory(ABC):
     async def count(self, namespace: str, where: Iterable[Where] = ()) -> int:
         """Return how many entries meet all conditions."""
 
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        """Return the entries of these ids, in that order, without those that are not there.
+
+        This one looks through all entries; a memory that can go straight to them does.
+        """
+        found: dict[str, Entry] = {}
+        if ids:
+            most = max(1, await self.count(namespace))
+            found = {each.id: each for each in await self.entries(namespace, limit=most)}
+        return tuple(found[each] for each in ids if each in found)
+
     async def aclose(self) -> None:  # noqa: B027 – a memory in this process has nothing to give back
         """Give back what the memory holds: files, threads, connections."""
 
@@ -98,6 +109,10 @@ class Notebook:
     async def forget(self, *ids: str) -> int:
         """Drop the entries of these ids; return how many there were."""
         return await self._memory.forget(self.namespace, *ids)
+
+    async def get(self, *ids: str) -> tuple[Entry, ...]:
+        """Return the entries of these ids, in that order, without those that are not there."""
+        return await self._memory.get(self.namespace, *ids)
 
     async def entries(self, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """Return the entries that meet all conditions, newest first."""

@@ -89,6 +89,13 @@ class RedisMemory(Memory):
         self._rules.ids(ids)
         return await self._server.run(lambda client: shelf.drop(client, ids)) if ids else 0
 
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        """See `Memory`."""
+        shelf = self._shelf(namespace)
+        self._rules.ids(ids)
+        kept = await self._server.run(lambda client: shelf.get(client, ids)) if ids else []
+        return tuple(each.entry for each in kept)
+
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """See `Memory`."""
         limit = self._rules.listed(limit)
@@ -129,18 +136,24 @@ class _Shelf:
             pipe.zrem(self._expiring, *ids)
             return int(pipe.execute()[0])
 
+    def get(self, client: Client, ids: Sequence[str]) -> list[_Kept]:
+        """Return what is there of *ids* and has not expired."""
+        return self._live(value for value in client.hmget(self._key, ids) if value is not None)
+
     def meeting(self, client: Client, conditions: Sequence[Where]) -> list[_Kept]:
         """Return what has not expired and meets *conditions*, newest first."""
         self._expire(client)
-        values = client.hvals(self._key)
+        live = self._live(client.hvals(self._key))
+        met = [each for each in live if meets(each.entry.metadata, conditions)]
+        return sorted(met, key=lambda each: -each.number)
+
+    def _live(self, values: Iterable[bytes]) -> list[_Kept]:
         try:
             kept = [_decode(value) for value in values]
         except msgspec.MsgspecError as error:
             raise StoreUnavailableError(self._key, f"it holds something else: {error}", "Choose a prefix.") from error
         now = self._rules.now()
-        live = [each for each in kept if each.entry.expires is None or each.entry.expires > now]
-        met = [each for each in live if meets(each.entry.metadata, conditions)]
-        return sorted(met, key=lambda each: -each.number)
+        return [each for each in kept if each.entry.expires is None or each.entry.expires > now]
 
     def _expire(self, client: Client) -> None:
         gone = client.zrangebyscore(self._expiring, "-inf", self._rules.now())

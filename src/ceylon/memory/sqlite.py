@@ -77,6 +77,19 @@ class SqliteMemory(Memory):
 
         return await self._file.write(drop)
 
+    async def get(self, namespace: str, *ids: str) -> tuple[Entry, ...]:
+        """See `Memory`."""
+        self._rules.namespace(namespace)
+        self._rules.ids(ids)
+        now = self._rules.now()
+
+        def look(connection: sqlite3.Connection) -> tuple[Entry, ...]:
+            statement = f"SELECT {_COLUMNS} FROM entries WHERE {_LIVE} AND id = ?"  # noqa: S608 – names
+            rows = (connection.execute(statement, (namespace, now, each)).fetchone() for each in ids)
+            return tuple(_entry(row) for row in rows if row is not None)
+
+        return await self._file.read(look)
+
     async def entries(self, namespace: str, where: Iterable[Where] = (), *, limit: int = 100) -> tuple[Entry, ...]:
         """See `Memory`."""
         limit = self._rules.listed(limit)

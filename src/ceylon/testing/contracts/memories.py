@@ -79,6 +79,9 @@ class _KeepingTrial(MemoryTrial):
         require(kinds == [type(value) for value in facts.values()], f"the values have become {kinds}")
         (plain,) = await self.memory.remember(namespace, Note(text="plain"))
         require(plain.id and not plain.is_trusted, "a note without an id got none, or is trusted")
+        got = await self.memory.get(namespace, plain.id, "no such id", made.id)
+        require(got == (plain, made), f"by their ids there is {got}")
+        require(await self.memory.get(namespace) == (), "without an id there is something")
 
     async def the_newest_come_first(self) -> None:
         namespace = self.namespace()
@@ -117,6 +120,7 @@ class _KeepingTrial(MemoryTrial):
         require(gone == 1, f"it says that it has forgotten {gone} entries, of one")
         left = [each.id for each in await self.memory.entries(namespace)]
         require(left == ["b"], f"there is left {left}")
+        require(await self.memory.get(namespace, "a") == (), "it is there by its id")
         found = [await self.texts(namespace, each) for each in ("gone", Query(vector=(1.0, 0.0)))]
         require(found == [[], []], f"it finds {found}")
 
@@ -128,6 +132,7 @@ class _KeepingTrial(MemoryTrial):
             queries = ("secret", Query(vector=(1.0, 0.0)), Query(), Query(where=(Where("k", "==", 1),)))
             seen = [text for query in queries for text in await self.texts(name, query)]
             seen += [each.text for each in await self.memory.entries(name)]
+            seen += [each.text for each in await self.memory.get(name, "same")]
             require("my secret" not in seen, f"{name!r} sees what is under {mine!r}")
         await self.memory.forget(others, "same")
         require(await self.memory.count(others) == 0, "it was not forgotten")
@@ -150,6 +155,7 @@ class _KeepingTrial(MemoryTrial):
         found = [text for query in queries for text in await self.texts(namespace, query)]
         listed = [each.id for each in await self.memory.entries(namespace)]
         require((found, listed) == ([], ["b"]), f"it finds {found} and lists {listed}")
+        require(await self.memory.get(namespace, "a") == (), "it is there by its id")
         require(await self.memory.forget(namespace, "a") == 0, "it can still be forgotten")
 
     async def a_namespace_holds_no_more_than_it_may(self) -> None:
