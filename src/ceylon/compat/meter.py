@@ -84,16 +84,14 @@ class Meter:
     @contextlib.contextmanager
     def asking(self) -> Generator[None]:
         """Count a question to a model that is answered within the block."""
-        begun, answered = time.perf_counter(), False
+        begun = time.perf_counter()
         try:
             with self._errors_counted():
                 yield
-            answered = True
-        finally:
-            with self._lock:
-                it = self._metered
-                time_taken = it.answered.and_(time.perf_counter() - begun) if answered else it.answered
-                self._metered = msgspec.structs.replace(it, asked=it.asked + 1, answered=time_taken)
+        except Exception:
+            self._end_question(None)
+            raise
+        self._end_question(time.perf_counter() - begun)
 
     def remembered(self, *, hits: int = 0, misses: int = 0, writes: int = 0) -> None:
         """Count what a memory did."""
@@ -102,6 +100,13 @@ class Meter:
             self._metered = msgspec.structs.replace(
                 it, hits=it.hits + hits, misses=it.misses + misses, writes=it.writes + writes
             )
+
+    def _end_question(self, seconds: float | None) -> None:
+        """Count a question; one that was given up is none, and the mesh does not count it either."""
+        with self._lock:
+            it = self._metered
+            answered = it.answered if seconds is None else it.answered.and_(seconds)
+            self._metered = msgspec.structs.replace(it, asked=it.asked + 1, answered=answered)
 
     @contextlib.contextmanager
     def _errors_counted(self) -> Generator[None]:
