@@ -101,6 +101,7 @@ NO_VERBS: Final[Mapping[str, str]] = {
     "LlmAgent.rise": PACKAGE,
     "LlmAgent.sit": PACKAGE,
     "LlmAgent.with_*": SETTING,
+    "BlockingMesh.stop_soon": PACKAGE,
     "Mesh.begin_stop": PACKAGE,
     "Mesh.stop_for": PACKAGE,
     "Mesh.stop_soon": PACKAGE,

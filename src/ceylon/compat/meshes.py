@@ -14,6 +14,7 @@ from ceylon.compat.settling import as_runtime_error, begin, block, do, loop_runs
 from ceylon.core import verbs
 from ceylon.core.default import default_mesh
 from ceylon.core.names import split_key
+from ceylon.core.publishing import PublishTerms
 from ceylon.core.ref import Ref
 from ceylon.errors import CeylonError, NotBuiltError
 
@@ -139,10 +140,10 @@ class PyLocalMesh(Requesting):
     def broadcast(self, payload: str, exclude: str | None = None) -> Any:
         """Send *payload* to every agent but *exclude*; waits as `send_to` does."""
         interior, said = self._ceylon_interior(), checked(payload)
-        left_out = [] if exclude is None else [address_for(exclude)]
+        terms = PublishTerms(frozenset() if exclude is None else frozenset([address_for(exclude)]))
 
         async def send() -> None:
-            await verbs.publish(interior, verbs.source_in(interior), None, said, left_out)
+            await verbs.publish(interior, verbs.source_in(interior), None, said, terms)
 
         return do(interior, "broadcast", send)
 
