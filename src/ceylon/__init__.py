@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ceylon.core.budgets import Budget
     from ceylon.core.context import BlockingContext, Context
     from ceylon.core.default import default_mesh
+    from ceylon.core.families import BlockingFamily as BlockingFamily
+    from ceylon.core.families import BlockingPool as BlockingPool
+    from ceylon.core.families import Family as Family
+    from ceylon.core.families import Pool as Pool
     from ceylon.core.handlers import on
 
     # What is imported as itself is rarer, and not in `__all__`.
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
+    from ceylon.core.snapshots import InMemorySnapshots as InMemorySnapshots
+    from ceylon.core.snapshots import Snapshots as Snapshots
     from ceylon.core.streams import BlockingStream, Stream
     from ceylon.core.watching import Terminated
     from ceylon.errors import (
@@ -66,6 +72,7 @@ if TYPE_CHECKING:
     from ceylon.errors import DefinitionError as DefinitionError
     from ceylon.errors import DeliveryError as DeliveryError
     from ceylon.errors import DuplicateNameError as DuplicateNameError
+    from ceylon.errors import FamilyFullError as FamilyFullError
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError
     from ceylon.errors import InjectedFaultError as InjectedFaultError
@@ -82,6 +89,8 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import SnapshotError as SnapshotError
+    from ceylon.errors import SnapshotsFullError as SnapshotsFullError
     from ceylon.errors import StoreError as StoreError
     from ceylon.errors import StoreTimeoutError as StoreTimeoutError
     from ceylon.errors import StoreUnavailableError as StoreUnavailableError
@@ -167,12 +176,14 @@ _HOMES: Final = {
     "ceylon.core.budgets": ("Budget",),
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
+    "ceylon.core.families": ("BlockingFamily", "BlockingPool", "Family", "Pool"),
     "ceylon.core.handlers": ("on",),
     "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
     "ceylon.core.ledger": ("DeadLetter",),
     "ceylon.core.mesh": ("Mesh",),
     "ceylon.core.ref": ("BlockingRef", "Ref"),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
+    "ceylon.core.snapshots": ("InMemorySnapshots", "Snapshots"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),

@@ -101,6 +101,7 @@ def test_every_public_name_is_there() -> None:
 
 RARER = (
     *("Ledger", "Wait", "Why"),
+    *("BlockingFamily", "BlockingPool", "Family", "InMemorySnapshots", "Pool", "Snapshots"),
     *("AgentPart", "Attachment", "HandoffPart", "Part", "ReplyPart", "ThinkingPart", "ToolCall", "ToolCallPart"),
     *("ToolResult", "ToolResultPart", "Turn", "UsagePart"),
     *("ReAct", "Trace", "TraceStep", "trace_of"),

@@ -17,12 +17,14 @@ from ceylon.core.agent_timers import AgentTimers
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
 from ceylon.core.counters import Gone, statistics_of
+from ceylon.core.departures import Departures
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
+from ceylon.core.keeping import Keeping
 from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
@@ -34,6 +36,7 @@ from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
+from ceylon.core.snapshots import InMemorySnapshots
 from ceylon.core.sources import OwnSources
 from ceylon.core.spending import Spending
 from ceylon.core.supervision import Supervisor
@@ -47,15 +50,16 @@ from ceylon.errors import (
     DuplicateNameError,
     LawBrokenError,
     MeshClosedError,
-    UnknownAgentError,
     describe,
 )
 from ceylon.messages import Outcome, attempt, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
+    from ceylon.core.handlers import Behaviour
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentOptions
+    from ceylon.core.registering import Registered
     from ceylon.core.sources import Sources
     from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
@@ -78,6 +82,7 @@ class Interior:
     threads: ThreadPool
     dispatcher: Dispatcher
     lifecycle: Lifecycle
+    keeping: Keeping
     belongings: Belongings
     agent_timers: AgentTimers
     restarts: Restarts
@@ -108,6 +113,9 @@ class Interior:
         self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
+        self.registered: dict[str, Registered] = {}  # names behind which there are more agents than one
+        self.departures = Departures(self)
+        self.snapshots = InMemorySnapshots(settings)
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
         self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
@@ -127,6 +135,7 @@ class Interior:
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
+        self.keeping = Keeping(self)
         self.agent_timers = AgentTimers(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
@@ -235,12 +244,16 @@ class Interior:
         self._place(agent, agent.name, parent)
         return agent.name
 
-    def _place(self, agent: "AgentLike", address: str, parent: Cell | None = None) -> None:
-        """Make a cell for *agent*; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
-            raise MeshClosedError(self.name, "it is closed")
-        if address in self.cells():
-            raise DuplicateNameError(address, self.name)
+    def place(self, agent: "AgentLike", address: str, kind: "Callable[..., Cell]") -> None:
+        """Take *agent* in under *address*, in a cell of this *kind*; on the loop, or before there is one."""
+        self._place(agent, address, None, kind)
+
+    def read(self, agent: "AgentLike") -> "tuple[Behaviour, AgentOptions]":
+        """Return what *agent*, which is to live here, does and how it is to be run.
+
+        Raises:
+            AgentInUseError: it lives elsewhere, or here already.
+        """
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
@@ -249,7 +262,22 @@ class Interior:
             options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
         if options.handler_timeout is not None:
             behaviour = behaviour.timed()
-        cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
+        return behaviour, options
+
+    def _place(
+        self,
+        agent: "AgentLike",
+        address: str,
+        parent: Cell | None = None,
+        kind: "Callable[..., Cell]" = Cell,
+    ) -> None:
+        """Make a cell for *agent*; on the loop, or before there is one."""
+        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
+            raise MeshClosedError(self.name, "it is closed")
+        if address in self.cells() or address in self.registered:
+            raise DuplicateNameError(address, self.name)
+        behaviour, options = self.read(agent)
+        cell = kind(address, agent, behaviour, options, self.settings.mailbox_capacity)
         cell.is_thrifty = len(self.cells()) >= self.settings.roomy_agents
         if parent is not None:
             cell.parent = parent
@@ -261,37 +289,43 @@ class Interior:
             agent.__ceylon_move_in__(self, address)
 
     def stop_agent(self, address: str, sink: "Sink", *, source: "Origin | None" = None, at_once: bool = False) -> None:
-        """End one agent; *sink* hears when it is gone, or at once if that would wait for *source*, who asks."""
-        cell = self.router.cells.get(address)
-        if cell is None:
-            sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
-            return
-        waits = source is None or not _would_wait_for(cell, source)
+        """End what is at *address*; *sink* hears when it is gone; see `Departures.stop`."""
+        self.departures.stop(address, sink, source=source, at_once=at_once)
 
-        async def stop(task: "Task") -> None:
-            outcome = Outcome(error=MeshClosedError(self.name, LOOP_ENDED))
-            try:
-                with task.life():
-                    await self.lifecycle.stop(cell, until=self.driver.now() if at_once else None)
-                    outcome = Outcome()
-            except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
-                logger().critical("stop_failed", agent=address, exc_info=error)
-                outcome = Outcome(error=error)
-            finally:
-                if waits and not sink.done():
-                    sink.set_result(outcome)
+    def anywhere(self, verb: str, function: Callable[[], Any]) -> Any:
+        """Return what *function* does on the loop, from any thread, or before there is a loop."""
+        if self.was_opened and threading.get_ident() != self.thread:
+            return self.gateway.block(verb, lambda sink: sink.set_result(attempt(function)), may_warn=False).get()
+        return function()
 
-        self.driver.spawn(stop, f"ceylon {address} stop")
-        if not waits:
-            sink.set_result(Outcome())
+    def register(self, name: str, registered: "Registered") -> None:
+        """Let *name* stand for more agents than one; on the loop, or before there is one.
+
+        Raises:
+            DuplicateNameError: it stands for something already.
+        """
+        if self.was_opened and (not self.is_open or self.is_stopping):
+            raise MeshClosedError(self.name, "it is closed")
+        if name in self.cells() or name in self.registered:
+            raise DuplicateNameError(name, self.name)
+        self.registered[name] = registered
 
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
         self.router.cells[cell.address] = cell
+        self.house(cell)
+        self.lifecycle.start(cell)
+
+    def house(self, cell: Cell) -> None:
+        """Let the agent in *cell* know where it is, and hear what it subscribes to."""
         if cell.behaviour.patterns:
             self.router.subscribers[cell.address] = cell
         cell.agent.__ceylon_move_in__(self, cell.address)
-        self.lifecycle.start(cell)
+
+    def clear(self, cell: Cell) -> None:
+        """Let the agent in *cell* go, whose place stays."""
+        self.router.subscribers.pop(cell.address, None)
+        cell.agent.__ceylon_leave_home__()
 
     def adopt(self, cell: Cell) -> None:
         """Let the new instance in an agent's place know where it is."""
@@ -303,9 +337,9 @@ class Interior:
             del self.router.cells[cell.address]
             if cell.parent is not None:
                 cell.parent.have_life().children.pop(cell.address, None)
-            self.router.subscribers.pop(cell.address, None)
+            self.clear(cell)
             self._gone.add(cell.statistics())
-            cell.agent.__ceylon_leave_home__()
+            cell.left()
 
     def read_from(self, sources: "Sources") -> None:
         """Have the time of day and chance from *sources* from now on."""
@@ -391,18 +425,6 @@ class Interior:
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; on the loop."""
         return statistics_of(self, self._gone)
-
-
-def _would_wait_for(cell: Cell, source: "Origin") -> bool:
-    """Say whether the end of *cell* waits for *source*, or who waits for its answer, or their children."""
-    cells = source.interior.router.cells
-    for each in (source.cell, *(cells.get(address) for address in source.envelope.chain)):
-        above: Cell | None = each
-        while above is not None and above is not cell:
-            above = above.parent
-        if above is not None:
-            return True
-    return False
 
 
 def _after_fork_in_child() -> None:

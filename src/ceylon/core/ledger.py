@@ -39,6 +39,7 @@ class Reason(enum.StrEnum):
     FULL = "full"  # refused: no room in time
     CLOSED = "closed"  # refused: the mesh is stopping
     HOPS = "hops"  # refused: passed on too often
+    UNROUTED = "unrouted"  # refused: its pool could not choose a member, or its keyed agent could not be made
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
@@ -48,7 +49,7 @@ class Reason(enum.StrEnum):
 How: TypeAlias = Literal["completed", "failed", "dead_lettered", "expired", "cancelled"]
 """How an accepted envelope ends."""
 
-REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS})
+REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS, Reason.UNROUTED})
 """These envelopes were never accepted: their senders got an error."""
 
 

@@ -188,7 +188,8 @@ class _Handle:
     @property
     def __ceylon_target__(self) -> "AgentLike | None":
         """The agent behind the address, where it lives in this process; for code of this package."""
-        cell = self._mesh.cells().get(split_key(self.address)[0])
+        cells = self._mesh.cells()
+        cell = cells.get(self.address) or cells.get(split_key(self.address)[0])
         return None if cell is None else cell.agent.__ceylon_itself__
 
     @property
