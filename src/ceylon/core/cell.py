@@ -85,6 +85,8 @@ class Cell:
         "under_way",
     )
 
+    restores: bool = False  # whether an instance here wants a state before it starts; a keyed one may
+
     def __init__(
         self, address: str, agent: "AgentLike", behaviour: "Behaviour", options: "AgentOptions", capacity: int
     ) -> None:

@@ -258,11 +258,11 @@ class Interior:
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
         options = agent.__ceylon_options__()
-        if options.handler_timeout is None and self.settings.handler_timeout is not None:
+        if options.handler_timeout is None:
+            if self.settings.handler_timeout is None:
+                return behaviour, options
             options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
-        if options.handler_timeout is not None:
-            behaviour = behaviour.timed()
-        return behaviour, options
+        return behaviour.timed(), options
 
     def _place(
         self,
@@ -274,11 +274,12 @@ class Interior:
         """Make a cell for *agent*; on the loop, or before there is one."""
         if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
             raise MeshClosedError(self.name, "it is closed")
-        if address in self.cells() or address in self.registered:
+        cells = self.cells()
+        if address in cells or address in self.registered:
             raise DuplicateNameError(address, self.name)
         behaviour, options = self.read(agent)
         cell = kind(address, agent, behaviour, options, self.settings.mailbox_capacity)
-        cell.is_thrifty = len(self.cells()) >= self.settings.roomy_agents
+        cell.is_thrifty = len(cells) >= self.settings.roomy_agents
         if parent is not None:
             cell.parent = parent
             parent.have_life().children[address] = cell
@@ -313,14 +314,10 @@ class Interior:
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
         self.router.cells[cell.address] = cell
-        self.house(cell)
-        self.lifecycle.start(cell)
-
-    def house(self, cell: Cell) -> None:
-        """Let the agent in *cell* know where it is, and hear what it subscribes to."""
         if cell.behaviour.patterns:
             self.router.subscribers[cell.address] = cell
         cell.agent.__ceylon_move_in__(self, cell.address)
+        self.lifecycle.start(cell)
 
     def clear(self, cell: Cell) -> None:
         """Let the agent in *cell* go, whose place stays."""

@@ -130,13 +130,8 @@ class KeyedAgents:
             raise failed from error
         self._seated[cell.address] = cell
         cell.rested_at = interior.driver.now()
-        interior.router.cells[cell.address] = cell
         cell.furnish(agent, behaviour, self._options, interior.settings.mailbox_capacity)
-        interior.house(cell)
-        if agent.__ceylon_hook__("load") is None:
-            interior.lifecycle.start(cell)
-        else:
-            interior.lifecycle.undertake(cell)
+        interior.admit(cell)
         self._arm()
 
     def _enqueue(self, cell: KeyedCell) -> None:

@@ -37,8 +37,8 @@ class Lifecycle:
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
         find = cell.agent.__ceylon_hook__
-        if find("on_start") is not None or find("lifespan") is not None:
-            self.undertake(cell)
+        if find("on_start") is not None or find("lifespan") is not None or cell.restores:
+            self._undertake(cell)
         else:
             self._run(cell)
 
@@ -52,7 +52,7 @@ class Lifecycle:
         if cell.mail:
             self._interior.dispatcher.offer(cell)
 
-    def undertake(self, cell: Cell) -> None:
+    def _undertake(self, cell: Cell) -> None:
         """Start *cell* in a task of its own. If that fails by a mistake of ours, the agent is given up."""
         own = self._interior.belongings.spawn(cell, self.begin, "start")
 

@@ -47,8 +47,8 @@ class Maker:
             in_the_making.reset(token)
         if inspect.iscoroutine(made):
             made.close()  # or Python warns of it besides
-        check_agent(made)
         agent: AgentLike = made
+        check_agent(agent)
         if agent.__ceylon_options__().takes_keys:
             message = (
                 f"{agent!r} keeps a conversation for every key by itself and has `concurrency` for many at a time; "
