@@ -219,12 +219,12 @@ class Interior:
         if self.was_opened and threading.get_ident() != self.thread:
             self.gateway.block("add", functools.partial(self.add_for, agent, address), may_warn=False).get()
         else:
-            self._place(agent, address)
+            self.place(agent, address)
         return address
 
     def add_for(self, agent: "AgentLike", address: str, sink: "Sink") -> None:
         """Take *agent* in under *address*, on the loop; *sink* hears of it."""
-        sink.set_result(attempt(lambda: self._place(agent, address)))
+        sink.set_result(attempt(lambda: self.place(agent, address)))
 
     def resize(self, address: str, slots: int) -> None:
         """Let the agent at *address* handle *slots* messages at a time from now on; on the loop."""
@@ -241,12 +241,15 @@ class Interior:
             raise MeshClosedError(self.name, "it is stopping")
         if not parent.state.takes_mail:
             raise AgentStoppedError(parent.address, "is stopping and takes no more children")
-        self._place(agent, agent.name, parent)
-        return agent.name
 
-    def place(self, agent: "AgentLike", address: str, kind: "Callable[..., Cell]") -> None:
-        """Take *agent* in under *address*, in a cell of this *kind*; on the loop, or before there is one."""
-        self._place(agent, address, None, kind)
+        def child(*parts: Any) -> Cell:
+            cell = Cell(*parts)
+            cell.parent = parent
+            parent.have_life().children[cell.address] = cell
+            return cell
+
+        self.place(agent, agent.name, child)
+        return agent.name
 
     def read(self, agent: "AgentLike") -> "tuple[Behaviour, AgentOptions]":
         """Return what *agent*, which is to live here, does and how it is to be run.
@@ -264,25 +267,17 @@ class Interior:
             options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
         return behaviour.timed(), options
 
-    def _place(
-        self,
-        agent: "AgentLike",
-        address: str,
-        parent: Cell | None = None,
-        kind: "Callable[..., Cell]" = Cell,
-    ) -> None:
-        """Make a cell for *agent*; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
+    def place(self, agent: "AgentLike", address: str, kind: "Callable[..., Cell]" = Cell) -> None:
+        """Put *agent* into a cell that *kind* makes; on the loop, or before there is one."""
+        if self.was_opened and (not self.is_open or (self.is_stopping and kind is Cell)):
             raise MeshClosedError(self.name, "it is closed")
         cells = self.cells()
         if address in cells or address in self.registered:
             raise DuplicateNameError(address, self.name)
         behaviour, options = self.read(agent)
         cell = kind(address, agent, behaviour, options, self.settings.mailbox_capacity)
-        cell.is_thrifty = len(cells) >= self.settings.roomy_agents
-        if parent is not None:
-            cell.parent = parent
-            parent.have_life().children[address] = cell
+        if len(cells) >= self.settings.roomy_agents:
+            cell.is_thrifty = True
         if self.was_opened:
             self.admit(cell)
         else:
