@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -167,11 +168,7 @@ def test_a_mesh_that_breaks_a_promise_is_found(
 ) -> None:
     with sabotage():
         failures = (run_simulation(program, seed=seed).error for seed in range(SEEDS))
-        found = next((error for error in failures if error is not None), None)
-
-    assert found is not None, f"{sabotage.__name__} was not found in {SEEDS} seeds"
-    with pytest.raises(AssertionError, match=words):
-        raise found
+        assert any(re.search(words, str(error)) for error in failures if isinstance(error, AssertionError))
 
 
 def test_the_programs_themselves_have_no_mistake() -> None:

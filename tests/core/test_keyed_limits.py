@@ -93,7 +93,11 @@ async def test_while_nobody_rests_senders_wait_and_come_first_who_came_first(mes
             tasks.start_soon(family.ref(key).ask, "hello")
             await until(lambda count=count: len(places.cells()) == count)  # type: ignore[misc]
         opened = {each.recipient: each for each in mesh.ledger().open}
-        assert [key for key, each in opened.items() if each.place == "waiting for room"] == ["room/c", "room/d", "room/e"]
+        assert [key for key, each in opened.items() if each.place == "waiting for room"] == [
+            "room/c",
+            "room/d",
+            "room/e",
+        ]
         assert mesh.agents == ["room/held"]
         with pytest.raises(UnknownAgentError):
             mesh.agent("room/c")
@@ -112,7 +116,7 @@ async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(a
         await family.ref("held").tell("hello")
         await until(lambda: house.heard)
 
-        with pytest.raises(FamilyFullError, match="room/b.*for 0.02 s: all 1 agents of the family 'room'") as caught:
+        with pytest.raises(FamilyFullError, match=r"room/b.*for 0.02 s: all 1 agents of the family 'room'") as caught:
             await family.ref("b").tell("hello")
         with pytest.raises(MailboxFullError, match="room/c"):
             family.ref("c").tell_nowait("hello")

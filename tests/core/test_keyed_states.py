@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ceylon import Agent, AgentStartError, Context, HandlerError, InMemorySnapshots, Mesh, SnapshotError
+from ceylon.core.ports import OnFailure
 from ceylon.settings import DEFAULTS
 from ceylon.testing.contracts import snapshot_contract
 from support.core_agents import until
@@ -20,7 +21,7 @@ SETTINGS = msgspec.structs.replace(DEFAULTS, backoff_first=0.001, backoff_most=0
 class Till(Agent):
     """Counts what it is told; keeps the count."""
 
-    on_failure = "restart"
+    on_failure: OnFailure = "restart"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -141,7 +142,7 @@ async def test_a_mesh_that_stops_saves_all_states(anyio_backend: Any) -> None:
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_a_mesh_that_is_hurried_saves_them_too(anyio_backend: Any, at_once: bool) -> None:
+async def test_a_mesh_that_is_hurried_saves_them_too(anyio_backend: Any, *, at_once: bool) -> None:
     store = InMemorySnapshots()
     async with lawful_mesh() as mesh:
         family = mesh.register(Till, snapshots=store)
@@ -207,7 +208,7 @@ async def test_who_stops_an_agent_hears_that_its_state_could_not_be_saved_and_it
         family = mesh.register(Till, snapshots=store)
         await family.ref("a").ask(5)
 
-        with pytest.raises(SnapshotError, match="till/a.*could not be saved: OSError") as caught:
+        with pytest.raises(SnapshotError, match=r"till/a.*could not be saved: OSError") as caught:
             await mesh.stop("till/a")
 
         assert isinstance(caught.value.__cause__, OSError)

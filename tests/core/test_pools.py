@@ -27,7 +27,8 @@ from ceylon import (
     on,
 )
 from ceylon.core.member_cell import MemberCell
-from ceylon.core.routings import ByKey, Routing
+from ceylon.core.ports import OnFailure
+from ceylon.core.routings import ByKey
 from support.core_agents import until
 from support.law import lawful_mesh
 
@@ -125,7 +126,7 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -
         mesh.pool(Worker, size=1, routing="random")  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="lambda key: Needy"):
         mesh.pool(Needy, size=1)
-    with pytest.raises(DefinitionError, match="mesh.add"):
+    with pytest.raises(DefinitionError, match=r"mesh\.add"):
         mesh.pool(lambda number: LlmAgent("model", "ollama::none"), "model", size=1)
     mesh.add(Worker("worker"))
     with pytest.raises(DuplicateNameError):
@@ -261,7 +262,7 @@ async def test_a_key_that_is_none_is_told_to_the_sender(mesh: Mesh, key: Any) ->
     pool = mesh.pool(Worker, size=2, routing=lambda _: key)
 
     for use in (pool.tell("hello"), pool.ask("hello")):
-        with pytest.raises(ArgumentError, match="'worker' gave .* for str"):
+        with pytest.raises(ArgumentError, match=r"'worker' gave .* for str"):
             await use
     assert mesh.statistics().dead_letters == {"unrouted": 2}
 
@@ -380,7 +381,7 @@ async def test_a_key_stays_with_its_member_while_that_has_messages_of_it(mesh: M
 class Failing(Agent):
     """Fails when it is told to, and remembers how often it was asked."""
 
-    on_failure = "restart"
+    on_failure: OnFailure = "restart"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -463,8 +464,7 @@ async def test_a_member_that_somebody_stops_makes_the_pool_smaller(mesh: Mesh) -
 
 
 def test_scores_are_spread_evenly() -> None:
-    routing: Routing = str
-    by = ByKey(routing, "pool")
+    by = ByKey(str, "pool")
     members: list[Any] = [_seeded(place) for place in range(10)]
 
     shares = Counter(by.owner(members, by.key(number)).number for number in range(5_000))

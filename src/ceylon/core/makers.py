@@ -45,10 +45,8 @@ class Maker:
             made = self._makes(self.name if self.cls is not None else key)
         finally:
             in_the_making.reset(token)
-        if inspect.iscoroutine(made):
-            made.close()  # or Python warns of it besides
+        _check_made(made)
         agent: AgentLike = made
-        check_agent(agent)
         if agent.__ceylon_options__().takes_keys:
             message = (
                 f"{agent!r} keeps a conversation for every key by itself and has `concurrency` for many at a time; "
@@ -57,6 +55,13 @@ class Maker:
             raise DefinitionError(message)
         agent.__ceylon_be_keyed__(self.name, key)
         return agent
+
+
+def _check_made(made: object) -> None:
+    """Raise `DefinitionError` unless that is an agent; a coroutine is closed, or Python warns of it besides."""
+    if inspect.iscoroutine(made):
+        made.close()
+    check_agent(made)
 
 
 def _check_class(cls: type, name: str, verb: str) -> None:

@@ -76,7 +76,8 @@ class ByKey:
     """
 
     def __init__(self, key_of: KeyOf, pool: str) -> None:
-        self._key_of, self._pool = key_of, pool
+        self._key_of: Callable[[Any], object] = key_of  # whatever it has promised
+        self._pool = pool
 
     def key(self, message: Any) -> bytes:
         """Return the key of *message* as bytes that no other key has.
@@ -85,7 +86,7 @@ class ByKey:
             ArgumentError: the function raises, or returns something else than text, a whole number or bytes.
         """
         try:
-            key: object = self._key_of(message)
+            key = self._key_of(message)
         except Exception as error:
             text = f"the routing of pool {self._pool!r} has no key for {type_name(message)}: {describe(error)}"
             raise ArgumentError(text) from error

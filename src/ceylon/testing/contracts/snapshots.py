@@ -11,7 +11,7 @@ from ceylon.testing.contracts.promises import keep_all, require
 
 __all__ = ["snapshot_contract"]
 
-_STATES: Final = (
+_STATES: Final[tuple[Any, ...]] = (
     {"sold": {"assam": 2, "茶": 0}, "open": [1, 2.5, None, True, {"deep": ["er"]}]},
     ["a", "\x00", ""],
     "text",
