@@ -35,7 +35,7 @@ RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "call": ("porter", "clerk"),
     "every": ("porter", "clerk"),
     "publish": ("porter", "clerk"),
-    "ref": ("porter",),
+    "ref": ("porter", "clerk"),
     "reply": ("porter", "clerk"),
     "spawn": ("porter", "clerk"),
     "start_soon": ("porter",),
@@ -216,6 +216,9 @@ class Clerk(Agent):
 
     def _reply(self, context: BlockingContext, label: str) -> None:
         context.reply("early")
+
+    def _ref(self, context: BlockingContext, label: str) -> Any:
+        return context.ref("shop").ask(7)
 
     def _spawn(self, context: BlockingContext, label: str) -> Any:
         return context.spawn(Child(label)).ask(7)

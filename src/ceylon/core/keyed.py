@@ -271,15 +271,14 @@ class KeyedAgents:
 
     async def all_leave(self, until: float) -> None:
         """Let all leave that have nothing to do, some at a time, until then; the mesh is about to stop."""
-        tried: set[str] = set()
-        while self._interior.driver.now() < until:
-            idle = [cell for cell in self._seated.values() if cell.is_idle and cell.address not in tried]
-            if not idle:
-                return
-            for cell in idle[: self._interior.settings.family_departures]:
-                tried.add(cell.address)
-                self._leave(cell)
-            for cell in idle[: self._interior.settings.family_departures]:
+        at_once = self._interior.settings.family_departures
+        waiting = [cell for cell in self._seated.values() if cell.is_idle]
+        while waiting and self._interior.driver.now() < until:
+            some, waiting = waiting[:at_once], waiting[at_once:]
+            for cell in some:
+                if cell.is_idle and self._seated.get(cell.address) is cell:
+                    self._leave(cell)
+            for cell in some:
                 await self._wait_while(cell, State.LEAVING)
 
     def _begin_departure(self, cell: KeyedCell) -> None:

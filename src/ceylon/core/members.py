@@ -73,12 +73,15 @@ class Members:
         """
         if key:
             return None
-        if not all(cell.is_there for cell in self.present):
-            self._mend()
-        present = [cell for cell in self.present if cell.is_there]
-        if not present:
+        if not self.present:
             return None
-        cell = self._holder(envelope) or self._strategy.choose(present, envelope)
+        cell = self._holder(envelope) or self._strategy.choose(self.present, envelope)
+        if not cell.is_there:
+            self._mend()
+            there = [each for each in self.present if each.is_there]
+            if not there:
+                return None
+            cell = self._strategy.choose(there, envelope)
         envelope.recipient = cell.address
         return cell
 

@@ -17,7 +17,9 @@ KeyOf: TypeAlias = Callable[[Any], "str | int | bytes"]
 Routing: TypeAlias = "Literal['round_robin', 'least_loaded'] | KeyOf"
 """Who is next, who has least to do, or a function of the message that returns its key."""
 
-_WHOLE: Final = (1 << 64) - 1
+_WHOLE: Final = (1 << 32) - 1
+_BEHIND: Final = 1 << 32  # more than any mailbox holds
+_MOST: Final = _BEHIND**4
 
 
 class Strategy(Protocol):
@@ -51,21 +53,26 @@ class LeastLoaded:
 
     def choose(self, members: "Sequence[MemberCell]", envelope: "Envelope") -> "MemberCell":
         """See `Strategy`."""
-        size = len(members)
-        after = [(self._turn + 1 + step) % size for step in range(size)]
-        self._turn = min(after, key=lambda place: _load(members[place], envelope))
-        return members[self._turn]
+        best, least = 0, _MOST
+        for step in range(1, len(members) + 1):
+            place = (self._turn + step) % len(members)
+            load = _load(members[place], envelope)
+            if load < least:
+                best, least = place, load
+                if not load:
+                    break
+        self._turn = best
+        return members[best]
 
 
-def _load(member: "MemberCell", envelope: "Envelope") -> tuple[bool, bool, bool, int]:
-    """Return what is compared: one that could not take it, waits for it, or begins again comes last."""
-    waiting = len(member.mail) + len(member.parked or ())
-    return (
-        not member.has_room(),
-        member.address in envelope.chain,
-        not member.state.handles_mail,
-        waiting + member.running,
-    )
+def _load(member: "MemberCell", envelope: "Envelope") -> int:
+    """Return what is compared; one that could not take it, waits for it, or begins again comes last, in this order."""
+    load = len(member.mail) + len(member.parked or ()) + member.running
+    if not member.state.handles_mail:
+        load += _BEHIND
+    if envelope.chain and member.address in envelope.chain:
+        load += _BEHIND**2
+    return load if member.has_room() else load + _BEHIND**3
 
 
 class ByKey:
@@ -106,19 +113,24 @@ class ByKey:
     def owner(members: "Sequence[MemberCell]", key: bytes) -> "MemberCell":
         """Return whose *key* is."""
         base = zlib.crc32(key)  # 32 bits do: keys that share one only share their member, and hashlib is slow to load
-        return max(members, key=lambda member: _mixed(base ^ member.seed))
+        best, most = members[0], -1
+        for member in members:
+            score = _mixed(base ^ member.seed)
+            if score > most:
+                best, most = member, score
+        return best
 
 
 def _mixed(number: int) -> int:
-    """Spread *number* over 64 bits: the finish of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    number = (number ^ (number >> 30)) * 0xBF58476D1CE4E5B9 & _WHOLE
-    number = (number ^ (number >> 27)) * 0x94D049BB133111EB & _WHOLE
-    return number ^ (number >> 31)
+    """Spread *number* over 32 bits: the finish of MurmurHash3 (Appleby, 2011)."""
+    number = (number ^ (number >> 16)) * 0x85EBCA6B & _WHOLE
+    number = (number ^ (number >> 13)) * 0xC2B2AE35 & _WHOLE
+    return number ^ (number >> 16)
 
 
 def seed_of(place: int) -> int:
     """Return what stands for the *place*-th member in scores."""
-    return _mixed((place + 1) * 0x9E3779B97F4A7C15 & _WHOLE)
+    return _mixed((place + 1) * 0x9E3779B1 & _WHOLE)
 
 
 def strategy_of(routing: Routing, pool: str) -> Strategy:
