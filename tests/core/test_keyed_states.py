@@ -168,6 +168,29 @@ async def test_a_restart_begins_with_the_state_saved_last_not_with_the_spoilt_on
         assert mesh.statistics().agents["till/a"].restarts == 1
 
 
+async def test_an_agent_that_fails_while_it_is_stopped_is_not_asked_for_its_state(anyio_backend: Any) -> None:
+    store, gate = InMemorySnapshots(), anyio.Event()
+
+    class Late(Till):
+        async def on_message(self, message: int) -> Any:
+            if message < 0:
+                await gate.wait()
+            return await super().on_message(message)
+
+    async with lawful_mesh(settings=SETTINGS) as mesh:
+        family = mesh.register(Late, snapshots=store)
+        await family.ref("a").ask(5)
+        await mesh.stop("late/a")
+        await family.ref("a").tell(-1)
+        async with anyio.create_task_group() as tasks:
+            await until(lambda: mesh.ledger().open[0].place == "in a handler")
+            tasks.start_soon(mesh.stop, "late/a")
+            await until(lambda: mesh.statistics().agents["late/a"].state == "leaving")
+            gate.set()
+
+        assert (await family.ref("a").ask(1))[0] == 6
+
+
 async def test_an_agent_that_fails_for_good_is_not_asked_for_its_state(anyio_backend: Any) -> None:
     store = InMemorySnapshots()
 

@@ -22,6 +22,8 @@ from ceylon import (
     MailboxFullError,
     Mesh,
     Message,
+    Reply,
+    ToolCall,
     UnknownAgentError,
     action,
     on,
@@ -29,6 +31,7 @@ from ceylon import (
 from ceylon.core.member_cell import MemberCell
 from ceylon.core.ports import OnFailure
 from ceylon.core.routings import ByKey
+from ceylon.testing import ScriptedModel
 from support.core_agents import until
 from support.law import lawful_mesh
 
@@ -112,6 +115,17 @@ async def test_a_member_is_called_like_the_pool_and_knows_its_number(mesh: Mesh)
     mesh.pool(lambda number: Worker(f"w{number}"), "workers", size=2)
 
     assert [mesh.agent(address).name for address in mesh.agents] == ["workers", "workers"]
+
+
+async def test_a_pool_can_be_a_models_tool(mesh: Mesh) -> None:
+    pool = mesh.pool(Worker, size=2)
+    calls = tuple(ToolCall(number, "number", {}) for number in "ab")
+    model = ScriptedModel([Reply[Any](text="", calls=calls, finish="tool"), "done"])
+
+    await mesh.add(LlmAgent("boss", model, tools=[pool])).ask("go on")
+
+    results = [result.text for turn in model.requests[-1].turns for result in turn.results]
+    assert sorted(results) == ["1", "2"]
 
 
 async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -> None:

@@ -41,7 +41,7 @@ class Keeping:
     async def save(self, cell: "KeyedCell") -> BaseException | None:
         """Keep the state of the instance there, if it has any to keep; return what is raised."""
         hook = cell.agent.__ceylon_hook__("save")
-        if hook is None:
+        if hook is None or cell.is_spoilt:
             return None
 
         async def work(_: "Cell") -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.makers import Maker
     from ceylon.core.origin import Origin
+    from ceylon.core.ports import AgentLike
     from ceylon.core.snapshots import Snapshots
     from ceylon.core.waits import Groups
     from ceylon.messages import Envelope
@@ -78,6 +79,11 @@ class KeyedAgents:
     def timers(self) -> int:
         """How many of the mesh's timers are armed for the family."""
         return self._timer.is_armed + self._again.is_armed
+
+    @property
+    def example(self) -> "AgentLike | None":
+        """One of its agents, if any is in memory."""
+        return next((cell.agent for cell in self._seated.values()), None)
 
     def wants_key(self) -> bool:
         """Say that an address has one."""

@@ -79,6 +79,8 @@ class Lifecycle:
             if _is_beginning(cell, era):
                 life.start_error = None
                 self._run(cell)
+                if cell.is_thrifty and not cell.mail:
+                    cell.rest()  # what it was started for may have been taken back
         finally:
             life.is_beginning = False
 

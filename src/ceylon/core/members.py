@@ -12,7 +12,7 @@ from ceylon.core.member_cell import MemberCell
 from ceylon.core.ordered import Ordered
 from ceylon.core.pins import Pins
 from ceylon.core.routings import ByKey, Routing, seed_of, strategy_of
-from ceylon.errors import ArgumentError, UnknownAgentError
+from ceylon.errors import ArgumentError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.makers import Maker
     from ceylon.core.origin import Origin
+    from ceylon.core.ports import AgentLike
     from ceylon.messages import Envelope
 
 __all__ = ["Members"]
@@ -56,6 +57,11 @@ class Members:
     def timers(self) -> int:
         """Say that it has none."""
         return 0
+
+    @property
+    def example(self) -> "AgentLike | None":
+        """One of its agents."""
+        return self.present[0].agent if self.present else None
 
     def wants_key(self) -> bool:
         """Say that its address has none."""
@@ -124,6 +130,8 @@ class Members:
         check_size(size)
         if self._is_ending or self._interior.registered.get(self.name) is not self:
             raise UnknownAgentError(self.name, self._interior.router.cells)
+        if self._interior.is_stopping:
+            raise MeshClosedError(self._interior.name, "it is stopping")
         before = self.cells()
         if size > len(self.present):
             self.grow(size - len(self.present))

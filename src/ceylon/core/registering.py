@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
+    from ceylon.core.ports import AgentLike
     from ceylon.core.routings import Routing
     from ceylon.core.snapshots import Snapshots
     from ceylon.messages import Envelope
@@ -34,6 +35,11 @@ class Registered(Protocol):
     @property
     def timers(self) -> int:
         """How many of the mesh's timers are armed for it."""
+        ...
+
+    @property
+    def example(self) -> "AgentLike | None":
+        """One of its agents, which all do the same; `None`: there is none just now."""
         ...
 
     def receiver(self, envelope: "Envelope", key: str) -> "Cell | None":
