@@ -13,8 +13,10 @@ import pytest
 from ceylon.core.keeping import Keeping
 from ceylon.core.keyed import KeyedAgents
 from ceylon.core.keyed_cell import KeyedCell
+from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.members import Members
 from ceylon.core.pins import Pins
+from ceylon.core.places import Places
 from ceylon.testing import Faults, Simulation, simulate
 from ceylon.testing.simulation import run_simulation
 from support.simulated_groups import run_keyed, run_pool
@@ -78,14 +80,14 @@ def _replaced(owner: type, name: str, broken: Callable[..., Any]) -> Iterator[No
 
 def forget_who_leaves() -> AbstractContextManager[None]:
     """Let a message that comes while an agent leaves make another one at once."""
-    begin = KeyedAgents._begin_departure  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – sabotage
+    leave = Lifecycle.leave
 
-    def broken(self: KeyedAgents, cell: KeyedCell) -> None:
-        begin(self, cell)
-        self._seated.pop(cell.address, None)
+    async def broken(self: Lifecycle, cell: KeyedCell, until: float) -> BaseException | None:
+        cell.family.left(cell)
         self._interior.router.cells.pop(cell.address, None)
+        return await leave(self, cell, until)
 
-    return _replaced(KeyedAgents, "_begin_departure", broken)
+    return _replaced(Lifecycle, "leave", broken)
 
 
 def drop_what_waits() -> AbstractContextManager[None]:
@@ -94,7 +96,7 @@ def drop_what_waits() -> AbstractContextManager[None]:
     def broken(self: KeyedAgents, cell: KeyedCell) -> None:
         self._interior.lifecycle.vacate(cell)
 
-    return _replaced(KeyedAgents, "_depart_or_return", broken)
+    return _replaced(KeyedAgents, "_come_again", broken)
 
 
 def turn_the_mailbox_round() -> AbstractContextManager[None]:
@@ -120,13 +122,11 @@ def save_nothing() -> AbstractContextManager[None]:
 
 def overfill() -> AbstractContextManager[None]:
     """Let there be as many agents in memory as there are keys."""
-    make = KeyedAgents.__init__
 
-    def broken(self: KeyedAgents, *arguments: Any, **options: Any) -> None:
-        make(self, *arguments, **options)
-        self.limit = 1_000
+    def broken(self: Places) -> bool:
+        return len(self.seated) < 2 * self.limit
 
-    return _replaced(KeyedAgents, "__init__", broken)
+    return _replaced(Places, "has_free", broken)
 
 
 def move_keys_at_once() -> AbstractContextManager[None]:

@@ -4,15 +4,15 @@ The place of a key, its cell, takes mail from the first message to the moment wh
 instances in it come and go. So a message that arrives while one leaves is the next one's, behind those before it.
 """
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+import itertools
+from typing import TYPE_CHECKING
 
 from ceylon.core.absent import ABSENT_OPTIONS
-from ceylon.core.cell import State
 from ceylon.core.keyed_cell import KeyedCell
+from ceylon.core.leave_taking import LeaveTaking
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
-from ceylon.core.ordered import Ordered
+from ceylon.core.places import Places
 from ceylon.core.timers import Timer
 from ceylon.errors import AgentStartError
 from ceylon.settings import DEFAULTS
@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 
     from ceylon.core.interior import Interior
     from ceylon.core.makers import Maker
-    from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
     from ceylon.core.snapshots import Snapshots
-    from ceylon.core.waits import Groups
     from ceylon.messages import Envelope
 
 __all__ = ["KeyedAgents"]
-
-_COMING: Final = frozenset({State.STARTING, State.RESTARTING})
-_SOON: Final = 1.0
-"""Seconds until an agent whose state could not be saved is asked to leave again, if another waits for its place."""
 
 
 class KeyedAgents:
@@ -52,21 +46,25 @@ class KeyedAgents:
         self._interior = interior
         self.maker = maker
         self.name = maker.name
-        self.idle, self.limit = idle, limit
+        self.idle = idle
         self.snapshots = snapshots
         self.make = maker.make
         self.lost: list[BaseException] = []  # why states were not saved of those that had to end all the same
-        self._seated: OrderedDict[str, KeyedCell] = OrderedDict()
-        self._queue: Ordered[KeyedCell] = Ordered()
-        self._leaving: Ordered[KeyedCell] = Ordered()
+        self._places = Places(limit)
+        self.held_up_by = self._places.held_up_by
+        self._leave_taking = LeaveTaking(interior, self._places, self._make_room, self._come_again)
         self._options = ABSENT_OPTIONS  # of the last one made
         self._timer = Timer(self._look)
-        self._again = Timer(self._make_room)  # where a state could not be saved, and somebody waits for the place
         self._is_filling = False
         self._is_ending = False
 
     def __repr__(self) -> str:
-        return f"<KeyedAgents {self.name!r} {len(self._seated)} in memory {len(self._queue)} waiting>"
+        return f"<KeyedAgents {self.name!r} {len(self._places.seated)} in memory {len(self._places.queue)} waiting>"
+
+    @property
+    def limit(self) -> int:
+        """How many may have an instance."""
+        return self._places.limit
 
     # -- what is registered, see `Registered` --------------------------------------------------------------------------
 
@@ -78,12 +76,13 @@ class KeyedAgents:
     @property
     def timers(self) -> int:
         """How many of the mesh's timers are armed for the family."""
-        return self._timer.is_armed + self._again.is_armed
+        return self._timer.is_armed + self._leave_taking.timer.is_armed
 
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents, if any is in memory."""
-        return next((cell.agent for cell in self._seated.values()), None)
+        first = self._places.first()
+        return None if first is None else first.agent
 
     def wants_key(self) -> bool:
         """Say that an address has one."""
@@ -91,7 +90,7 @@ class KeyedAgents:
 
     def cells(self) -> "Sequence[KeyedCell]":
         """Return the places of all agents that are in memory or wait for that."""
-        return [*self._seated.values(), *self._queue]
+        return self._places.cells()
 
     def receiver(self, envelope: "Envelope", key: str) -> KeyedCell | None:
         """Return a place for *key*, for which there was none.
@@ -102,7 +101,7 @@ class KeyedAgents:
         if not 1 <= len(key) <= DEFAULTS.conversation_key:
             return None
         cell = KeyedCell(self, envelope.recipient, key, self._options)
-        if len(self._seated) < self.limit and not self._queue:
+        if self._places.has_free() and not self._places.queue:
             self._seat(cell)
         else:
             self._enqueue(cell)
@@ -113,9 +112,9 @@ class KeyedAgents:
         self._is_ending = True
         lifecycle, driver = self._interior.lifecycle, self._interior.driver
         end = driver.now() + self._interior.settings.drain_timeout if until is None else until
-        for cell in [*self._queue, *reversed(self._seated.values())]:
+        for cell in reversed(self._places.cells()):
             await lifecycle.stop(cell, until=end)
-        for timer in (self._timer, self._again):
+        for timer in (self._timer, self._leave_taking.timer):
             self._interior.timers.cancel(timer)
         return self.lost[0] if self.lost else None
 
@@ -134,42 +133,32 @@ class KeyedAgents:
         except Exception as error:
             failed = AgentStartError(cell.address, error)
             raise failed from error
-        self._seated[cell.address] = cell
-        cell.rested_at = interior.driver.now()
+        self._places.seat(cell, interior.driver.now())
         cell.furnish(agent, behaviour, self._options, interior.settings.mailbox_capacity)
         interior.admit(cell)
         self._arm()
 
     def _enqueue(self, cell: KeyedCell) -> None:
         """Let *cell* wait for a place, and see to it that there is one."""
-        newest = next(reversed(self._queue), None)
-        self._queue.add(cell)
+        newest = next(reversed(self._places.queue), None)
+        self._places.queue.add(cell)
         self._interior.router.cells[cell.address] = cell
         if newest is not None:
             self.maybe_unwanted(newest)  # whoever wanted it did not wait
-        if len(self._queue) <= len(self._leaving) + 1:  # else nobody could leave before, and whoever rests will
+        if self._places.wanted() <= 1:  # else nobody could leave before, and whoever rests will
             self._make_room()
 
     def _make_room(self) -> None:
         """Let those leave that have rested longest, one for each that waits for a place, as far as there are such."""
-        wanted = len(self._queue) - len(self._leaving)
-        while wanted > 0 and (cell := self._longest_idle()) is not None:
-            self._leave(cell)
-            wanted -= 1
-        promised = len(self._leaving)
-        for cell in self._queue:
-            if promised <= 0:
-                return
-            promised -= 1
-            if not cell.capacity:
-                cell.open_to(self._interior.settings.mailbox_capacity)
-
-    def _longest_idle(self) -> KeyedCell | None:
-        return next((cell for cell in self._seated.values() if cell.is_idle), None)
+        while self._places.wanted() > 0 and (cell := self._places.longest_idle()) is not None:
+            self._leave_taking.begin(cell)
+        for promised in itertools.islice(self._places.queue, len(self._places.leaving)):
+            if not promised.capacity:
+                promised.open_to(self._interior.settings.mailbox_capacity)
 
     def maybe_unwanted(self, cell: KeyedCell) -> None:
         """Give up a place that is waited for, if nobody wants it any more."""
-        if cell in self._queue and not cell.mail and not cell.parked:
+        if cell in self._places.queue and not cell.mail and not cell.parked:
             self._interior.lifecycle.vacate(cell)
 
     def _fill(self) -> None:
@@ -178,9 +167,9 @@ class KeyedAgents:
             return  # whoever called this goes on
         self._is_filling = True
         try:
-            while self._queue and len(self._seated) < self.limit and not self._has_ended:
-                cell = next(iter(self._queue))
-                self._queue.discard(cell)
+            while self._places.queue and self._places.has_free() and not self._has_ended:
+                cell = next(iter(self._places.queue))
+                self._places.queue.discard(cell)
                 self._give_place(cell)
         finally:
             self._is_filling = False
@@ -204,141 +193,50 @@ class KeyedAgents:
 
     def rested(self, cell: KeyedCell) -> None:
         """Take note that *cell* has nothing in its mailbox just now, nor perhaps anything else to do."""
-        if self._seated.get(cell.address) is not cell:
+        if not self._places.holds(cell):
             return
-        self._touch(cell)
-        if len(self._queue) > len(self._leaving) and cell.is_idle:
-            self._leave(cell)
+        self._places.touch(cell, self._interior.driver.now())
+        if self._places.wanted() > 0 and cell.is_idle:
+            self._leave_taking.begin(cell)
             self._make_room()
-
-    def _touch(self, cell: KeyedCell) -> None:
-        cell.rested_at, cell.seen = self._interior.driver.now(), cell.accepted
-        self._seated.move_to_end(cell.address)
 
     def _look(self) -> None:
         """Let those leave that have been idle long enough; the others are looked at again."""
         now, left = self._interior.driver.now(), self._interior.settings.family_departures
-        while self._seated and left and not self._has_ended:
-            cell = next(iter(self._seated.values()))
+        while left and not self._has_ended and (cell := self._places.first()) is not None:
             if cell.rested_at + self.idle > now:
                 break
             is_due = cell.is_idle and cell.accepted == cell.seen
-            self._touch(cell)
+            self._places.touch(cell, now)
             if is_due:
-                self._leave(cell)
+                self._leave_taking.begin(cell)
                 left -= 1
         self._arm()
 
     def _arm(self) -> None:
-        if not self._timer.is_armed and self._seated and not self._has_ended:
-            due = next(iter(self._seated.values())).rested_at + self.idle
-            self._interior.timers.add(due, self._timer)
+        first = self._places.first()
+        if first is not None and not self._timer.is_armed and not self._has_ended:
+            self._interior.timers.add(first.rested_at + self.idle, self._timer)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 
-    def _leave(self, cell: KeyedCell) -> None:
-        """Let the instance of *cell* go, which has nothing to do."""
-        self._begin_departure(cell)
-
-        async def depart() -> None:
-            await self._depart(cell, self._interior.driver.now())
-
-        self._interior.run(depart, "departure", cell)
-
     async def send_away(self, cell: KeyedCell, until: float | None) -> BaseException | None:
-        """Let the instance of *cell* go as soon as its handlers have ended, by *until*; return why it has not.
-
-        One that is just coming is waited for first, until then; one that does not come is ended without more ado.
-        """
-        interior = self._interior
-        until = interior.driver.now() + interior.settings.drain_timeout if until is None else until
-        await self._wait_while_coming(cell, until)
-        if cell.state is State.RUNNING:
-            self._begin_departure(cell)
-            return await self._depart(cell, until)
-        if cell.state is State.LEAVING:
-            await self._wait_while(cell, State.LEAVING)
-        elif cell.state is not State.WAITING:
-            await interior.lifecycle.stop(cell, until=until)
-        return None
-
-    async def _wait_while_coming(self, cell: KeyedCell, until: float) -> None:
-        timer = Timer(lambda: self._interior.lifecycle.changed(cell))
-        self._interior.timers.add(until, timer)
-        try:
-            while timer.is_armed and cell.state in _COMING:
-                await self._interior.lifecycle.wait_for_change(cell)
-        finally:
-            self._interior.timers.cancel(timer)
-
-    async def _wait_while(self, cell: KeyedCell, state: State) -> None:
-        while cell.state is state:
-            await self._interior.lifecycle.wait_for_change(cell)
+        """Let the instance of *cell* go, by *until*; return why it has not."""
+        return await self._leave_taking.send_away(cell, until)
 
     async def all_leave(self, until: float) -> None:
-        """Let all leave that have nothing to do, some at a time, until then; the mesh is about to stop."""
-        at_once = self._interior.settings.family_departures
-        waiting = [cell for cell in self._seated.values() if cell.is_idle]
-        while waiting and self._interior.driver.now() < until:
-            some, waiting = waiting[:at_once], waiting[at_once:]
-            for cell in some:
-                if cell.is_idle and self._seated.get(cell.address) is cell:
-                    self._leave(cell)
-            for cell in some:
-                await self._wait_while(cell, State.LEAVING)
+        """Let all leave that have nothing to do; the mesh is about to stop."""
+        await self._leave_taking.all_leave(until)
 
-    def _begin_departure(self, cell: KeyedCell) -> None:
-        cell.state = State.LEAVING
-        self._touch(cell)
-        self._leaving.add(cell)
-
-    async def _depart(self, cell: KeyedCell, until: float) -> BaseException | None:
-        era = cell.have_life().era
-        error = await self._interior.lifecycle.leave(cell, until)
-        self._leaving.discard(cell)
-        if cell.state is State.LEAVING and cell.have_life().era == era:  # or a stop has taken over
-            if error is not None:
-                self._stay(cell)
-            elif not self._interior.router.is_halted:
-                self._depart_or_return(cell)
-        return error
-
-    def _stay(self, cell: KeyedCell) -> None:
-        """Let *cell* go on with the instance it has, whose state could not be saved; it is tried again later."""
-        self._touch(cell)
-        self._interior.lifecycle.go_on(cell)
-        if self._queue and not self._again.is_armed:
-            self._interior.timers.add(self._interior.driver.now() + _SOON, self._again)
-
-    def _depart_or_return(self, cell: KeyedCell) -> None:
-        """Take *cell* out, unless there is mail: then it begins again, behind those that wait for a place."""
-        if not cell.mail:
-            self._interior.lifecycle.vacate(cell)
-            return
-        self._seated.pop(cell.address, None)
-        self._interior.clear(cell)
+    def _come_again(self, cell: KeyedCell) -> None:
+        """Give *cell*, whose instance has left, another one as soon as it is its turn."""
         cell.empty(self._options)
-        self._queue.add(cell)
-        self._interior.lifecycle.changed(cell)
+        self._places.queue.add(cell)
         self._fill()
-        if cell in self._queue:
+        if cell in self._places.queue:
             self._make_room()
 
     def left(self, cell: KeyedCell) -> None:
         """Take note that *cell* is gone, for whatever reason; its place is somebody else's."""
-        self._seated.pop(cell.address, None)
-        self._queue.discard(cell)
-        self._leaving.discard(cell)
+        self._places.remove(cell)
         self._fill()
-
-    # -- waiting -------------------------------------------------------------------------------------------------------
-
-    def held_up_by(self) -> "Groups[Origin]":
-        """Return what waiting for a place is waiting for: that one of those at work has done its work."""
-        busy: list[Origin] = []
-        for cell in self._seated.values():
-            holding = cell.busy_with() if cell.running else None
-            if holding is None:
-                return []
-            busy.append(holding)
-        return [busy]
