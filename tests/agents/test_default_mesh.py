@@ -17,7 +17,7 @@ import trio
 
 from ceylon import AgentInUseError, AgentStoppedError, LlmAgent, Mesh, MeshClosedError, default_mesh
 from ceylon.testing.model_server import ModelServer
-from support.leftovers import eventually, wait_until
+from support.leftovers import eventually, wait_until, wait_until_collected
 from support.llm import CountingModel, llm, plays
 
 
@@ -71,9 +71,8 @@ def test_it_leaves_when_the_last_reference_is_gone() -> None:
     agent.send_message("hi")
     assert addresses("brief")
     del agent
-    gc.collect()
 
-    wait_until(lambda: not addresses("brief"))
+    wait_until_collected(lambda: not addresses("brief"))
     assert model.opened == 1
 
 
@@ -82,9 +81,8 @@ def test_also_one_that_is_part_of_a_cycle() -> None:
     agent.send_message("hi")
     agent.myself = agent
     del agent
-    gc.collect()
 
-    wait_until(lambda: not addresses("cyclic"))
+    wait_until_collected(lambda: not addresses("cyclic"))
 
 
 def test_also_after_a_failed_query() -> None:
@@ -93,11 +91,7 @@ def test_also_after_a_failed_query() -> None:
         agent.send_message("hi")
     del agent
 
-    def has_left() -> bool:
-        gc.collect()  # each time: the mesh's thread may still unwind the frames that the error holds
-        return not addresses("failed")
-
-    wait_until(has_left)
+    wait_until_collected(lambda: not addresses("failed"))
 
 
 @pytest.mark.parametrize(
@@ -122,8 +116,7 @@ def test_a_handle_on_it_is_a_reference(handle: Callable[[LlmAgent], Any]) -> Non
     assert len(addresses("held")) == 1
 
     del held
-    gc.collect()
-    wait_until(lambda: not addresses("held"))
+    wait_until_collected(lambda: not addresses("held"))
 
 
 async def test_a_stream_under_way_holds_it(server: ModelServer, anyio_backend: str) -> None:
@@ -150,8 +143,7 @@ def test_a_ref_is_no_reference_and_says_so() -> None:
     agent.send_message("hi")
     ref = agent.ref.blocking
     del agent
-    gc.collect()
-    wait_until(lambda: not addresses("left"))
+    wait_until_collected(lambda: not addresses("left"))
 
     with pytest.raises(LookupError, match=r"no agent at 'left\$"):
         ref.ask("hi")
@@ -162,7 +154,7 @@ def test_a_thousand_agents_come_and_go() -> None:
         plays("hello", name="passing").send_message("hi")
     gc.collect()
 
-    wait_until(lambda: not addresses("passing"))
+    wait_until_collected(lambda: not addresses("passing"))
 
 
 # -- moving ------------------------------------------------------------------------------------------------------------

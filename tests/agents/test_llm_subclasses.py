@@ -1,7 +1,6 @@
 """Classes of a user's own on top of `LlmAgent`: with an `__init__`, handlers, actions and hooks, in any mesh."""
 
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from ceylon import BlockingContext, Context, LlmAgent, Mesh, Message, Ref, actio
 from ceylon.core.ports import OnFailure
 from ceylon.models.scripted import ScriptedModel
 from ceylon.testing.model_server import ModelServer
-from support.leftovers import eventually, wait_until
+from support.leftovers import eventually, wait_until_collected
 from support.llm import llm_of
 
 
@@ -201,9 +200,8 @@ def test_hooks_run_in_the_default_mesh_also_when_the_last_reference_is_gone() ->
     agent = Noted("noted", notes)
     assert agent.send_message("hi") == "hello"
     del agent
-    gc.collect()
 
-    wait_until(lambda: notes == ["started in default", "stopped in default"])
+    wait_until_collected(lambda: notes == ["started in default", "stopped in default"])
 
 
 async def test_a_move_ends_one_stay_before_it_begins_the_next(anyio_backend: str) -> None:
@@ -283,9 +281,8 @@ def test_an_agent_that_was_restarted_leaves_with_its_first_handle(names_left: Ca
         agent.send_message("burn")
     agent.send_message("rise")
     del agent
-    gc.collect()
 
-    wait_until(lambda: not names_left("fragile"))
+    wait_until_collected(lambda: not names_left("fragile"))
 
 
 def test_a_class_may_decide_by_a_function_of_its_own() -> None:

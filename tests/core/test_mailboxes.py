@@ -300,7 +300,7 @@ async def test_a_tell_to_ones_own_full_mailbox_fails_at_once(mesh: Mesh, message
     selfish = Selfish("selfish")
     ref = mesh.add(selfish)
 
-    with anyio.fail_after(1), pytest.raises(HandlerError) as caught:
+    with anyio.fail_after(4), pytest.raises(HandlerError) as caught:
         await ref.ask(message)
     await mesh.drain()
 

@@ -22,7 +22,7 @@ __all__ = [
     "until",
 ]
 
-SECONDS: Final = 5.0  # how long a test waits for what is bound to happen
+SECONDS: Final = 20.0  # how long a test waits for what is bound to happen; less than an ask does
 
 
 async def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:

@@ -1,6 +1,7 @@
 """What a mesh must not leave behind: threads and tasks of its own; and settings that make an end quick to reach."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,9 +17,18 @@ from ceylon import Mesh
 from ceylon.settings import DEFAULTS, Settings
 from support.law import lawful_mesh
 
-__all__ = ["DEADLINE", "eventually", "quick", "tasks_left", "threads_left", "tidy_mesh", "wait_until"]
+__all__ = [
+    "DEADLINE",
+    "eventually",
+    "quick",
+    "tasks_left",
+    "threads_left",
+    "tidy_mesh",
+    "wait_until",
+    "wait_until_collected",
+]
 
-DEADLINE: Final = 10.0
+DEADLINE: Final = 60.0
 """Seconds until a test that waits for a condition gives up; a busy machine is slow, not wrong."""
 
 
@@ -65,6 +75,19 @@ async def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition never held"
         await anyio.sleep(0.001)
+
+
+def wait_until_collected(condition: Callable[[], object]) -> None:
+    """Wait as `wait_until` does for what the garbage collector is to bring about.
+
+    It runs before each look: another thread may still hold what it has just worked with.
+    """
+
+    def holds() -> object:
+        gc.collect()
+        return condition()
+
+    wait_until(holds)
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -58,8 +58,13 @@ async def ask(*questions: str, model: Any = None, **settings: Any) -> list[str]:
         return [await agent.send_message_async(each) for each in questions]
 
 
-async def test_a_hundred_runs_at_random_replay_to_the_same_transcripts(tmp_path: Path, anyio_backend: str) -> None:
-    for seed in range(RUNS)[::2] if anyio_backend == "asyncio" else range(RUNS)[1::2]:  # each loop half of them
+@pytest.mark.parametrize(
+    "seeds", [range(20), pytest.param(range(20, RUNS), marks=pytest.mark.slow)], ids=["twenty", "a hundred"]
+)
+async def test_a_hundred_runs_at_random_replay_to_the_same_transcripts(
+    tmp_path: Path, anyio_backend: str, seeds: range
+) -> None:
+    for seed in seeds[::2] if anyio_backend == "asyncio" else seeds[1::2]:  # each loop half of them
         path = tmp_path / f"{seed}.cassette"
         with record(path):
             recorded = await transcript(seed)
