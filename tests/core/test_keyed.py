@@ -1,6 +1,8 @@
 """One agent for each key: it comes with its first message, leaves when nobody speaks to it, and loses nothing."""
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import anyio
@@ -331,6 +333,25 @@ async def test_who_watches_an_agent_hears_that_it_has_left(mesh: Mesh) -> None:
 
     await until(lambda: watcher.ends)
     assert [(end.address, end.reason) for end in watcher.ends] == [("shop/x", "stopped")]
+
+
+async def test_nothing_is_left_of_agents_that_have_left(mesh: Mesh) -> None:
+    instances: weakref.WeakSet[Shop] = weakref.WeakSet()
+
+    def make(key: str) -> Shop:
+        instances.add(made := Shop(key))
+        return made
+
+    family = mesh.register(make, "shop", idle=IDLE, limit=20)
+    for number in range(100):
+        await family.ref(f"{number}").ask(number)
+
+    await until(lambda: not mesh.agents)
+    await until(lambda: gc.collect() >= 0 and not instances)
+
+    assert mesh.interior.registered["shop"].cells() == []
+    assert mesh.interior.registered["shop"].timers == 0
+    assert mesh.statistics().stopped_agents.completed == 100
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------

@@ -240,3 +240,5 @@ class KeyedAgents:
         """Take note that *cell* is gone, for whatever reason; its place is somebody else's."""
         self._places.remove(cell)
         self._fill()
+        if not self._places.seated:
+            self._interior.timers.cancel(self._timer)
