@@ -257,6 +257,21 @@ async def test_who_stops_a_family_hears_of_states_that_are_lost(
     assert [line for line in caplog.messages if "agent_state_lost" in line and "till/b" in line]
 
 
+def test_states_that_go_with_their_loop_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def leave_it_open() -> None:
+        mesh = await Mesh("left-open").start()
+        family = mesh.register(Till, limit=2)
+        for key in "abc":
+            await family.ref(key).ask(1)
+        family.ref("d").tell_nowait(1)
+        assert mesh.statistics().agents["till/b"].state == "leaving"
+
+    anyio.run(leave_it_open)
+
+    lost = sorted(line.rpartition("=")[2] for line in caplog.messages if line.startswith("agent_state_lost"))
+    assert lost == ["'till/b'", "'till/c'"]
+
+
 async def test_a_store_that_hangs_holds_nobody_for_long(anyio_backend: Any) -> None:
     async with lawful_mesh(settings=msgspec.structs.replace(SETTINGS, stop_grace=0.02)) as mesh:
         family = mesh.register(Till, snapshots=Hanging())

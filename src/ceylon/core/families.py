@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ceylon.core.cell import State
 from ceylon.core.members import Members
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.core.registering import address_in
@@ -36,7 +37,9 @@ class _Family:
     def active(self) -> list[str]:
         """The keys whose agents are in memory."""
         start = f"{self.name}/"
-        return [address.removeprefix(start) for address in list(self._mesh.cells()) if address.startswith(start)]
+        cells = list(self._mesh.cells().items())
+        there = [address for address, cell in cells if cell.state is not State.WAITING and address.startswith(start)]
+        return [address.removeprefix(start) for address in there]
 
 
 class Family(_Family):

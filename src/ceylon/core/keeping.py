@@ -4,8 +4,9 @@ An agent that leaves is asked for its state by `save`, and the next instance for
 other hook. An instance that failed is asked for nothing: what it was when it failed is not what anybody wants back.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ceylon.core.cell import State
 from ceylon.core.log import logger
 from ceylon.errors import SnapshotError, describe
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ceylon.core.keyed_cell import KeyedCell
 
 __all__ = ["Keeping"]
+
+_BEFORE: Final = frozenset({State.WAITING, State.STARTING, State.RESTARTING})
 
 
 class Keeping:
@@ -52,6 +55,7 @@ class Keeping:
                 await cell.family.snapshots.save(cell.address, state)
 
         error = await self._run(cell, work, "saved", self._interior.grace())
+        cell.is_saved = error is None
         if error is not None:
             logger().error("agent_save_failed", agent=cell.address, exc_info=error)
         return error
@@ -68,9 +72,8 @@ class Keeping:
 
     def lose(self, cell: "KeyedCell") -> None:
         """Say that the state of *cell* goes with it, if so: no loop is left that could save it."""
-        life = cell.life
-        is_there = life is None or not (life.has_stopped or life.start_error)
-        if is_there and cell.state.handles_mail and cell.agent.__ceylon_hook__("save") is not None:
+        has_begun = cell.state not in _BEFORE and (cell.life is None or cell.life.start_error is None)
+        if has_begun and not cell.is_saved and cell.agent.__ceylon_hook__("save") is not None:
             self._say_lost(cell)
 
     @staticmethod

@@ -25,10 +25,11 @@ class KeyedCell(Cell):
 
     While it waits for a place it has no instance, and a mailbox without room unless somebody is leaving for it.
     `is_spoilt`: a handler of the instance there has failed so that it would begin again, were it not about to end.
+    `is_saved`: its state is where the next one finds it.
     `rested_at` is when it was last seen to have nothing to do, and `seen` how much it had accepted by then.
     """
 
-    __slots__ = ("family", "is_spoilt", "key", "rested_at", "restores", "seen")
+    __slots__ = ("family", "is_saved", "is_spoilt", "key", "rested_at", "restores", "seen")
 
     def __init__(self, family: "KeyedAgents", address: str, key: str, options: "AgentOptions") -> None:
         absent = Absent(family.name)
@@ -38,14 +39,15 @@ class KeyedCell(Cell):
         self.capacity = 0
         self.is_thrifty = True  # which lets the family hear of every rest
         self.state = State.WAITING
-        self.restores = self.is_spoilt = False
+        self.restores = self.is_spoilt = self.is_saved = False
         self.rested_at = 0.0
         self.seen = -1
 
     def furnish(self, agent: "AgentLike", behaviour: "Behaviour", options: "AgentOptions", capacity: int) -> None:
         """Put *agent* in, which is about to start."""
         self.agent, self.behaviour, self.options = agent, behaviour, options
-        self.restores, self.is_spoilt = agent.__ceylon_hook__("load") is not None, False
+        self.restores = agent.__ceylon_hook__("load") is not None
+        self.is_spoilt = self.is_saved = False
         self.slots = options.concurrency
         self.keeps_keys = self.slots > 1 or options.reentrant
         self.open_to(capacity)
