@@ -18,6 +18,7 @@ from ceylon import (
     DefinitionError,
     DuplicateNameError,
     HandlerError,
+    InvalidNameError,
     LlmAgent,
     MailboxFullError,
     Mesh,
@@ -150,6 +151,10 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -
         mesh.register(Worker, "pool")
     with pytest.raises(UnknownAgentError):
         await mesh.ask("pool/9", "hello")
+    with pytest.raises(InvalidNameError):
+        await mesh.ask("pool/", "hello")
+    with pytest.raises(UnknownAgentError):
+        await mesh.stop("pool/")
     with pytest.raises(UnknownAgentError, match="did you mean 'pool'"):
         await mesh.ask("pol", "hello")
     assert mesh.agents == ["worker", "pool/1"]

@@ -35,7 +35,7 @@ class Departures:
             return
         name, key = split_key(address)
         registered = interior.registered.get(name)
-        if registered is None or (key and not registered.wants_key()):
+        if registered is None or address == f"{name}/" or (key and not registered.wants_key()):
             known = [*interior.router.cells, *(each.sample for each in interior.registered.values())]
             sink.set_result(Outcome(error=UnknownAgentError(address, known)))
         elif key:  # nobody has spoken to it, or it has left

@@ -138,7 +138,7 @@ class Router:
         """
         name, key = split_key(envelope.recipient)
         group = self.registered.get(name)
-        if group is None:
+        if group is None or envelope.recipient == f"{name}/":
             return None
         try:
             return group.receiver(envelope, key)
