@@ -189,6 +189,16 @@ async def test_numbers_out_of_their_range_are_refused(mesh: Mesh) -> None:
         mesh.register(lambda: Shop("x"), "shop")  # type: ignore[arg-type, misc]
 
 
+async def test_a_function_that_makes_agents_is_no_coroutine(mesh: Mesh) -> None:
+    async def make(key: str) -> Any:
+        return Shop(key)
+
+    mesh.register(make, "shop")  # type: ignore[arg-type]
+
+    with pytest.raises(AgentStartError, match="is no agent"):
+        await mesh.ask("shop/x", "hello")
+
+
 async def test_an_agent_that_cannot_be_made_is_told_to_the_sender(mesh: Mesh) -> None:
     def make(key: str) -> Any:
         if key == "no agent":

@@ -467,6 +467,56 @@ async def test_a_pool_whose_members_fail_too_often_shrinks_and_ends(
     assert any(line.startswith("pool_ended") for line in caplog.messages)
 
 
+async def test_a_member_that_cannot_be_made_again_leaves_the_pool_smaller(
+    mesh: Mesh, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: list[str] = []
+
+    def make(number: str) -> Stopping:
+        made.append(number)
+        if len(made) > 2:
+            raise KeyError(number)
+        return Stopping(number)
+
+    pool = mesh.pool(make, "pool", size=2)
+    with pytest.raises(HandlerError):
+        await mesh.ask("pool/1", "fail")
+
+    await until(lambda: pool.members == ("pool/2",))
+    assert await pool.ask("hello") == ("2", 1)
+    assert any(line.startswith("agent_rebuild_failed") for line in caplog.messages)
+
+
+async def test_a_pool_that_cannot_grow_stays_as_it_is(mesh: Mesh) -> None:
+    def make(number: str) -> Worker:
+        if number == "3":
+            raise KeyError(number)
+        return Worker(number)
+
+    pool = mesh.pool(make, "pool", size=1)
+    with pytest.raises(KeyError):
+        await pool.resize(4)
+    with pytest.raises(KeyError):
+        mesh.pool(make, "second", size=3)
+
+    assert pool.members == ("pool/1",)
+    assert mesh.agents == ["pool/1"]
+    mesh.pool(make, "second", size=1)
+
+
+async def test_what_is_sent_to_a_member_itself_needs_no_key(mesh: Mesh) -> None:
+    bench = Bench()
+    pool = mesh.pool(bench.worker, "pool", size=2, routing=by_key)
+    await mesh.tell("pool/1", "no job")
+    await pool.tell(Job("a"))
+
+    await pool.resize(3)
+
+    bench.gate.set()
+    await mesh.drain()
+    assert len(bench.begun) == 2
+
+
 async def test_a_member_that_somebody_stops_makes_the_pool_smaller(mesh: Mesh) -> None:
     pool = mesh.pool(Worker, size=2)
 
