@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     # What is imported as itself is rarer, and not in `__all__`.
     from ceylon.core.delivering import NextDelivery as NextDelivery
+    from ceylon.core.families import BlockingFamily as BlockingFamily
+    from ceylon.core.families import BlockingPool as BlockingPool
+    from ceylon.core.families import Family as Family
+    from ceylon.core.families import Pool as Pool
     from ceylon.core.handlers import on
     from ceylon.core.handling import NextHandling as NextHandling
     from ceylon.core.inspection import Ledger as Ledger
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
     from ceylon.core.request import Request as Request
+    from ceylon.core.snapshots import InMemorySnapshots as InMemorySnapshots
+    from ceylon.core.snapshots import Snapshots as Snapshots
     from ceylon.core.streams import BlockingStream, Stream
     from ceylon.core.subscriptions import Subscription as Subscription
     from ceylon.core.tickets import RequestResult as RequestResult
@@ -77,6 +83,7 @@ if TYPE_CHECKING:
     from ceylon.errors import DeliveryError as DeliveryError
     from ceylon.errors import DrawingError as DrawingError
     from ceylon.errors import DuplicateNameError as DuplicateNameError
+    from ceylon.errors import FamilyFullError as FamilyFullError
     from ceylon.errors import HandlerTimeoutError as HandlerTimeoutError
     from ceylon.errors import HopLimitError as HopLimitError
     from ceylon.errors import InjectedFaultError as InjectedFaultError
@@ -103,6 +110,8 @@ if TYPE_CHECKING:
     from ceylon.errors import RejectedError as RejectedError
     from ceylon.errors import RequestCancelledError as RequestCancelledError
     from ceylon.errors import RequestTimeoutError as RequestTimeoutError
+    from ceylon.errors import SnapshotError as SnapshotError
+    from ceylon.errors import SnapshotsFullError as SnapshotsFullError
     from ceylon.errors import StageTimeoutError as StageTimeoutError
     from ceylon.errors import StageTypeError as StageTypeError
     from ceylon.errors import StoreError as StoreError
@@ -196,6 +205,7 @@ _HOMES: Final = {
     "ceylon.core.context": ("BlockingContext", "Context"),
     "ceylon.core.default": ("default_mesh",),
     "ceylon.core.delivering": ("NextDelivery",),
+    "ceylon.core.families": ("BlockingFamily", "BlockingPool", "Family", "Pool"),
     "ceylon.core.handlers": ("on",),
     "ceylon.core.handling": ("NextHandling",),
     "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
@@ -208,6 +218,7 @@ _HOMES: Final = {
     "ceylon.core.subscriptions": ("Subscription",),
     "ceylon.core.tickets": ("RequestResult",),
     "ceylon.core.ticks": ("cron", "every"),
+    "ceylon.core.snapshots": ("InMemorySnapshots", "Snapshots"),
     "ceylon.core.watching": ("Terminated",),
     "ceylon.messages": ("Message",),
     "ceylon.models.react": ("ReAct",),

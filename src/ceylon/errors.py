@@ -11,6 +11,7 @@
     ├── DeliveryError                          an envelope that was never accepted
     │   ├── UnknownAgentError (LookupError)    nobody has that address
     │   ├── MailboxFullError                   no room in time
+    │   │   └── FamilyFullError                no keyed agent more until one of those at work rests
     │   ├── HopLimitError                      passed on too many times
     │   └── RejectedError                      an interceptor did not let it pass
     ├── InterceptorError (RuntimeError)        an interceptor that does what it must not
@@ -48,7 +49,9 @@
     ├── LoopLimitError                         a loop of a pipeline that was never done
     ├── AllFailedError                         a race of a pipeline that nobody won
     ├── StageTimeoutError (TimeoutError)       a stage of a pipeline that took too long
-    ├── StoreError                             a memory or a conversation store that cannot do as it is asked
+    ├── StoreError                             a memory or a store that cannot do as it is asked
+    │   ├── SnapshotError                      the state of a keyed agent that could not be saved or loaded
+    │   ├── SnapshotsFullError                 no room for the state of one keyed agent more
     │   ├── MemoryFullError                    a namespace holds as much as it may
     │   ├── StoreTimeoutError (TimeoutError)   a search took too long and was stopped
     │   └── StoreUnavailableError              no file, server or library there
@@ -93,6 +96,7 @@ __all__ = [
     "DeliveryError",
     "DrawingError",
     "DuplicateNameError",
+    "FamilyFullError",
     "HandlerError",
     "HandlerTimeoutError",
     "HopLimitError",
@@ -129,6 +133,8 @@ __all__ = [
     "RejectedError",
     "RequestCancelledError",
     "RequestTimeoutError",
+    "SnapshotError",
+    "SnapshotsFullError",
     "StageTimeoutError",
     "StageTypeError",
     "StoreError",
@@ -250,6 +256,20 @@ class MailboxFullError(DeliveryError):
             "raise the agent's `concurrency`, or `await tell(...)` instead of `tell_nowait`"
         )
         self.address, self.capacity, self.waited = address, capacity, waited
+
+
+class FamilyFullError(MailboxFullError):
+    """A keyed agent could not come to life, now or within the time a sender waits: all its family may have are busy."""
+
+    def __init__(self, address: str, family: str, limit: int, waited: float = 0.0) -> None:
+        after = f" for {waited:g} s" if waited else ""
+        DeliveryError.__init__(
+            self,
+            f"there was no place for {address!r}{after}: all {limit:,} agents of the family {family!r} were busy; "
+            "slow the senders down, or raise `limit` where it is registered",
+        )
+        self.address, self.capacity, self.waited = address, 0, waited
+        self.family, self.limit = family, limit
 
 
 class HopLimitError(DeliveryError):
@@ -591,7 +611,26 @@ class BudgetError(CeylonError):
 
 
 class StoreError(CeylonError):
-    """A memory or a conversation store cannot do what it was asked."""
+    """A memory, a conversation store or a store of snapshots cannot do what it was asked."""
+
+
+class SnapshotError(StoreError):
+    """The state of a keyed agent could not be saved or loaded; saving, the agent keeps it, and stays."""
+
+    def __init__(self, address: str, verb: str, why: str) -> None:
+        super().__init__(f"the state of {address!r} could not be {verb}: {why}")
+        self.address, self.verb, self.why = address, verb, why
+
+
+class SnapshotsFullError(StoreError):
+    """As many states are kept as may be, so that of one keyed agent more was not."""
+
+    def __init__(self, address: str, limit: int) -> None:
+        super().__init__(
+            f"the state of {address!r} would be one more than the {limit:,} that are kept in memory; let `save` return "
+            "None where nothing is worth keeping, raise `snapshots` in the settings, or register with a store"
+        )
+        self.address, self.limit = address, limit
 
 
 class MemoryFullError(StoreError):

@@ -37,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # pictures
     picture_agents: int = 40  # boxes in the picture of a mesh, the busiest; the others are one box together
     picture_roads: int = 120  # arrows in it, likewise; more than these nobody follows
+    # keyed agents
+    family_idle: float = 600.0  # without a message, before one leaves memory
+    family_limit: int = 10_000  # of one family in memory; the longest idle ones go first
+    snapshots: int = 100_000  # states kept in memory; what would be one more is refused, nothing is thrown away
+    family_departures: int = 100  # begun at one look; the loop is others' too
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
     idle_workers: int = 32  # parked worker tasks kept for the next burst

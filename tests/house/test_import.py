@@ -103,6 +103,7 @@ RARER = (
     *("Ledger", "Wait", "Why"),
     *("Interceptor", "NextDelivery", "NextHandling", "Subscription"),
     *("Request", "RequestResult", "cron", "every"),
+    *("BlockingFamily", "BlockingPool", "Family", "InMemorySnapshots", "Pool", "Snapshots"),
     *("AgentPart", "Attachment", "HandoffPart", "Part", "ReplyPart", "ThinkingPart", "ToolCall", "ToolCallPart"),
     *("ToolResult", "ToolResultPart", "Turn", "UsagePart"),
     *("ReAct", "Trace", "TraceStep", "trace_of"),

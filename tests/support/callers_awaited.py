@@ -166,6 +166,25 @@ async def ref(stage: Stage[Mesh]) -> Any:
     return await stage.mesh.ref("shop").ask(7)
 
 
+@of("mesh.register")
+async def register(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    family = stage.mesh.register(Shop, label)
+    answer = await family.ref("lisbon").ask(7)
+    await stage.mesh.stop(label)
+    return answer
+
+
+@of("mesh.pool")
+async def pool(stage: Stage[Mesh]) -> Any:
+    label = stage.label()
+    shops = stage.mesh.pool(Shop, label, size=2)
+    await shops.resize(1)
+    answer = await shops.ask(7)
+    await stage.mesh.stop(label)
+    return answer
+
+
 @of("mesh.start")
 async def start(stage: Stage[Mesh]) -> Any:
     mesh = await Mesh("corner").start()

@@ -156,6 +156,25 @@ def ref(stage: Stage[BlockingMesh]) -> Any:
     return stage.mesh.ref("shop").ask(7)
 
 
+@of("mesh.register")
+def register(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    family = stage.mesh.register(Shop, label)
+    answer = family.ref("lisbon").ask(7)
+    stage.mesh.stop(label)
+    return answer
+
+
+@of("mesh.pool")
+def pool(stage: Stage[BlockingMesh]) -> Any:
+    label = stage.label()
+    shops = stage.mesh.pool(Shop, label, size=2)
+    shops.resize(1)
+    answer = shops.ask(7)
+    stage.mesh.stop(label)
+    return answer
+
+
 @of("mesh.start")
 def start(stage: Stage[BlockingMesh]) -> Any:
     mesh = BlockingMesh("corner").start()

@@ -42,7 +42,7 @@ RUNNERS: Final[dict[Verb, tuple[str, ...]]] = {
     "cron": ("porter", "clerk"),
     "every": ("porter", "clerk"),
     "publish": ("porter", "clerk"),
-    "ref": ("porter",),
+    "ref": ("porter", "clerk"),
     "reply": ("porter", "clerk"),
     "spawn": ("porter", "clerk"),
     "start_soon": ("porter",),
@@ -253,6 +253,9 @@ class Clerk(Agent):
 
     def _reply(self, context: BlockingContext, label: str) -> None:
         context.reply("early")
+
+    def _ref(self, context: BlockingContext, label: str) -> Any:
+        return context.ref("shop").ask(7)
 
     def _spawn(self, context: BlockingContext, label: str) -> Any:
         return context.spawn(Child(label)).ask(7)

@@ -6,13 +6,18 @@ from typing import assert_type
 import ceylon
 from ceylon import (
     Agent,
+    BlockingFamily,
     BlockingMesh,
+    BlockingPool,
     BlockingRef,
     Context,
     DeadLetter,
+    Family,
+    InMemorySnapshots,
     Mesh,
     NextDelivery,
     NextHandling,
+    Pool,
     Ref,
     Subscription,
 )
@@ -63,6 +68,29 @@ async def a_mesh_is_started_and_stopped_by_hand(mesh: Mesh, ref: Ref) -> None:
     await mesh.stop("shop")
     await mesh.stop(ref, at_once=True)
     await mesh.stop()
+
+
+async def one_name_stands_for_many_agents(mesh: Mesh) -> None:
+    assert_type(mesh.register(Shop), Family)
+    family = mesh.register(lambda key: Shop(f"shop-{key}"), "kiosk", idle=60, limit=10, snapshots=InMemorySnapshots())
+    assert_type(family.ref("lisbon"), Ref)
+    assert_type(family.blocking, BlockingFamily)
+    assert_type(mesh.ref(Shop, key="lisbon"), Ref)
+    pool = mesh.pool(Shop, "shops", size=2, routing="least_loaded")
+    assert_type(pool, Pool)
+    assert_type(mesh.pool(Shop, "towns", size=2, routing=lambda message: message.town), Pool)
+    assert_type(pool.members, tuple[str, ...])
+    assert_type(pool.blocking, BlockingPool)
+    await pool.resize(3)
+    mesh.pool(Shop, "none", size=2, routing="random")  # type: ignore[arg-type]
+    mesh.register(5)  # type: ignore[arg-type]
+
+
+def one_name_stands_for_many_agents_in_threads(mesh: BlockingMesh) -> None:
+    assert_type(mesh.register(Shop).ref("lisbon"), BlockingRef)
+    assert_type(mesh.ref(Shop, key="lisbon"), BlockingRef)
+    assert_type(mesh.pool(Shop, "shops", size=2), BlockingPool)
+    mesh.pool(Shop, "more", size=2).resize(3)
 
 
 def a_blocking_mesh_is_a_context_manager() -> None:

@@ -15,6 +15,7 @@ from ceylon.agents.action import Action, actions_of
 from ceylon.agents.action_handlers import action_handler
 from ceylon.core.composing import Composable
 from ceylon.core.handlers import Behaviour
+from ceylon.core.makers import in_the_making
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
 from ceylon.core.ref import Ref
@@ -23,6 +24,7 @@ from ceylon.errors import (
     AgentInUseError,
     ArgumentError,
     DefinitionError,
+    InvalidNameError,
     MeshClosedError,
 )
 from ceylon.messages import Envelope
@@ -87,7 +89,8 @@ class Agent(Composable, metaclass=AgentMeta):
     loop; plain `def` runs in a worker thread, so it may block.
 
     Optional hooks, sync or async: ``on_start(context)``, ``on_stop(context)``, ``on_restart(error, context)``; and
-    ``async def lifespan(self, context)`` with one ``yield``, for what must be entered and left by one task.
+    ``async def lifespan(self, context)`` with one ``yield``, for what must be entered and left by one task. An agent of
+    a family may have ``save(self)``, which returns its state, and ``load(self, state)``.
 
     Attributes:
         concurrency: Messages handled at one time (1).
@@ -104,6 +107,7 @@ class Agent(Composable, metaclass=AgentMeta):
         restart_period: Seconds in which these are counted (30).
         critical: If the agent fails for good, the whole mesh does: leaving it raises `MeshFailedError`.
         reentrant: Let an ask that the agent's own handler waits for in, while that waits: its own chain may come back.
+        key: Whose agent it is, in a family (`Mesh.register`), or its number in a pool (`Mesh.pool`); else empty.
     """
 
     concurrency: int = 1
@@ -118,6 +122,7 @@ class Agent(Composable, metaclass=AgentMeta):
     restart_period: float | None = None
     critical: bool = False
     reentrant: bool = False
+    key: str = ""
 
     __ceylon_behaviour__: ClassVar[Behaviour]
     __ceylon_actions__: ClassVar[Mapping[str, Action]]
@@ -128,7 +133,12 @@ class Agent(Composable, metaclass=AgentMeta):
     _made_with_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, name: str) -> None:
-        self._name = check_name(name)
+        try:
+            self._name = check_name(name)
+        except InvalidNameError:
+            if not in_the_making.get():
+                raise
+            self._name = ""  # a key is no name; the family's follows
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r}>"
@@ -193,6 +203,10 @@ class Agent(Composable, metaclass=AgentMeta):
         home = self._home_mesh
         if home is not None and not home.has_ended:
             raise AgentInUseError(self._name, home.name)
+
+    def __ceylon_be_keyed__(self, name: str, key: str) -> None:
+        """See `AgentLike`."""
+        self._name, self.key = name, key
 
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""

@@ -98,6 +98,10 @@ class Guest:
             raise AgentInUseError(self.name, agent.__ceylon_home__[0].name)
         agent.__ceylon_claim__(interior)
 
+    def __ceylon_be_keyed__(self, name: str, key: str) -> None:
+        """See `AgentLike`."""
+        self.__ceylon_itself__.__ceylon_be_keyed__(name, key)
+
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`."""
         agent = self.__ceylon_itself__

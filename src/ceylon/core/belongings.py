@@ -120,24 +120,33 @@ class Belongings:
         hook = cell.agent.__ceylon_hook__(name)
         if hook is None:
             return None
-        takes = len(inspect.signature(hook).parameters)
 
         async def run(_: "Cell") -> None:
-            context = self.context_for(cell)
-            current.set(context)
-            with self.holding(cell, context):
-                if inspect.iscoroutinefunction(hook):
-                    await hook(*(*arguments, context)[:takes])
-                else:
-                    blocking = self._interior.threads.context_for(context)
-                    given = (*arguments, blocking)[:takes]
-                    await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
+            await self.call_hook(cell, hook, *arguments)
 
-        own = self.spawn(cell, run, name)
+        return await self.run(cell, run, name, patience=patience)
+
+    async def run(
+        self, cell: "Cell", function: Callable[["Cell"], Awaitable[None]], name: str, *, patience: float | None = None
+    ) -> BaseException | None:
+        """Run ``function(cell)`` in a task that the agent owns, as a hook is run; return what it raises."""
+        own = self.spawn(cell, function, name)
         await self.wait_or_end(cell, own, name, patience)
         if isinstance(own.error, KeyboardInterrupt):
             self._interior.interrupt()
         return own.error
+
+    async def call_hook(self, cell: "Cell", hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what *hook* does, called with as much of *arguments* and a context as it takes; in a task for it."""
+        takes = len(inspect.signature(hook).parameters)
+        context = self.context_for(cell)
+        current.set(context)
+        with self.holding(cell, context):
+            if inspect.iscoroutinefunction(hook):
+                return await hook(*(*arguments, context)[:takes])
+            blocking = self._interior.threads.context_for(context)
+            given = (*arguments, blocking)[:takes]
+            return await self._interior.threads.run(lambda: call_as(blocking, hook, *given))
 
     @contextlib.contextmanager
     def holding(self, cell: "Cell", context: Context) -> Generator[None]:
@@ -187,6 +196,8 @@ class Belongings:
         own.ended.also(lambda: self._background_ended(cell, own))
 
     def _background_ended(self, cell: "Cell", own: OwnTask) -> None:
+        if cell.is_thrifty and not cell.mail and not cell.leases:
+            cell.rest()  # what was to be done is done, also what no message was about
         if isinstance(own.error, KeyboardInterrupt):
             self._interior.interrupt()
         elif own.error is not None:  # nobody awaits it

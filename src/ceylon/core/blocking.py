@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import anyio
 
+from ceylon.core.families import BlockingFamily, BlockingPool
 from ceylon.core.inspection import Inspector
 from ceylon.core.mesh import Mesh
 from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.registering import address_in
 from ceylon.core.submitting import BlockingCollecting
 from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.termination import heeding_termination
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from ceylon.core.interceptors import Interceptor
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
+    from ceylon.core.makers import Makes
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentSource
     from ceylon.core.ref import Ref
+    from ceylon.core.routings import Routing
+    from ceylon.core.snapshots import Snapshots
     from ceylon.core.subscriptions import Subscription, WhenFull
 
 __all__ = ["BlockingMesh"]
@@ -171,9 +176,27 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
         """Take *agent* in and start it; see `Mesh.add`."""
         return self._mesh.add(agent).blocking
 
-    def ref(self, address: "str | BlockingRef | Ref") -> BlockingRef:
-        """Return a handle on *address*; whether anybody is there shows when it is used."""
-        return BlockingRef(self._mesh.interior, address_of(address))
+    def register(
+        self,
+        makes: "Makes",
+        name: str | None = None,
+        *,
+        idle: float | None = None,
+        limit: int | None = None,
+        snapshots: "Snapshots | None" = None,
+    ) -> BlockingFamily:
+        """Let there be one agent for each key, from its first message on; see `Mesh.register`."""
+        return self._mesh.register(makes, name, idle=idle, limit=limit, snapshots=snapshots).blocking
+
+    def pool(
+        self, makes: "Makes", name: str | None = None, *, size: int, routing: "Routing" = "round_robin"
+    ) -> BlockingPool:
+        """Let *size* agents share the work behind one address; see `Mesh.pool`."""
+        return self._mesh.pool(makes, name, size=size, routing=routing).blocking
+
+    def ref(self, address: "str | BlockingRef | Ref | type[AgentLike]", *, key: str | None = None) -> BlockingRef:
+        """Return a handle on *address*, a name or a registered class; with *key* on the agent for that key."""
+        return BlockingRef(self._mesh.interior, address_in(self._mesh.interior, address, key))
 
     def subscribe(
         self,
@@ -192,7 +215,7 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
 
     @property
     def agents(self) -> list[str]:
-        """The names of the agents, in the order they were added."""
+        """The addresses of the agents; see `Mesh.agents`."""
         return self._mesh.agents
 
     @property

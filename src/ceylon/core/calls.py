@@ -7,7 +7,7 @@ whether a task of this loop, a task of another loop, or a thread is behind it.
 from typing import TYPE_CHECKING
 
 from ceylon.core.timers import Timer
-from ceylon.errors import AskTimeoutError, BudgetError, CeylonError, MailboxFullError
+from ceylon.errors import AskTimeoutError, BudgetError, CeylonError
 from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class TellCall(ParkedCall):
     def fire(self) -> None:
         """There was none in time."""
         if not self.is_settled and self.cell.unpark(self.envelope):
-            error = MailboxFullError(self.cell.address, self.cell.capacity, self._waited)
+            error = self.cell.why_full(self._waited)
             self._router.refuse_full(self.envelope)
             self.fail(error)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ceylon.core.ledger import AgentStatistics
 from ceylon.core.ordered import Ordered
+from ceylon.errors import MailboxFullError
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
     from ceylon.core.leases import Lease
+    from ceylon.core.lifecycle import Lifecycle
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
     from ceylon.core.timers import Timer
+    from ceylon.core.waits import Groups
 
 __all__ = ["Cell", "Life", "Record", "State"]
 
@@ -34,6 +37,8 @@ class State(enum.Enum):
     STARTING = ("starting", True, False)
     RUNNING = ("running", True, True)
     RESTARTING = ("restarting", True, False)
+    WAITING = ("waiting", True, False)  # a keyed agent's, for a place in its family; it has no instance yet
+    LEAVING = ("leaving", True, False)  # a keyed agent's: what comes now is the next instance's
     HALTED = ("halted", False, False)  # the mesh is about to stop it
     STOPPING = ("stopping", False, False)
     STOPPED = ("stopped", False, False)
@@ -80,6 +85,8 @@ class Cell:
         "under_way",
     )
 
+    restores: bool = False  # whether an instance here wants a state before it starts; a keyed one may
+
     def __init__(
         self, address: str, agent: "AgentLike", behaviour: "Behaviour", options: "AgentOptions", capacity: int
     ) -> None:
@@ -117,6 +124,29 @@ class Cell:
         if self.life is None:
             self.life = Life()
         return self.life
+
+    # -- what some places have their own way of ------------------------------------------------------------------------
+
+    def rebuilt(self) -> "AgentLike":
+        """Return a new instance for this place, made as the present one was."""
+        return self.agent.__ceylon_rebuild__()
+
+    async def end(self, lifecycle: "Lifecycle", until: float | None) -> BaseException | None:
+        """End the agent because somebody wants that; return what they are to be told."""
+        await lifecycle.stop(self, until=until)
+        return None
+
+    def left(self) -> None:
+        """Hear that the agent is out of the mesh."""
+
+    def why_full(self, waited: float = 0.0) -> MailboxFullError:
+        """Return what a sender is told who has found no room for *waited* seconds."""
+        return MailboxFullError(self.address, self.capacity, waited)
+
+    def held_up_by(self) -> "Groups[Origin]":
+        """Return what an envelope waits for while nothing is handled: the hooks that are under way."""
+        hooks = self.life.hooks if self.life is not None and self.state.takes_mail else ()
+        return [(hook,) for hook in hooks]
 
     # -- the mailbox ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ceylon.core.durations import Duration
 from ceylon.core.origin import Origin
 from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
+from ceylon.core.registering import address_in
 from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
 from ceylon.messages import attempt
 
@@ -29,9 +30,9 @@ class Context(Origin, AsyncVerbs):
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
         self._give_reply(value)
 
-    def ref(self, address: str | None = None) -> Ref:
-        """Return a ref to *address*, by default to the agent itself."""
-        return Ref(self.interior, address or self.address)
+    def ref(self, address: "str | Ref | type[AgentLike] | None" = None, *, key: str | None = None) -> Ref:
+        """Return a ref to *address*, by default to the agent itself; with *key* to the agent for that key."""
+        return Ref(self.interior, address_in(self.interior, self.address if address is None else address, key))
 
     def after(self, seconds: Duration, message: Any) -> "TimerHandle":
         """Tell the agent itself *message* in *seconds*, or ``"5m"``; hops start at zero. It ends with the agent."""
@@ -110,6 +111,12 @@ class BlockingContext(Origin, BlockingVerbs):
     def reply(self, value: Any) -> None:
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
         self._on_loop("reply", lambda: self._give_reply(value))
+
+    def ref(
+        self, address: "str | BlockingRef | Ref | type[AgentLike] | None" = None, *, key: str | None = None
+    ) -> BlockingRef:
+        """Return a ref to *address*, by default to the agent itself; with *key* to the agent for that key."""
+        return BlockingRef(self.interior, address_in(self.interior, self.address if address is None else address, key))
 
     def spawn(self, agent: "AgentLike | AgentSource") -> BlockingRef:
         """Add *agent* to the mesh as a child of this one; see `Context.spawn`."""

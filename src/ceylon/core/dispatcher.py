@@ -363,12 +363,17 @@ class Dispatcher:
             if is_tapped:
                 self._ends(envelope)
             if worker.is_cancelling or not is_clean() or _copy_context() != before:
-                if cell.mail:
-                    self.offer(cell)
+                self._look_again(cell)
                 return -1
+        self._look_again(cell)
+        return self._batch
+
+    def _look_again(self, cell: "Cell") -> None:
+        """See to it that somebody looks at *cell* again, or let it rest."""
         if cell.mail:
             self.offer(cell)
-        return self._batch
+        elif cell.is_thrifty and not cell.leases:
+            cell.rest()
 
     def _completed(self, envelope: "Envelope") -> None:
         """Do what `Router.ended` does, for the commonest end; the ring keeps the message's type, not the message."""
@@ -579,8 +584,7 @@ class Dispatcher:
             cell.under_way.pop(envelope.id, None)
         self._leave(cell, self._key_left(cell, envelope) if cell.keeps_keys else None)
         self.failed(cell, envelope, error, has_replied=context.has_replied)
-        if cell.mail:
-            self.offer(cell)
+        self._look_again(cell)
 
     @staticmethod
     def _key_left(cell: "Cell", envelope: "Envelope") -> Any:

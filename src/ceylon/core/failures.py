@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from ceylon.core.cell import Cell, State
+from ceylon.core.keyed_cell import KeyedCell
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.errors import HandlerTimeoutError, MeshClosedError, MeshFailedError, describe
@@ -50,9 +51,11 @@ class Failures:
 
     def supervise(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
         """Do what the supervisor decides after a handler failed."""
-        if cell.state is not State.RUNNING:
-            return
         failure = Failure(envelope, error)
+        if cell.state is not State.RUNNING:
+            if isinstance(cell, KeyedCell) and self._decide(cell, failure) != "resume":
+                cell.is_spoilt = True  # it ends as it is; what it has in mind is not to be kept
+            return
         directive = self._decide(cell, failure)
         if directive == "resume" and isinstance(error, HandlerTimeoutError) and error.still_runs:
             directive = "restart"  # what still runs holds this instance

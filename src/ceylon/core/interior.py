@@ -17,6 +17,7 @@ from ceylon.core.agent_timers import AgentTimers
 from ceylon.core.belongings import Belongings
 from ceylon.core.cell import Cell, State
 from ceylon.core.counters import Gone, statistics_of
+from ceylon.core.departures import Departures
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.failures import Failures
 from ceylon.core.gateway import LOOP_ENDED, Gateway
@@ -24,6 +25,7 @@ from ceylon.core.handlers import Refusal
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments, observers
+from ceylon.core.keeping import Keeping
 from ceylon.core.ledger import MeshStatistics, describe_envelope
 from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
@@ -37,6 +39,7 @@ from ceylon.core.requests import Requests
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
+from ceylon.core.snapshots import InMemorySnapshots
 from ceylon.core.sources import OwnSources
 from ceylon.core.spending import Spending
 from ceylon.core.subscriptions import Subscriptions
@@ -51,16 +54,17 @@ from ceylon.errors import (
     DuplicateNameError,
     LawBrokenError,
     MeshClosedError,
-    UnknownAgentError,
     describe,
 )
 from ceylon.messages import Outcome, attempt, type_name
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
+    from ceylon.core.handlers import Behaviour
     from ceylon.core.interceptors import Interceptors
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike, AgentSource
+    from ceylon.core.ports import AgentLike, AgentOptions, AgentSource
+    from ceylon.core.registering import Registered
     from ceylon.core.sources import Sources
     from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
@@ -84,6 +88,7 @@ class Interior:
     threads: ThreadPool
     dispatcher: Dispatcher
     lifecycle: Lifecycle
+    keeping: Keeping
     belongings: Belongings
     agent_timers: AgentTimers
     restarts: Restarts
@@ -119,6 +124,9 @@ class Interior:
         self.failures = Failures(self)
         self.gateway = Gateway(name)
         self.early: dict[str, Cell] = {}  # added before the mesh was started
+        self.registered: dict[str, Registered] = {}  # names behind which there are more agents than one
+        self.departures = Departures(self)
+        self.snapshots = InMemorySnapshots(settings)
         self.was_opened = False
         self.is_default = False  # the process-wide mesh, which lets agents go to any other
         self.tasks: Ordered[TaskCall] = Ordered()  # verbs under way that are more than one ask
@@ -142,6 +150,7 @@ class Interior:
         self.dispatcher = self.router.dispatcher = (parts.dispatcher or Dispatcher)(self, driver)
         self.lifecycle = (parts.lifecycle or Lifecycle)(self)
         self.belongings = Belongings(self)
+        self.keeping = Keeping(self)
         self.agent_timers = AgentTimers(self)
         self.restarts = Restarts(self)
         self.watches = Watches(self)
@@ -227,12 +236,12 @@ class Interior:
         if self.was_opened and threading.get_ident() != self.thread:
             self.gateway.block("add", functools.partial(self.add_for, agent, address), may_warn=False).get()
         else:
-            self._place(agent, address)
+            self.place(agent, address)
         return address
 
     def add_for(self, agent: "AgentLike", address: str, sink: "Sink") -> None:
         """Take *agent* in under *address*, on the loop; *sink* hears of it."""
-        sink.set_result(attempt(lambda: self._place(agent, address)))
+        sink.set_result(attempt(lambda: self.place(agent, address)))
 
     def resize(self, address: str, slots: int) -> None:
         """Let the agent at *address* handle *slots* messages at a time from now on; on the loop."""
@@ -249,31 +258,46 @@ class Interior:
             raise MeshClosedError(self.name, "it is stopping")
         if not parent.state.takes_mail:
             raise AgentStoppedError(parent.address, "is stopping and takes no more children")
+
+        def child(*parts: Any) -> Cell:
+            cell = Cell(*parts)
+            cell.parent = parent
+            parent.have_life().children[cell.address] = cell
+            return cell
+
         place = made.name if address is None else address
-        self._place(made, place, parent)
+        self.place(made, place, child)
         return place
 
-    def _place(self, agent: "AgentLike", address: str, parent: Cell | None = None) -> None:
-        """Make a cell for *agent*; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or (self.is_stopping and parent is None)):
-            raise MeshClosedError(self.name, "it is closed")
-        if address in self.cells():
-            raise DuplicateNameError(address, self.name)
+    def read(self, agent: "AgentLike") -> "tuple[Behaviour, AgentOptions]":
+        """Return what *agent*, which is to live here, does and how it is to be run.
+
+        Raises:
+            AgentInUseError: it lives elsewhere, or here already.
+        """
         behaviour = agent.__ceylon_behaviour__
         behaviour.read(final=True)
         agent.__ceylon_claim__(self)
         options = agent.__ceylon_options__()
-        if options.handler_timeout is None and self.settings.handler_timeout is not None:
-            options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
         if self.interceptors is not None:
             behaviour = self.interceptors.around(behaviour)
-        if options.handler_timeout is not None:
-            behaviour = behaviour.timed()
-        cell = Cell(address, agent, behaviour, options, self.settings.mailbox_capacity)
-        cell.is_thrifty = len(self.cells()) >= self.settings.roomy_agents
-        if parent is not None:
-            cell.parent = parent
-            parent.have_life().children[address] = cell
+        if options.handler_timeout is None:
+            if self.settings.handler_timeout is None:
+                return behaviour, options
+            options = msgspec.structs.replace(options, handler_timeout=self.settings.handler_timeout)
+        return behaviour.timed(), options
+
+    def place(self, agent: "AgentLike", address: str, kind: "Callable[..., Cell]" = Cell) -> None:
+        """Put *agent* into a cell that *kind* makes; on the loop, or before there is one."""
+        if self.was_opened and (not self.is_open or (self.is_stopping and kind is Cell)):
+            raise MeshClosedError(self.name, "it is closed")
+        cells = self.cells()
+        if address in cells or address in self.registered:
+            raise DuplicateNameError(address, self.name)
+        behaviour, options = self.read(agent)
+        cell = kind(address, agent, behaviour, options, self.settings.mailbox_capacity)
+        if len(cells) >= self.settings.roomy_agents:
+            cell.is_thrifty = True
         if self.was_opened:
             self.admit(cell)
         else:
@@ -281,29 +305,26 @@ class Interior:
             agent.__ceylon_move_in__(self, address)
 
     def stop_agent(self, address: str, sink: "Sink", *, source: "Origin | None" = None, at_once: bool = False) -> None:
-        """End one agent; *sink* hears when it is gone, or at once if that would wait for *source*, who asks."""
-        cell = self.router.cells.get(address)
-        if cell is None:
-            sink.set_result(Outcome(error=UnknownAgentError(address, self.router.cells)))
-            return
-        waits = source is None or not _would_wait_for(cell, source)
+        """End what is at *address*; *sink* hears when it is gone; see `Departures.stop`."""
+        self.departures.stop(address, sink, source=source, at_once=at_once)
 
-        async def stop(task: "Task") -> None:
-            outcome = Outcome(error=MeshClosedError(self.name, LOOP_ENDED))
-            try:
-                with task.life():
-                    await self.lifecycle.stop(cell, until=self.driver.now() if at_once else None)
-                    outcome = Outcome()
-            except Exception as error:  # noqa: BLE001 – a mistake of ours; it must not reach the loop
-                logger().critical("stop_failed", agent=address, exc_info=error)
-                outcome = Outcome(error=error)
-            finally:
-                if waits and not sink.done():
-                    sink.set_result(outcome)
+    def anywhere(self, verb: str, function: Callable[[], Any]) -> Any:
+        """Return what *function* does on the loop, from any thread, or before there is a loop."""
+        if self.was_opened and threading.get_ident() != self.thread:
+            return self.gateway.block(verb, lambda sink: sink.set_result(attempt(function)), may_warn=False).get()
+        return function()
 
-        self.driver.spawn(stop, f"ceylon {address} stop")
-        if not waits:
-            sink.set_result(Outcome())
+    def register(self, name: str, registered: "Registered") -> None:
+        """Let *name* stand for more agents than one; on the loop, or before there is one.
+
+        Raises:
+            DuplicateNameError: it stands for something already.
+        """
+        if self.was_opened and (not self.is_open or self.is_stopping):
+            raise MeshClosedError(self.name, "it is closed")
+        if name in self.cells() or name in self.registered:
+            raise DuplicateNameError(name, self.name)
+        self.registered[name] = registered
 
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
@@ -312,6 +333,11 @@ class Interior:
             self.subscriptions.declare(cell.address, cell.behaviour.interests)
         cell.agent.__ceylon_move_in__(self, cell.address)
         self.lifecycle.start(cell)
+
+    def clear(self, cell: Cell) -> None:
+        """Let the agent in *cell* go, whose place stays."""
+        self.subscriptions.end(cell.address)
+        cell.agent.__ceylon_leave_home__()
 
     def adopt(self, cell: Cell) -> None:
         """Let the new instance in an agent's place know where it is."""
@@ -323,9 +349,9 @@ class Interior:
             del self.router.cells[cell.address]
             if cell.parent is not None:
                 cell.parent.have_life().children.pop(cell.address, None)
-            self.subscriptions.end(cell.address)
+            self.clear(cell)
             self._gone.add(cell.statistics())
-            cell.agent.__ceylon_leave_home__()
+            cell.left()
 
     def read_from(self, sources: "Sources") -> None:
         """Have the time of day and chance from *sources* from now on."""
@@ -417,18 +443,6 @@ class Interior:
     def statistics(self) -> MeshStatistics:
         """Return every counter as it is now; on the loop."""
         return statistics_of(self, self._gone)
-
-
-def _would_wait_for(cell: Cell, source: "Origin") -> bool:
-    """Say whether the end of *cell* waits for *source*, or who waits for its answer, or their children."""
-    cells = source.interior.router.cells
-    for each in (source.cell, *(cells.get(address) for address in source.envelope.chain)):
-        above: Cell | None = each
-        while above is not None and above is not cell:
-            above = above.parent
-        if above is not None:
-            return True
-    return False
 
 
 def _after_fork_in_child() -> None:

@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     CLOSED = "closed"  # refused: the mesh is stopping
     HOPS = "hops"  # refused: passed on too often
     REJECTED = "rejected"  # refused: an interceptor did not let it pass
+    UNROUTED = "unrouted"  # refused: its pool could not choose a member, or its keyed agent could not be made
     UNHANDLED = "unhandled"  # accepted: no handler takes it
     STOPPED = "stopped"  # accepted: its agent stopped first
     AGENT_FAILED = "agent_failed"  # accepted: its agent failed for good
@@ -50,7 +51,7 @@ class Reason(enum.StrEnum):
 How: TypeAlias = Literal["completed", "failed", "dead_lettered", "expired", "cancelled"]
 """How an accepted envelope ends."""
 
-REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS, Reason.REJECTED})
+REFUSED = frozenset({Reason.UNKNOWN_AGENT, Reason.FULL, Reason.CLOSED, Reason.HOPS, Reason.REJECTED, Reason.UNROUTED})
 """These envelopes were never accepted: their senders got an error."""
 
 

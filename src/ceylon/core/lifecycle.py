@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ceylon.core.cell import Cell, State
+from ceylon.core.keyed_cell import KeyedCell
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Lifecycle"]
 
 _BETWEEN = frozenset({State.STARTING, State.RESTARTING})
+_UNDER_WAY = _BETWEEN | {State.LEAVING}
 
 
 class Lifecycle:
@@ -35,10 +37,14 @@ class Lifecycle:
     def start(self, cell: Cell) -> None:
         """Let *cell* handle messages, after its start hooks if it has any."""
         find = cell.agent.__ceylon_hook__
-        if find("on_start") is not None or find("lifespan") is not None:
+        if find("on_start") is not None or find("lifespan") is not None or cell.restores:
             self._undertake(cell)
         else:
             self._run(cell)
+
+    def go_on(self, cell: Cell) -> None:
+        """Let *cell* handle messages again, by the instance it has; the mesh may be about to stop it."""
+        Lifecycle._run(self, cell)
 
     def _run(self, cell: Cell) -> None:
         cell.state = State.HALTED if self._interior.router.is_halted else State.RUNNING
@@ -75,13 +81,17 @@ class Lifecycle:
             if _is_beginning(cell, era):
                 life.start_error = None
                 self._run(cell)
+                if cell.is_thrifty and not cell.mail:
+                    cell.rest()  # what it was started for may have been taken back
         finally:
             life.is_beginning = False
 
     async def _enter(self, cell: Cell, cause: BaseException | None, era: int) -> BaseException | None:
         """Run what comes before the first message; return what it raises."""
         belongings = self._interior.belongings
-        error = await belongings.enter_lifespan(cell)
+        error = await self._interior.keeping.load(cell) if isinstance(cell, KeyedCell) else None
+        if error is None and _is_beginning(cell, era):
+            error = await belongings.enter_lifespan(cell)
         if error is None and _is_beginning(cell, era):
             error = await belongings.run_hook(cell, "on_start")
         cell.have_life().start_error = error
@@ -115,6 +125,26 @@ class Lifecycle:
         if cell.state is State.RESTARTING:
             await self._retire(cell)
 
+    async def leave(self, cell: KeyedCell, until: float) -> BaseException | None:
+        """End the instance of a keyed agent that leaves, unless its state could not be saved; return that error."""
+        life = cell.have_life()
+        life.retiring = retiring = Signal(self._driver)
+        try:
+            await self._settle(cell, until)
+            error = await self._interior.keeping.save(cell)
+            if error is None:
+                await self._stop_children(cell, until)
+                await self._close_hooks(cell)
+                await self._stop_children(cell, until)
+            return error
+        finally:
+            life.retiring = None
+            retiring.set()
+
+    def vacate(self, cell: Cell, reason: Reason = Reason.STOPPED) -> None:
+        """Take *cell* out of the mesh, whose instance has ended, or has never been."""
+        self._take_out(cell, reason)
+
     async def _retire(self, cell: Cell) -> None:
         """End the instance: its handlers, its children, its hooks. Whoever stops the agent meanwhile waits for that."""
         life = cell.have_life()
@@ -146,14 +176,16 @@ class Lifecycle:
             while cell.state is not State.STOPPED:
                 await self.wait_for_change(cell)
             return
-        is_between, cell.state = cell.state in _BETWEEN, State.STOPPING
+        was, cell.state = cell.state, State.STOPPING
         self.changed(cell)
         if until <= now:
             self._hurry(cell)
-        if is_between:
+        if was in _UNDER_WAY:
             await self._end_beginning(cell)
         await self._settle(cell, until)
         self._bounce_mail(cell, reason)
+        if isinstance(cell, KeyedCell) and was not in _BETWEEN and reason is Reason.STOPPED:
+            await self._interior.keeping.save_at_the_end(cell)
         await self._stop_children(cell, until)
         await self._close_hooks(cell)
         self._take_out(cell, reason)
@@ -198,6 +230,8 @@ class Lifecycle:
 
     def drop(self, cell: Cell) -> None:
         """End *cell* here and now: its loop is not going to run any more."""
+        if isinstance(cell, KeyedCell):
+            self._interior.keeping.lose(cell)
         cell.state = State.STOPPING
         self._give_up(cell)
         self._interior.agent_timers.cancel_all(cell)

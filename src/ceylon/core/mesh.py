@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 import msgspec
 
+from ceylon.core.cell import State
+from ceylon.core.families import Family, Pool
 from ceylon.core.gateway import NOT_STARTED
 from ceylon.core.inspection import Inspector, Ledger, Wait, Why
 from ceylon.core.instruments import instruments
@@ -18,6 +20,7 @@ from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
 from ceylon.core.ports import as_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
+from ceylon.core.registering import add_family, add_pool, address_in
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.submitting import Collecting
 from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
     from ceylon.core.blocking import BlockingMesh
     from ceylon.core.interceptors import Interceptor
     from ceylon.core.ledger import DeadLetter
+    from ceylon.core.makers import Makes
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentSource
+    from ceylon.core.routings import Routing
+    from ceylon.core.snapshots import Snapshots
 
 __all__ = ["Mesh"]
 
@@ -105,7 +111,8 @@ class Mesh(AsyncVerbs, Collecting):
 
         A mesh takes nothing new, finishes what it has within 10 s, cancels the rest and gives it 5 s, then gives up
         threads that still run. *at_once* leaves out the first of these. Whoever still waits gets `MeshClosedError`.
-        An agent ends likewise, its children before it, last started first.
+        An agent ends likewise, its children before it, last started first. A keyed agent leaves memory, its state
+        saved; what waits for it brings it back. The name of a family or a pool ends all its agents.
 
         Called by a handler that would itself have to end first, this begins the stop and returns without waiting.
 
@@ -113,6 +120,7 @@ class Mesh(AsyncVerbs, Collecting):
             UnknownAgentError: there is no such agent.
             LawBrokenError: an envelope was lost or ended twice, by a mistake of the mesh's own.
             MeshFailedError: the mesh was ended by the failure of a critical agent.
+            SnapshotError: a state could not be saved. A keyed agent stays then; with its family it has ended.
         """
         if name is not None:
             await self._stop_agent(address_of(name), at_once=at_once)
@@ -211,9 +219,69 @@ class Mesh(AsyncVerbs, Collecting):
         made = as_agent(agent)
         return Ref(self._inside, self._inside.add(made, made.name))
 
-    def ref(self, address: "str | Ref") -> Ref:
-        """Return a handle on *address*; whether anybody is there shows when it is used."""
-        return Ref(self._inside, address_of(address))
+    def register(
+        self,
+        makes: "Makes",
+        name: str | None = None,
+        *,
+        idle: float | None = None,
+        limit: int | None = None,
+        snapshots: "Snapshots | None" = None,
+    ) -> Family:
+        """Let there be one agent for each key, from its first message on: ``"shop/lisbon"`` after ``register(Shop)``.
+
+        An agent that has had no message for *idle* seconds leaves memory: `save` is asked for its state, `on_stop`
+        runs, and the next message makes another one, which gets the state by `load` before `on_start`. A message that
+        comes meanwhile waits for that one. Who has a handler, a background task, a child or a message to itself under
+        way (`context.after`) does not leave. Messages of one sender to one key are handled in order, across all that.
+
+        Args:
+            makes: A class whose agents are made with a name and nothing else, or a function of the key that returns an
+                agent. Either way the agent's `name` is the family's, and its `key` the key.
+            name: What the family is called; by default like the class, ``"tea_shop"`` for ``TeaShop``.
+            idle: Seconds without a message (600).
+            limit: How many may be in memory (10,000). The one that has rested longest leaves for another; while nobody
+                rests, senders to further keys wait as before a full mailbox.
+            snapshots: Where states are kept; by default in memory, for as long as the mesh lives.
+
+        Raises:
+            DefinitionError: agents cannot be made so.
+            ArgumentError: *idle* or *limit* is out of its range.
+            DuplicateNameError: the name stands for something already.
+        """
+        return Family(self._inside, add_family(self._inside, makes, name, idle, limit, snapshots))
+
+    def pool(self, makes: "Makes", name: str | None = None, *, size: int, routing: "Routing" = "round_robin") -> Pool:
+        """Let *size* agents share the work behind one address; return a ref to it, which has `resize` too.
+
+        The members are ordinary agents, ``"worker/1"`` and so on: each has its mailbox, and begins again alone. One
+        that has failed for good is replaced, up to 5 times in 30 s; then the pool is smaller by one.
+
+        Args:
+            makes: A class whose agents are made with a name and nothing else, or a function of the member's number (a
+                text) that returns an agent.
+            name: What the pool is called; by default like the class.
+            size: How many members.
+            routing: ``"round_robin"``, ``"least_loaded"``, or a function of the message that returns its key. Of the
+                first two nothing is promised about the order of messages. By key, messages of one sender with one key
+                are handled in order, one at a time, also while the pool changes its size.
+
+        Raises:
+            DefinitionError: agents cannot be made so.
+            ArgumentError: *size* or *routing* cannot be.
+            DuplicateNameError: the name stands for something already.
+        """
+        return Pool(self._inside, add_pool(self._inside, makes, name, size, routing))
+
+    def ref(self, address: "str | Ref | type[AgentLike]", *, key: str | None = None) -> Ref:
+        """Return a handle on *address*, a name or a registered class; with *key* on the agent for that key.
+
+        Whether anybody is there shows when it is used.
+
+        Raises:
+            UnknownAgentError: the class is registered nowhere.
+        """
+        return Ref(self._inside, address_in(self._inside, address, key))
 
     def subscribe(
         self, topic: str, recipient: "str | Ref", *, group: str | None = None, when_full: WhenFull = "wait"
@@ -244,7 +312,7 @@ class Mesh(AsyncVerbs, Collecting):
             UnknownAgentError: there is none.
         """
         cell = self._inside.cells().get(name)
-        if cell is None:
+        if cell is None or cell.state is State.WAITING:
             raise UnknownAgentError(name, self._inside.cells())
         return cell.agent.__ceylon_itself__
 
@@ -255,8 +323,8 @@ class Mesh(AsyncVerbs, Collecting):
 
     @property
     def agents(self) -> list[str]:
-        """The names of the agents, in the order they were added."""
-        return list(self._inside.cells())
+        """The addresses of the agents, in the order they came: keyed ones that are in memory, members of pools too."""
+        return [address for address, cell in self._inside.cells().items() if cell.state is not State.WAITING]
 
     @property
     def is_open(self) -> bool:

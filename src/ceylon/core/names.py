@@ -6,9 +6,10 @@ from typing import Final
 from ceylon.errors import InvalidNameError
 from ceylon.settings import DEFAULTS
 
-__all__ = ["check_address", "check_name", "split_key"]
+__all__ = ["check_address", "check_name", "family_name", "split_key"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _RULE: Final = (
     "1 to 64 of A-Z a-z 0-9 _ . - and the first a letter or digit "
     "('/' separates a key, '$' starts the mesh's own addresses)"
@@ -24,6 +25,15 @@ def check_name(name: object) -> str:
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise InvalidNameError(name, _RULE)
     return name
+
+
+def family_name(cls: type) -> str:
+    """Return what a family or a pool of *cls* is called by default: ``TeaShop`` is ``"tea_shop"``.
+
+    Raises:
+        InvalidNameError: the class's own name could never be an agent's; name the family.
+    """
+    return check_name(_CAPITAL.sub("_", cls.__name__).lower().strip("_"))
 
 
 def split_key(address: str) -> tuple[str, str]:

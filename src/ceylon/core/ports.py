@@ -93,6 +93,10 @@ class AgentLike(Protocol):
         """Give back what was opened on the mesh's loop; after `on_stop`."""
         ...
 
+    def __ceylon_be_keyed__(self, name: str, key: str) -> None:
+        """Be called *name*, as all of the family or the pool are, and know the own *key* or number; once, when made."""
+        ...
+
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """Know the mesh and the address from now on."""
         ...

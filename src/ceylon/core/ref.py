@@ -246,9 +246,16 @@ class _Handle(Composable):
 
     @property
     def __ceylon_target__(self) -> "AgentLike | None":
-        """The agent behind the address, where it lives in this process; for code of this package."""
-        cell = self._mesh.cells().get(split_key(self.address)[0])
-        return None if cell is None else cell.agent.__ceylon_itself__
+        """The agent behind the address, where it lives in this process; for code of this package.
+
+        Of a pool it is one of them, and likewise of a family, if the agent for the key is not in memory.
+        """
+        cells, name = self._mesh.cells(), split_key(self.address)[0]
+        cell = cells.get(self.address) or cells.get(name)
+        if cell is not None:
+            return cell.agent.__ceylon_itself__
+        registered = self._mesh.registered.get(name)
+        return None if registered is None else registered.example
 
     @property
     def __ceylon_mesh__(self) -> "Interior":

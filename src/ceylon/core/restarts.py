@@ -91,7 +91,7 @@ class Restarts:
     def _rebuild(self, cell: Cell) -> bool:
         """Put a new instance in the agent's place; say no, having given the agent up, if there can be none."""
         try:
-            cell.agent = cell.agent.__ceylon_rebuild__()
+            cell.agent = cell.rebuilt()
         except Exception as refused:  # noqa: BLE001 – a user's __init__
             logger().error("agent_rebuild_failed", agent=cell.address, exc_info=refused)
             cell.have_life().start_error = refused

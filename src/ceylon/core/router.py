@@ -14,9 +14,7 @@ from ceylon.errors import (
     ArgumentError,
     CeylonError,
     DeadlockError,
-    DeliveryError,
     HopLimitError,
-    MailboxFullError,
     MeshClosedError,
     UnknownAgentError,
 )
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.core.publishing import Publisher
     from ceylon.core.quiet import Quiet
+    from ceylon.core.registering import Registered
     from ceylon.core.timers import Timers
 
 __all__ = ["Router"]
@@ -43,6 +42,7 @@ class Router:
     dispatcher: "Dispatcher"
     publisher: "Publisher"
     quiet: "Quiet"
+    registered: "dict[str, Registered]"
 
     def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
         self.mesh = interior.name
@@ -51,6 +51,7 @@ class Router:
         self.timers = timers
         self.settings = settings = interior.settings
         self.cells: dict[str, Cell] = {}
+        self.registered = interior.registered
         self.calls: dict[int, AskCall] = {}  # by envelope id
         self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
         self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
@@ -117,14 +118,34 @@ class Router:
             self.dead_letters.add(envelope, Reason.HOPS)
             raise HopLimitError(envelope.recipient, self.settings.max_hops)
         cell = self.find(envelope.recipient)
+        if cell is None and self.registered:
+            cell = self._receiver(envelope)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
             known = [address for address, each in self.cells.items() if each.state.takes_mail]
+            known += [each.sample for each in self.registered.values()]
             error = UnknownAgentError(check_address(envelope.recipient), known)
             raise error
         if cell.options.takes_keys:
             cell.agent.__ceylon_expect__(envelope)
         return cell
+
+    def _receiver(self, envelope: Envelope) -> "Cell | None":
+        """Return who is to have *envelope*, of a family or a pool: made now, or chosen now.
+
+        Raises:
+            AgentStartError: it could not be made.
+            ArgumentError: the pool's routing has no answer.
+        """
+        name, key = split_key(envelope.recipient)
+        group = self.registered.get(name)
+        if group is None or envelope.recipient == f"{name}/":
+            return None
+        try:
+            return group.receiver(envelope, key)
+        except (CeylonError, ValueError):
+            self.dead_letters.add(envelope, Reason.UNROUTED)
+            raise
 
     def find(self, address: str) -> "Cell | None":
         """Return the cell at *address*; a key behind the name is the agent's own affair."""
@@ -145,13 +166,13 @@ class Router:
         full = self.deliver(envelope)
         if full is not None:
             self.refuse_full(envelope)
-            raise MailboxFullError(full.address, full.capacity)
+            raise full.why_full()
 
     def tell(self, envelope: Envelope, future: "Sink", source: "Origin | None") -> Call | None:
         """Deliver *envelope* for *source*, waiting for room; *future* gets the outcome. `None`: it has it already."""
         try:
             full = self.deliver(envelope)
-        except (DeliveryError, MeshClosedError, ValueError) as error:
+        except (CeylonError, ValueError) as error:
             future.set_result(Outcome(error=error))
             return None
         if full is None:
@@ -163,7 +184,7 @@ class Router:
         """Park *envelope* before a full mailbox; a wait that could never end, as one for oneself, fails at once."""
         error: CeylonError | None = None
         if envelope.sender == cell.address:
-            error = MailboxFullError(cell.address, cell.capacity)
+            error = cell.why_full()
         elif source is not None:
             error = self._why_refused(source, cell, envelope)
         if error is not None:

@@ -53,7 +53,10 @@ class Shutdown:
             with task.life():
                 interior.is_stopping = interior.router.is_refusing = True
                 if not self._hurry.is_raised:
+                    end = interior.driver.now() + interior.settings.drain_timeout
                     await self._drain(interior.settings.drain_timeout)
+                    for registered in list(interior.registered.values()):
+                        await registered.all_leave(end)
                 for cell in interior.router.cells.values():
                     interior.lifecycle.halt(cell)
                 interior.router.is_halted = True

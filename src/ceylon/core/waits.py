@@ -170,8 +170,7 @@ class WaitsGraph:
     def of_mailbox(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":
         """Return what *envelope* waits for in the mailbox of *cell*, or before it."""
         if not cell.state.handles_mail:
-            hooks = cell.life.hooks if cell.life is not None and cell.state.takes_mail else ()
-            return [(hook,) for hook in hooks]
+            return cell.held_up_by()
         return [*self._of_key(cell, envelope), *self._of_slots(cell, cell.slots, has_loan=cell.is_on_loan(envelope))]
 
     def of_room(self, cell: "Cell", envelope: "Envelope") -> "Groups[Origin]":

@@ -100,8 +100,9 @@ def _wrong_end(event: Event, accepted: Counter[int], ended: Counter[int]) -> lis
 def _disagreements(history: History, statistics: "MeshStatistics") -> list[str]:
     """Compare what the history counts with what the mesh does: each agent that is still there, and the sum."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    agents = _agents(history)
     for event in history.of(What.ACCEPTED, What.ENDED):
-        counts[_agent(event)][event.detail if event.what is What.ENDED else "accepted"] += 1
+        counts[_agent(event, agents)][event.detail if event.what is What.ENDED else "accepted"] += 1
     stopped = {event.recipient for event in history.of(What.STOPPED)}
     violations: list[str] = []
     everybody = Counter[str]()
@@ -133,7 +134,7 @@ def fifo(history: History, slots: Mapping[str, int] = _NOBODY) -> list[str]:
     waiting. So is what breaks a turn off, and so are messages in threads of an agent that has several *slots*: of two
     threads that have been given one each, either may begin first.
     """
-    returning = _returning(history)
+    returning, agents = _returning(history), _agents(history)
     places: dict[int, int] = {}
     latest: dict[tuple[str, str], Event] = {}
     violations: list[str] = []
@@ -141,7 +142,9 @@ def fifo(history: History, slots: Mapping[str, int] = _NOBODY) -> list[str]:
         if event.what is What.ACCEPTED:
             places.setdefault(event.id, event.step)
         elif event.what is What.BEGAN and event.id in places and event.id not in returning:
-            if event.detail == "interrupting" or (event.detail == "threaded" and slots.get(_agent(event), 1) > 1):
+            if event.detail == "interrupting" or (
+                event.detail == "threaded" and slots.get(_agent(event, agents), 1) > 1
+            ):
                 continue
             road = (event.sender, event.recipient)
             before = latest.get(road)
@@ -158,21 +161,22 @@ def one_at_a_time(history: History, slots: Mapping[str, int] = _NOBODY) -> list[
     A thread handles one message after the other and is heard of later, so that two messages in threads are never taken
     for an overlap. An ask that comes back to the agent that waits for it has that handler's slot.
     """
-    returning = _returning(history)
+    returning, agents = _returning(history), _agents(history)
     running: defaultdict[str, dict[int, Event]] = defaultdict(dict)
     violations: list[str] = []
     for event in history:
-        here = running[_agent(event)]
+        agent = _agent(event, agents)
+        here = running[agent]
         if event.what is What.ENDED:
             here.pop(event.id, None)
         elif event.what is What.BEGAN and event.id not in returning:
             in_thread = event.detail == "threaded"
             beside = [other.id for other in here.values() if not (in_thread and other.detail == "threaded")]
-            limit = slots.get(_agent(event), 1)
+            limit = slots.get(agent, 1)
             if len(beside) >= limit:
                 others = ", ".join(f"#{number}" for number in beside)
                 has = "1 slot" if limit == 1 else f"{limit} slots"
-                violations.append(f"{_named(event)} was begun beside {others}; {_agent(event)!r} has {has}")
+                violations.append(f"{_named(event)} was begun beside {others}; {agent!r} has {has}")
             here[event.id] = event
     return violations
 
@@ -180,6 +184,7 @@ def one_at_a_time(history: History, slots: Mapping[str, int] = _NOBODY) -> list[
 def _returning(history: History) -> set[int]:
     """Return the envelopes that came to an agent as part of an ask that its own handler waits for."""
     known: dict[int, Event] = {}
+    agents = _agents(history)
     returning = set[int]()
     for event in history:
         if event.id and event.id not in known:
@@ -187,7 +192,7 @@ def _returning(history: History) -> set[int]:
             asking: Event | None = event
             while asking is not None and asking.kind != "tell":
                 asking = known.get(asking.parent) if asking.parent < asking.id else None
-                if asking is not None and _agent(asking) == _agent(event):
+                if asking is not None and _agent(asking, agents) == _agent(event, agents):
                     returning.add(event.id)
                     break
     return returning
@@ -237,9 +242,14 @@ def effects_once(effects: Sequence[Hashable]) -> list[str]:
     return [f"effect {effect!r} happened {count} times" for effect, count in Counter(effects).items() if count > 1]
 
 
-def _agent(event: Event) -> str:
-    """Return the address of the agent behind the recipient's; a key is that agent's own affair."""
-    return event.recipient.partition("/")[0]
+def _agents(history: History) -> set[str]:
+    """Return the addresses of all agents that came or went; those of keyed ones, and of a pool's, have a ``/``."""
+    return {event.recipient for event in history.of(What.STARTED, What.RESTARTED, What.STOPPED)}
+
+
+def _agent(event: Event, agents: set[str]) -> str:
+    """Return the address of the agent behind the recipient's; a key that makes no agent of its own is that agent's."""
+    return event.recipient if event.recipient in agents else event.recipient.partition("/")[0]
 
 
 def _named(event: Event) -> str:

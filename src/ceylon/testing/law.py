@@ -121,10 +121,12 @@ class _Watched:
     def _unanswered(self) -> list[str]:
         """Name the asks that are open at two points in a row: their envelopes have ended, and so did the first point.
 
-        At one point an ask may be open, because its deadline ends the envelope first and the ask right after.
+        At one point an ask may be open, because its deadline ends the envelope first and the ask right after. One that
+        waits for room, as for a place in a family, has not come to an end.
         """
         calls = self._interior.router.calls
-        lost, self._answerless = self._answerless & calls.keys(), set(calls)
+        ended = {number for number, call in calls.items() if call not in (call.cell.parked or ())}
+        lost, self._answerless = self._answerless & ended, ended
         return [
             f"mesh {self._interior.name!r}: ask #{number} to {calls[number].envelope.recipient!r} has come to its end, "
             "and nobody has told whoever asked"

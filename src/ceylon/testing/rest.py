@@ -34,6 +34,7 @@ def unrest(interior: "Interior") -> list[str]:
     own = interior.requests.kept.timers + sum(
         len(cell.life.timers) for cell in router.cells.values() if cell.life is not None
     )
+    own += sum(each.timers for each in interior.registered.values())
     if len(interior.timers) > own:
         found.append(f"{len(interior.timers) - own} timers are armed although nothing is under way")
     busy = busy_threads(interior)

@@ -9,6 +9,7 @@ from ceylon.testing.contracts.drivers import driver_contract
 from ceylon.testing.contracts.embedders import embedder_contract
 from ceylon.testing.contracts.memories import memory_contract
 from ceylon.testing.contracts.models import model_contract
+from ceylon.testing.contracts.snapshots import snapshot_contract
 
 __all__ = [
     "agent_contract",
@@ -17,4 +18,5 @@ __all__ = [
     "embedder_contract",
     "memory_contract",
     "model_contract",
+    "snapshot_contract",
 ]
