@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.absent import Absent
 from ceylon.core.cell import Cell, State
-from ceylon.core.timers import Timer
+from ceylon.core.schedules import Once, OnceAt
 from ceylon.errors import FamilyFullError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class KeyedCell(Cell):
         if life is None:
             return True
         tasks = any(task.name != "lifespan" for task in life.tasks)
-        return not (tasks or life.children or any(type(timer) is Timer for timer in life.timers))
+        return not (tasks or life.children or any(isinstance(timer.schedule, Once | OnceAt) for timer in life.timers))
 
     # -- its own ways, see `Cell` --------------------------------------------------------------------------------------
 
