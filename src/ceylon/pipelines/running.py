@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ceylon.pipelines.places import Places
     from ceylon.pipelines.watching import Execution, Watcher
 
-__all__ = ["Run", "Unit"]
+__all__ = ["Run", "Unit", "number_of"]
 
 _NEVER: Final = (MeshClosedError, MeshFailedError, LawBrokenError, KeyboardInterrupt)
 """The mesh's own ends, and Ctrl-C: nothing is tried again after them."""
@@ -142,6 +142,11 @@ class Unit:
             return _WatchedFlow(run, result, execution, shows_items=self.shows_items)
         await execution.end(result)
         return result
+
+
+def number_of(execution: "Execution | None") -> int:
+    """Return the id that what is part of *execution* names as its parent's; 0 if nobody watches."""
+    return 0 if execution is None else execution.id
 
 
 class _WatchedFlow(Flow):
