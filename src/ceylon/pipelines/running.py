@@ -53,7 +53,8 @@ class Run:
 
     async def on_loop(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Await the async *function*."""
-        return await run_apart(self.context, function, *arguments, on_end=self.on_end, asides=self._asides)
+        on_end, self.on_end = self.on_end, None  # once: what a function returns unfinished has its own end
+        return await run_apart(self.context, function, *arguments, on_end=on_end, asides=self._asides)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run *function*, which may block, in one of the mesh's threads."""
