@@ -4,10 +4,10 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from ceylon.core.apart import run_apart
 from ceylon.core.invocation import call_as
 from ceylon.core.ref import Ref
 from ceylon.errors import HandlerError, LawBrokenError, MeshClosedError, MeshFailedError, StrayCancellationError
-from ceylon.pipelines.apart import run_apart
 from ceylon.pipelines.crew import Crew
 from ceylon.pipelines.flow import Flow
 
