@@ -5,7 +5,8 @@
     ├── NotAnAddressError (TypeError)          a recipient that is neither an address nor a ref
     ├── DuplicateNameError (ValueError)        two agents of one name in one mesh
     ├── AgentInUseError (ValueError)           an agent that another mesh holds
-    ├── DefinitionError (TypeError)            an agent class, handler or action that cannot work
+    ├── DefinitionError (TypeError)            an agent class, handler, action or pipeline that cannot work
+    │   └── StageTypeError                     a stage of a pipeline that cannot take what the one before gives
     ├── ArgumentError (ValueError)             an argument out of its range
     ├── DeliveryError                          an envelope that was never accepted
     │   ├── UnknownAgentError (LookupError)    nobody has that address
@@ -32,6 +33,10 @@
     ├── ApprovalDeniedError                    nobody allowed an action that asks first
     ├── InterruptedTurnError                   a turn that another message broke off
     ├── BudgetError                            what a run may spend is spent
+    ├── NoBranchError (LookupError)            a branch of a pipeline that has no stage for a key
+    ├── LoopLimitError                         a loop of a pipeline that was never done
+    ├── AllFailedError                         a race of a pipeline that nobody won
+    ├── StageTimeoutError (TimeoutError)       a stage of a pipeline that took too long
     ├── StoreError                             a memory or a conversation store that cannot do as it is asked
     │   ├── MemoryFullError                    a namespace holds as much as it may
     │   ├── StoreTimeoutError (TimeoutError)   a search took too long and was stopped
@@ -63,6 +68,7 @@ __all__ = [
     "AgentInUseError",
     "AgentStartError",
     "AgentStoppedError",
+    "AllFailedError",
     "ApprovalDeniedError",
     "ArgumentError",
     "AskTimeoutError",
@@ -82,6 +88,7 @@ __all__ = [
     "InterruptedTurnError",
     "InvalidNameError",
     "LawBrokenError",
+    "LoopLimitError",
     "MailboxFullError",
     "MaxTurnsError",
     "MemoryFullError",
@@ -98,8 +105,11 @@ __all__ = [
     "ModelSuspendedError",
     "ModelTimeoutError",
     "ModelUnavailableError",
+    "NoBranchError",
     "NotAnAddressError",
     "OutputError",
+    "StageTimeoutError",
+    "StageTypeError",
     "StoreError",
     "StoreTimeoutError",
     "StoreUnavailableError",
@@ -175,6 +185,17 @@ class AgentInUseError(CeylonError, ValueError):
 
 class DefinitionError(CeylonError, TypeError):
     """An agent class, a handler or an action that could never work as written."""
+
+
+class StageTypeError(DefinitionError):
+    """A stage of a pipeline gives what the next one can never take; the four facts are words, as in the sentence."""
+
+    def __init__(self, giver: str, given: str, taker: str, taken: str) -> None:
+        super().__init__(
+            f"{giver} gives {given}, but {taker} takes {taken}; put a stage between them that makes one of the other, "
+            "or correct the annotation"
+        )
+        self.giver, self.given, self.taker, self.taken = giver, given, taker, taken
 
 
 class ArgumentError(CeylonError, ValueError):
@@ -298,9 +319,18 @@ class HandlerError(CeylonError):
 
     def through(self, address: str) -> "HandlerError":
         """Return the same failure as seen one agent further out."""
-        further = HandlerError((address, *self.path), self.message_type, self.root)
-        further.__cause__ = self.root
-        return further
+        return self._seen_from((address, *self.path))
+
+    def inside(self) -> "BaseException":
+        """Return the failure as the outermost agent of the path met it: an agent's that it asked, or its own error."""
+        return self._seen_from(self.path[1:]) if len(self.path) > 1 else self.root
+
+    def _seen_from(self, path: Sequence[str]) -> "HandlerError":
+        seen = HandlerError(path, self.message_type, self.root)
+        seen.__cause__ = self.root
+        for note in getattr(self, "__notes__", ()):
+            seen.add_note(note)
+        return seen
 
 
 class HandlerTimeoutError(CeylonError, TimeoutError):
@@ -587,6 +617,45 @@ class OutputError(ModelError, ValueError):
         times = "once" if tries == 1 else f"{tries} times"
         super().__init__(f"{model} was asked {times} for a {output} and gave none: {reason}")
         self.model, self.output, self.reason, self.text, self.tries = model, output, reason, text, tries
+
+
+# -- pipelines ---------------------------------------------------------------------------------------------------------
+
+
+class NoBranchError(CeylonError, LookupError):
+    """A branch was given a key that no stage is there for."""
+
+    def __init__(self, key: object, known: Sequence[object]) -> None:
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(f"no branch for {key!r}; there are: {there}. Add one, or a `default=`")
+        self.key, self.known = key, tuple(known)
+
+
+class LoopLimitError(CeylonError):
+    """A loop was not done after as many rounds as it may take; `value` is the last."""
+
+    def __init__(self, rounds: int, value: object) -> None:
+        super().__init__(
+            f"the loop was not done after {rounds} rounds; raise `at_most=`, or keep the last value with "
+            '`at_limit="keep"`'
+        )
+        self.rounds, self.value = rounds, value
+
+
+class AllFailedError(CeylonError):
+    """Everybody in a race failed; `errors` has what each of them raised, in their order, and the last is the cause."""
+
+    def __init__(self, errors: Sequence[BaseException]) -> None:
+        super().__init__(f"all {len(errors)} failed: {'; '.join(map(describe, errors))}")
+        self.errors = tuple(errors)
+
+
+class StageTimeoutError(CeylonError, TimeoutError):
+    """A stage was not done in time, and was cancelled."""
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        super().__init__(f"stage {stage!r} took longer than {seconds:g} s; give it more, or a `fallback`")
+        self.stage, self.seconds = stage, seconds
 
 
 # -- sentences ---------------------------------------------------------------------------------------------------------

@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     approval_timeout: float = 600.0  # for whoever is asked whether an action may run; people are slow
     open_approvals: int = 1_000  # requests that wait at one desk; each holds a handler, none a thread
     output_retries: int = 2  # times that a model is told what is wrong with an answer of a wrong type
+    # pipelines
+    pipeline_timeout: float = 3_600.0  # a run that is asked for: it is made of turns of 600 s
+    pipeline_concurrency: int = 64  # runs of one pipeline at a time; each mostly waits for its agents
+    each_concurrency: int = 8  # items in one step at a time: what one model server usually takes
+    stage_tries: int = 3  # of a stage under `retry`, the first included …
+    stage_pause: float = 0.1  # … with so many seconds before the second …
+    stage_pause_factor: float = 2.0  # … and so much longer before each further one
     # conversations
     conversations: int = 10_000  # least recently used go first
     conversation_turns: int = 200

@@ -13,6 +13,7 @@ import msgspec
 
 from ceylon.agents.action import Action, actions_of
 from ceylon.agents.action_handlers import action_handler
+from ceylon.core.composing import Composable
 from ceylon.core.handlers import Behaviour
 from ceylon.core.names import check_name
 from ceylon.core.ports import DIRECTIVES, STRATEGIES, AgentOptions
@@ -76,7 +77,7 @@ class AgentMeta(type):
             return made
 
 
-class Agent(metaclass=AgentMeta):
+class Agent(Composable, metaclass=AgentMeta):
     """An actor: private state, one mailbox, and one message at a time.
 
     Subclass it; mark methods with `@on` for the messages they take, define ``on_message(self, message, context=None)``

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 import msgspec
 
 from ceylon.core import verbs
+from ceylon.core.composing import Composable
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
 from ceylon.core.streams import BlockingStream, Stream
@@ -175,7 +176,7 @@ class BlockingVerbs:
         return verbs.block_publish(self._interior(), self._source(), None, message, left_out)
 
 
-class _Handle:
+class _Handle(Composable):
     """What both kinds of ref are: an address in a mesh."""
 
     __slots__ = ("_mesh", "_options", "address")
@@ -190,6 +191,11 @@ class _Handle:
         """The agent behind the address, where it lives in this process; for code of this package."""
         cell = self._mesh.cells().get(split_key(self.address)[0])
         return None if cell is None else cell.agent.__ceylon_itself__
+
+    @property
+    def __ceylon_mesh__(self) -> "Interior":
+        """The mesh of the address; for code of this package."""
+        return self._mesh
 
     @property
     def __ceylon_awaited__(self) -> "Ref":

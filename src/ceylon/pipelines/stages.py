@@ -1,0 +1,209 @@
+"""What may be a stage of a pipeline, and what is known of it without running it."""
+
+import functools
+import inspect
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any, Final, get_origin
+
+import msgspec
+
+from ceylon.agents.action import Action, action_of
+from ceylon.agents.agent import Agent
+from ceylon.core.hints import caller_locals, class_names, resolve_hints
+from ceylon.core.ref import BlockingRef, Ref
+from ceylon.errors import DefinitionError, UnknownActionError
+from ceylon.pipelines.nodes import Node, Stage, What
+
+__all__ = ["Shape", "action_at", "as_function", "as_node", "call", "hints_of", "shape_of"]
+
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_FLOWS: Final = (AsyncIterator, AsyncIterable)
+_TREE: Final = "__ceylon_tree__"
+_RUNS: Final = "__ceylon_pipeline__"
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """How a function is called.
+
+    `first` and `second` name the parameters that may be given by position; `takes_flow` says that the first wants an
+    async iterator.
+    """
+
+    is_async: bool
+    yields: bool
+    first: str = ""
+    second: str = ""
+    takes_context: bool = False
+    takes_flow: bool = False
+
+
+def as_node(stage: Any, place: str) -> Node:
+    """Return *stage* as a node; *place* says where it stands, for the error.
+
+    Raises:
+        DefinitionError: it can be no stage.
+    """
+    tree = getattr(stage, _TREE, None)
+    if isinstance(tree, Node):
+        return tree
+    if isinstance(stage, Stage):
+        return stage
+    if isinstance(stage, (Ref, BlockingRef)):
+        return _ref_stage(stage.__ceylon_awaited__)
+    if isinstance(stage, Agent):
+        return Stage(stage, "pipeline" if hasattr(stage, _RUNS) else "agent", stage.name)
+    owner = getattr(stage, "__self__", None)
+    marked = action_of(getattr(stage, "__func__", None))
+    if marked is not None and isinstance(owner, Agent):
+        return Stage(owner, "action", f"{owner.name}.{marked.name}", _source_of(marked.function), marked.name)
+    if callable(stage) and not (isinstance(stage, type) and issubclass(stage, Agent)):
+        return as_function(stage, place)
+    message = f"{place}: {stage!r} can be no stage; {_hint(stage)}"
+    raise DefinitionError(message)
+
+
+def as_function(function: Any, place: str) -> Stage:
+    """Return *function* as a stage.
+
+    Raises:
+        DefinitionError: it is none, or cannot be called with a value, or with a value and a context.
+    """
+    if not callable(function):
+        message = f"{place}: {function!r} is no function"
+        raise DefinitionError(message)
+    shape = shape_of(function)
+    name = _name_of(function)
+    if shape is not None:
+        _check_callable(function, place)
+        if shape.takes_flow and not (shape.is_async):
+            message = f"{place}: {name!r} takes an async iterator, so it must be an `async def`"
+            raise DefinitionError(message)
+    what: What = "generator" if shape is not None and shape.yields else "function"
+    scope = tuple(caller_locals(_plain(function)).items())
+    return Stage(function, what, name, _source_of(function), scope=scope)
+
+
+def call(target: Any, action: str, /, **arguments: Any) -> Stage:
+    """Return the *action* of a ref, or of an agent, as a stage.
+
+    The value is given to the action's first parameter that is not among *arguments*. An action with several gets a
+    mapping of their names instead, if the value is one.
+
+    Raises:
+        DefinitionError: *target* is neither.
+        UnknownActionError: it has no such action.
+    """
+    if isinstance(target, (Ref, BlockingRef)):
+        handle = target.__ceylon_awaited__
+        behind = handle.__ceylon_target__
+        label, kept = f"{handle.address}.{action}", handle
+    elif isinstance(target, Agent):
+        behind, label, kept = target, f"{target.name}.{action}", target
+    else:
+        message = f"call({target!r}, {action!r}): it takes a ref or an agent"
+        raise DefinitionError(message)
+    source = ""
+    if isinstance(behind, Agent):
+        if action not in behind.actions:
+            raise UnknownActionError(label.rpartition(".")[0], action, behind.actions)
+        source = _source_of(behind.actions[action].function)
+    return Stage(kept, "action", label, source, action, tuple(arguments.items()))
+
+
+def action_at(stage: Stage) -> Action | None:
+    """Return the action that *stage* calls, where its agent is known by now."""
+    target = stage.target.__ceylon_target__ if isinstance(stage.target, Ref) else stage.target
+    return target.actions.get(stage.action) if isinstance(target, Agent) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape(function: Callable[..., Any]) -> Shape | None:
+    plain = _plain(function)
+    is_async = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
+    yields = inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
+    try:
+        declared = list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):  # one written in C, which does not say what it takes
+        return None
+    positional = [each for each in declared if each.kind in _POSITIONAL]
+    required = [each for each in positional if each.default is each.empty]
+    names = [each.name for each in positional]
+    second = names[1] if len(names) > 1 else ""
+    takes_context = second == "context" or len(required) == 2  # noqa: PLR2004 – the value and the context
+    first = names[0] if names else ""
+    hint = hints_of(function).get(first)
+    takes_flow = (get_origin(hint) or hint) in _FLOWS
+    return Shape(is_async, yields, first, second, takes_context, takes_flow)
+
+
+def shape_of(function: Callable[..., Any]) -> Shape | None:
+    """Return how *function* is called; `None` if it does not say."""
+    try:
+        return _shape(function)
+    except TypeError:  # one that cannot be hashed
+        return _shape.__wrapped__(function)
+
+
+def hints_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...] = ()) -> dict[str, Any]:
+    """Return the types of *function*'s parameters and of its result, as far as they can be known."""
+    plain = _plain(function)
+    if isinstance(function, type):
+        return {"return": function}
+    owner = getattr(getattr(plain, "__self__", None), "__class__", None)
+    names = {**(class_names(owner) if owner is not None else {}), **(dict(scope) or caller_locals(plain))}
+    found: dict[str, Any] = {}
+    for name in getattr(plain, "__annotations__", {}):
+        try:
+            found |= resolve_hints(plain, names, names=[name])
+        except DefinitionError:  # it names what is there for type checkers only
+            continue
+    return found
+
+
+def _plain(function: Any) -> Any:
+    """Return the function inside partials, and behind an object that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, type) and not hasattr(function, "__code__") and not hasattr(function, "__func__"):
+        called = getattr(type(function), "__call__", None)
+        return getattr(function, "__call__", function) if inspect.isfunction(called) else function  # noqa: B004
+    return function
+
+
+def _check_callable(function: Callable[..., Any], place: str) -> None:
+    signature = inspect.signature(function)
+    for arguments in ((None,), (None, None)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return
+    message = f"{place}: {_name_of(function)}{signature} can be no stage; write (value) or (value, context)"
+    raise DefinitionError(message)
+
+
+def _ref_stage(ref: Ref) -> Stage:
+    behind = ref.__ceylon_target__
+    return Stage(ref, "pipeline" if hasattr(behind, _RUNS) else "ref", ref.address)
+
+
+def _name_of(function: Any) -> str:
+    name: str = getattr(_plain(function), "__name__", "") or type(function).__name__
+    return type(function).__name__ if name == "__call__" else name
+
+
+def _source_of(thing: Any) -> str:
+    """Return where *thing* is written: ``"stories.py:12"``, or nothing if nobody knows."""
+    code = getattr(inspect.unwrap(_plain(thing)), "__code__", None) if not isinstance(thing, type) else None
+    if code is not None:
+        return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"  # noqa: PTH119 – not every name is a path
+    return ""
+
+
+def _hint(stage: Any) -> str:
+    if isinstance(stage, type) and issubclass(stage, Agent):
+        return f"{stage.__name__} is a class; write an instance: {stage.__name__}('name')"
+    if isinstance(stage, str):
+        return "for an agent's name write `mesh.ref(name)`"
+    return "a stage is a ref, an agent, an agent's action, a function or a pipeline"
