@@ -10,7 +10,8 @@ from typing import Any, Final
 import anyio
 import pytest
 
-from ceylon import Agent, AskTimeoutError, Context, DeadlockError, HandlerError, Mesh, StageTimeoutError
+from ceylon import Agent, AskTimeoutError, Context, DeadlockError, HandlerError, Mesh
+from ceylon.errors import StageTimeoutError
 from ceylon.pipelines import (
     Failed,
     branch,

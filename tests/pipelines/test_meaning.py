@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from ceylon.pipelines import pipeline
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ceylon import BlockingMesh
+from ceylon.pipelines import pipeline
 from ceylon.testing.fixtures import checked_mesh, settings_for_tests
 from support.pipe_building import Kit
 from support.pipe_meaning import AmbiguousError, plain_meaning
@@ -21,7 +21,8 @@ from support.pipe_shapes import InSequence, Leaf, Shape, number
 PROPERTY: Final = settings(
     derandomize=True, deadline=None, database=None,
     suppress_health_check=[
-        HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
     ],
 )  # fmt: skip
 
@@ -145,7 +146,7 @@ def test_it_does_so_without_any_event_loop_in_sight(shape: Shape, value: Any) ->
 
 def test_it_does_so_in_no_mesh_at_all() -> None:
     for seed in range(10):
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 – repeatable is the point
         shape = Maker(chance.randrange).shape(2)
         expected = plain_meaning(shape, seed)
 

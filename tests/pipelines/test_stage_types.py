@@ -10,8 +10,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Optional
 
 import msgspec
 import pytest
+
+from ceylon import Agent, Context, DefinitionError, LlmAgent, Message, action, on
+from ceylon.errors import StageTypeError
 from ceylon.pipelines import (
-    StageTypeError,
     branch,
     each,
     fallback,
@@ -25,8 +27,6 @@ from ceylon.pipelines import (
     tap,
     timeout,
 )
-
-from ceylon import Agent, Context, DefinitionError, LlmAgent, Message, action, on
 from ceylon.testing import ScriptedModel
 
 

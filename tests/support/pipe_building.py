@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
+
+from ceylon import Agent, Context, Mesh, action
 from ceylon.pipelines import (
     Pipeline,
     branch,
@@ -22,8 +24,6 @@ from ceylon.pipelines import (
     tap,
     timeout,
 )
-
-from ceylon import Agent, Context, Mesh, action
 from support.pipe_meaning import does_not_fold, is_enough, is_fed_by_token, pieces
 from support.pipe_shapes import (
     Branch,
@@ -56,7 +56,7 @@ class Watched:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None: ...
+    def __exit__(self, *failure: object) -> None: ...
 
 
 class Span(Watched):
@@ -71,14 +71,11 @@ class Span(Watched):
         self.began = anyio.current_time()
         self._spans.append(self)
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.ended = anyio.current_time()
-        if kind is None:
-            self.how = "ended"
-        else:
-            self.how = (
-                "failed" if issubclass(kind, Exception) and kind is not anyio.get_cancelled_exc_class() else "cancelled"
-            )
+        error = failure[1]
+        is_failure = isinstance(error, Exception) and not isinstance(error, anyio.get_cancelled_exc_class())
+        self.how = "ended" if error is None else "failed" if is_failure else "cancelled"
 
     def __repr__(self) -> str:
         return f"{self.number}: {self.began:.6f} – {self.ended:.6f} {self.how}"

@@ -1,6 +1,7 @@
-"""What flows through pipelines at random: ints, texts, lists and dicts of them, and what every stage can do with any."""
+"""What flows through pipelines at random: ints, texts, lists and dicts of them, and what stages do with any."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = [
@@ -74,22 +75,18 @@ def weight(value: Any) -> int:
 
 def apply(effect: str, value: Any) -> Any:
     """Return what a stage of the kind *effect* makes of *value*."""
-    heavy = weight(value)
-    match effect:
-        case "add":
-            return heavy + 1
-        case "triple":
-            return 3 * heavy % _MOST
-        case "text":
-            return "w" * (heavy % 7)
-        case "pair":
-            return [value, heavy]
-        case "named":
-            return {"value": value, "weight": heavy}
-        case "spread":
-            return [heavy + each for each in range(heavy % 5)]
-        case _:
-            return value
+    return _EFFECTS[effect](value, weight(value))
+
+
+_EFFECTS: Final[dict[str, Callable[[Any, int], Any]]] = {
+    "add": lambda _, heavy: heavy + 1,
+    "triple": lambda _, heavy: 3 * heavy % _MOST,
+    "text": lambda _, heavy: "w" * (heavy % 7),
+    "pair": lambda value, heavy: [value, heavy],
+    "named": lambda value, heavy: {"value": value, "weight": heavy},
+    "spread": lambda _, heavy: [heavy + each for each in range(heavy % 5)],
+    "same": lambda value, _: value,
+}
 
 
 def fold(accumulated: int, item: Any) -> int:
