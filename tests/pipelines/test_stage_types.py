@@ -470,7 +470,7 @@ def test_hints_are_resolved_as_those_of_handlers_are() -> None:
     def take_number(value: "int") -> int:
         return 1
 
-    assert pipeline(give, take)
+    assert pipeline(give, take).describe()
     with pytest.raises(StageTypeError):
         pipeline(give, take_number)
 
@@ -479,7 +479,7 @@ def test_a_hint_that_nobody_can_resolve_is_no_reason_to_refuse() -> None:
     def give(value: Any) -> "Nowhere":  # type: ignore[name-defined] # noqa: F821 – that is the point
         return value
 
-    assert pipeline(give, from_int)
+    assert pipeline(give, from_int).describe()
 
 
 NO_STAGES: Final[list[Any]] = [None, 1, "text", [from_int], {"a": from_int}, object(), int | str, ..., b"bytes"]

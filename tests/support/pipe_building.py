@@ -199,7 +199,7 @@ def _function_with_context(shape: Leaf, work: Callable[[Any], Awaitable[Any]]) -
     return function
 
 
-_FUNCTIONS: Final = {"async": _async_function, "sync": _sync_function, "context": _function_with_context}
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"async": _async_function, "sync": _sync_function, "context": _function_with_context}
 
 
 def _flaky(kit: Kit, shape: Flaky) -> Any:
@@ -276,13 +276,12 @@ def _loop(kit: Kit, shape: Loop) -> Pipeline:
     def until(value: Any) -> bool:
         return is_enough(shape, value)
 
-    step, options = kit.stage(shape.step), {"at_most": shape.at_most, "at_limit": shape.at_limit}
-    return loop(step, until=None if shape.until is None else kit.helper(shape, until), **options)
+    step, is_done = kit.stage(shape.step), None if shape.until is None else kit.helper(shape, until)
+    return loop(step, at_most=shape.at_most, until=is_done, at_limit=shape.at_limit)
 
 
 def _each(kit: Kit, shape: Each) -> Pipeline:
-    options = {"ordered": shape.ordered, "on_failure": shape.on_failure}
-    return each(kit.stage(shape.step), concurrency=shape.concurrency, **options)
+    return each(kit.stage(shape.step), shape.concurrency, ordered=shape.ordered, on_failure=shape.on_failure)
 
 
 def _reduce(kit: Kit, shape: Reduce) -> Pipeline:

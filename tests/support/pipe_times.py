@@ -5,6 +5,7 @@ different, and an `each` is either wide enough for all its items or lets its res
 """
 
 import heapq
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -187,24 +188,25 @@ def _goes_on(value: Any, *, only_bad: bool) -> bool:
 def _retry(shape: Retry, value: Any, start: float) -> Trace:
     ran: list[Ran] = []
     given = Token(value) if is_fed_by_token(shape) else value
-    for attempt in range(shape.times):
+    for attempt in itertools.count(1):
         trace = timed(shape.step, given, start)
         ran += trace.ran
-        if attempt + 1 == shape.times or not _goes_on(trace.value, only_bad=shape.only_bad):
+        if attempt == shape.times or not _goes_on(trace.value, only_bad=shape.only_bad):
             return Trace(trace.end, trace.value, ran)
-        start = trace.end + shape.pause * 2.0**attempt
+        start = trace.end + shape.pause * 2.0 ** (attempt - 1)
     raise AssertionError
 
 
 def _fallback(shape: Fallback, value: Any, start: float) -> Trace:
     ran: list[Ran] = []
+    result: Any = None
     for choice in shape.choices:
         trace = timed(choice, value, start)
         ran += trace.ran
-        start = trace.end
-        if not _goes_on(trace.value, only_bad=shape.only_bad):
+        start, result = trace.end, trace.value
+        if not _goes_on(result, only_bad=shape.only_bad):
             break
-    return Trace(start, trace.value, ran)
+    return Trace(start, result, ran)
 
 
 def _timeout(shape: Timeout, value: Any, start: float) -> Trace:
