@@ -1,4 +1,4 @@
-"""A pipeline is a value: it keeps nothing alive but its stages, says what it is, and is made in whatever way reads best."""
+"""A pipeline is a value: it keeps nothing alive but its stages, and says what it is."""
 
 import copy
 import gc
@@ -188,8 +188,8 @@ def test_everything_has_a_description() -> None:
     assert (told["name"], told["kind"], told["place"]) == ("all", "sequence", "")
     kinds = [child["kind"] for child in told["children"]]
     assert kinds == [
-        "stage", "tap", "parallel", "parallel", "each", "gather", "reduce", "branch", "race", "loop", "retry", "fallback",
-        "timeout", "sequence", "stage", "stage",
+        "stage", "tap", "parallel", "parallel", "each", "gather", "reduce", "branch", "race", "loop", "retry",
+        "fallback", "timeout", "sequence", "stage", "stage",
     ]  # fmt: skip
     by_kind = {child["kind"]: child for child in told["children"]}
     assert told["children"][0]["what"] == "function"

@@ -199,7 +199,11 @@ def _function_with_context(shape: Leaf, work: Callable[[Any], Awaitable[Any]]) -
     return function
 
 
-_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"async": _async_function, "sync": _sync_function, "context": _function_with_context}
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "async": _async_function,
+    "sync": _sync_function,
+    "context": _function_with_context,
+}
 
 
 def _flaky(kit: Kit, shape: Flaky) -> Any:
