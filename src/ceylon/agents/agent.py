@@ -158,6 +158,11 @@ class Agent(Composable, metaclass=AgentMeta):
         """The mesh the agent is in, and its address there."""
         return None if self._home_mesh is None else (self._home_mesh, self._home_address)
 
+    @property
+    def __ceylon_home__(self) -> "tuple[Interior, str] | None":
+        """The mesh that the agent is in, and its address there, for code of this package."""
+        return self._home
+
     # -- what the mesh asks for ----------------------------------------------------------------------------------------
 
     @property

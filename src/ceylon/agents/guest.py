@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["Guest", "join", "join_blocking"]
+__all__ = ["Guest", "join", "join_blocking", "private_address"]
 
 _numbers: Final = itertools.count(1)
 _HOOKS_AT_LEAVING: Final = ("on_stop", "lifespan")
+
+
+def private_address(name: str) -> str:
+    """Return an address for an agent that shares its mesh with strangers: two of one name do not meet there."""
+    return f"{name}${next(_numbers)}"
 
 
 async def join(agent: "AnsweringAgent") -> None:
@@ -56,7 +61,7 @@ class Guest:
 
     def __init__(self, agent: "AnsweringAgent", *, holds: bool = False) -> None:
         self.name = agent.name
-        self.address = f"{agent.name}${next(_numbers)}"
+        self.address = private_address(agent.name)
         self.__ceylon_behaviour__ = agent.__ceylon_behaviour__.mapped(_awake)
         self._id = id(agent)
         self._agent = weakref.ref(agent)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
     from ceylon.core.ref import Ref
 
 __all__ = ["BlockingMesh"]
@@ -154,7 +154,7 @@ class BlockingMesh(BlockingVerbs):
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
-    def add(self, agent: "AgentLike") -> BlockingRef:
+    def add(self, agent: "AgentLike | AgentSource") -> BlockingRef:
         """Take *agent* in and start it; see `Mesh.add`."""
         return self._mesh.add(agent).blocking
 

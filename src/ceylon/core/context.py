@@ -14,7 +14,7 @@ from ceylon.messages import attempt
 
 if TYPE_CHECKING:
     from ceylon.core.agent_timers import TimerHandle
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
 
 __all__ = ["BlockingContext", "Context", "blocking_twin"]
 
@@ -42,7 +42,7 @@ class Context(Origin, AsyncVerbs):
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
         self.interior.belongings.start_soon(self.cell, function, arguments)
 
-    def spawn(self, agent: "AgentLike") -> Ref:
+    def spawn(self, agent: "AgentLike | AgentSource") -> Ref:
         """Add *agent* to the mesh as a child of this one, which stops and begins again with it; return a ref to it.
 
         Raises:
@@ -88,7 +88,7 @@ class BlockingContext(Origin, BlockingVerbs):
         """Answer the asker now and go on; what the handler returns afterwards is no second reply."""
         self._on_loop("reply", lambda: self._give_reply(value))
 
-    def spawn(self, agent: "AgentLike") -> BlockingRef:
+    def spawn(self, agent: "AgentLike | AgentSource") -> BlockingRef:
         """Add *agent* to the mesh as a child of this one; see `Context.spawn`."""
         address: str = self._on_loop("spawn", lambda: self.interior.spawn(self.cell, agent))
         return BlockingRef(self.interior, address)

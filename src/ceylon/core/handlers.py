@@ -191,6 +191,17 @@ class Behaviour:
             raise Refusal(UnhandledMessageError(envelope.recipient, type_name(message), self.handled()))
         return handler_or_none
 
+    def handler_of(self, message_type: type) -> Handler | None:
+        """Return the handler that a message of this type gets, if there is one; topics apart."""
+        self.read(final=True)
+        found = self.found.get(message_type)
+        return self._find_by_type(message_type) if found is None else found
+
+    def accepted(self) -> tuple[type, ...] | None:
+        """Return the types that have a handler; `None` if the agent takes anything."""
+        self.read(final=True)
+        return None if self._catch_all is not None else tuple(self._by_type)
+
     def handled(self) -> list[str]:
         """Name the types that have a handler."""
         return sorted(message_type.__name__ for message_type in self._by_type)

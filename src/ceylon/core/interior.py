@@ -28,7 +28,7 @@ from ceylon.core.lifecycle import Lifecycle
 from ceylon.core.log import logger
 from ceylon.core.ordered import Ordered
 from ceylon.core.pauses import Pauses
-from ceylon.core.ports import check_agent
+from ceylon.core.ports import as_agent
 from ceylon.core.quiet import Quiet
 from ceylon.core.quiet_log import QuietLog
 from ceylon.core.resources import Resources
@@ -55,7 +55,7 @@ from ceylon.messages import Outcome, attempt, type_name
 if TYPE_CHECKING:
     from ceylon.core.backend import Driver, Sink, Task
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
     from ceylon.core.sources import Sources
     from ceylon.core.tasks import TaskCall
     from ceylon.errors import UnhandledMessageError
@@ -225,15 +225,16 @@ class Interior:
             if cell.mail and self.was_opened:
                 self.dispatcher.offer(cell)
 
-    def spawn(self, parent: Cell, agent: "AgentLike") -> str:
+    def spawn(self, parent: Cell, agent: "AgentLike | AgentSource", address: str | None = None) -> str:
         """Take *agent* in as a child of *parent*, also while what the mesh has accepted is handled; on the loop."""
-        check_agent(agent)
+        made = as_agent(agent)
         if not self.is_open or self.router.is_halted:
             raise MeshClosedError(self.name, "it is stopping")
         if not parent.state.takes_mail:
             raise AgentStoppedError(parent.address, "is stopping and takes no more children")
-        self._place(agent, agent.name, parent)
-        return agent.name
+        place = made.name if address is None else address
+        self._place(made, place, parent)
+        return place
 
     def _place(self, agent: "AgentLike", address: str, parent: Cell | None = None) -> None:
         """Make a cell for *agent*; on the loop, or before there is one."""

@@ -82,4 +82,6 @@ def as_asker_sees(error: BaseException, envelope: "Envelope", address: str) -> B
         return error
     wrapped = HandlerError((address,), type_name(envelope.message), error)
     wrapped.__cause__ = error
+    for note in getattr(error, "__notes__", ()):  # whoever asked sees them without digging
+        wrapped.add_note(note)
     return wrapped

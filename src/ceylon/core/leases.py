@@ -37,13 +37,14 @@ class Hold:
 
 
 class Run(Hold):
-    """One function that a task waits for, as part of *origin*."""
+    """One function that a task waits for, as part of *origin*; once `is_unwanted` it need not begin."""
 
-    __slots__ = ("future", "origin")
+    __slots__ = ("future", "is_unwanted", "origin")
 
     def __init__(self, future: "Future", origin: "Origin | None") -> None:
         super().__init__()
         self.future, self.origin = future, origin
+        self.is_unwanted = False
 
 
 class Lease(Hold):

@@ -14,7 +14,7 @@ from ceylon.core.instruments import instruments
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
-from ceylon.core.ports import check_agent
+from ceylon.core.ports import as_agent
 from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.termination import heeding_termination
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ceylon.core.blocking import BlockingMesh
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
 
 __all__ = ["Mesh"]
 
@@ -186,8 +186,10 @@ class Mesh(AsyncVerbs):
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
-    def add(self, agent: "AgentLike") -> Ref:
+    def add(self, agent: "AgentLike | AgentSource") -> Ref:
         """Take *agent* in and start it; messages sent to it wait until its `on_start` is done.
+
+        Something that an agent can be made of, a pipeline, becomes one.
 
         From another thread this blocks for the moment it takes.
 
@@ -197,8 +199,8 @@ class Mesh(AsyncVerbs):
             AgentInUseError: another mesh has it.
             MeshClosedError: the mesh is closed.
         """
-        check_agent(agent)
-        return Ref(self._inside, self._inside.add(agent, agent.name))
+        made = as_agent(agent)
+        return Ref(self._inside, self._inside.add(made, made.name))
 
     def ref(self, address: "str | Ref") -> Ref:
         """Return a handle on *address*; whether anybody is there shows when it is used."""

@@ -1,7 +1,7 @@
 """What the core asks of the outside: the shape of an agent. Agents themselves live a layer above."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.messages import Envelope
 
-__all__ = ["DIRECTIVES", "STRATEGIES", "AgentLike", "AgentOptions", "Directive", "OnFailure", "Strategy", "check_agent"]
+__all__ = [
+    "DIRECTIVES",
+    "STRATEGIES",
+    "AgentLike",
+    "AgentOptions",
+    "AgentSource",
+    "Directive",
+    "OnFailure",
+    "Strategy",
+    "as_agent",
+    "check_agent",
+]
 
 Directive: TypeAlias = Literal["resume", "restart", "stop", "escalate"]
 """What a supervisor decides after a failure."""
@@ -105,6 +116,28 @@ class AgentLike(Protocol):
     def __ceylon_hook__(self, name: str) -> "Callable[..., Any] | None":
         """Return the hook of this name if the class defines one of its own."""
         ...
+
+
+class AgentSource(Protocol):
+    """A value that an agent can be made of; a mesh makes it when the value is added."""
+
+    def __ceylon_agent__(self) -> AgentLike:
+        """Return a new agent."""
+        ...
+
+
+def as_agent(agent: "AgentLike | AgentSource") -> AgentLike:
+    """Return *agent*, or the agent that is made of it.
+
+    Raises:
+        DefinitionError: it is none, and none can be made of it.
+    """
+    make: Any = getattr(agent, "__ceylon_agent__", None)
+    if make is not None and not isinstance(agent, type):
+        made: AgentLike = make()
+        return made
+    check_agent(agent)
+    return cast("AgentLike", agent)
 
 
 def check_agent(agent: object) -> None:

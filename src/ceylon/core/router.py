@@ -325,7 +325,7 @@ class Router:
 
     def _receivers(self, topic: str | None) -> list["Cell"]:
         if topic is None:
-            return list(self.cells.values())
+            return [cell for cell in self.cells.values() if "$" not in cell.address]  # a private address is nobody's
         return [
             cell
             for cell in self.subscribers.values()

@@ -25,7 +25,7 @@ from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import Outcome, attempt
 
 if TYPE_CHECKING:
-    from ceylon.core.backend import Driver, Future
+    from ceylon.core.backend import Driver
     from ceylon.core.cell import Cell
     from ceylon.core.context import Context
     from ceylon.core.handlers import Handler
@@ -82,25 +82,48 @@ class ThreadPool:
         Raises:
             MeshClosedError: the mesh was closed first.
         """
+        outcome: Outcome = await self._start(function, current.get()).future
+        return outcome.get()
+
+    async def lend(self, function: Callable[[], Any]) -> Any:
+        """Do the same for one of several tasks of a handler: a cancelled caller gives the thread up, here and now.
+
+        The thread does not keep the handler from being cancelled, as it does where the handler is that one function.
+
+        Raises:
+            MeshClosedError: the mesh was closed first.
+        """
+        run = self._start(function, None)
+        try:
+            outcome: Outcome = await run.future
+        except BaseException:
+            run.is_unwanted = True
+            self._open.discard(run)
+            self.let_go(run)
+            raise
+        return outcome.get()
+
+    def _start(self, function: Callable[[], Any], origin: "Origin | None") -> Run:
+        """Have *function* run in a thread, as part of *origin*; the result's future has how it ended."""
         if self._why_closed:
             raise MeshClosedError(self._interior.name, self._why_closed)
-        future: Future = self._driver.future()
-        run = Run(future, current.get())
+        run = Run(self._driver.future(), origin)
 
         def work() -> None:
+            if run.is_unwanted:
+                return
             self._begin(run)
             outcome = attempt(function)
             self._interior.gateway.post_quietly(lambda: ended(outcome))
 
         def ended(outcome: Outcome) -> None:
             self._open.discard(run)
-            if not future.done():
-                future.set_result(outcome)
+            if not run.future.done():
+                run.future.set_result(outcome)
 
         self._open.add(run)
         self.submit(work)
-        outcome: Outcome = await future
-        return outcome.get()
+        return run
 
     def sink(self) -> ThreadSink:
         """Return a place for a result that the calling thread is going to wait for."""

@@ -8,8 +8,17 @@ from ceylon.errors import ArgumentError
 from ceylon.pipelines.checking import check
 from ceylon.pipelines.describing import describe
 from ceylon.pipelines.nodes import Node, Sequence, walk
+from ceylon.pipelines.road import Road
+from ceylon.settings import DEFAULTS
 
-__all__ = ["Pipeline"]
+if TYPE_CHECKING:
+    from ceylon.core.budgets import Budget
+    from ceylon.core.interior import Interior
+    from ceylon.pipelines.agent import PipelineAgent
+    from ceylon.pipelines.showing import Progress
+    from ceylon.pipelines.streams import BlockingPipelineStream, PipelineStream
+
+__all__ = ["BlockingPipeline", "Pipeline"]
 
 
 class Pipeline(Composable):
@@ -19,11 +28,12 @@ class Pipeline(Composable):
     tree are equal, and it may run any number of times at once.
     """
 
-    __slots__ = ("__weakref__", "_concurrency", "_name", "_root")
+    __slots__ = ("__weakref__", "_concurrency", "_name", "_road", "_root")
 
     def __init__(self, root: Sequence, *, name: str | None = None, concurrency: int | None = None) -> None:
         check(root)
         self._root, self._name, self._concurrency = root, name, concurrency
+        self._road = Road(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pipeline) and other._root == self._root
@@ -58,9 +68,103 @@ class Pipeline(Composable):
         told = describe(self._root, label=self.name)
         return {"name": self.name, **told}
 
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        value: Any,
+        *,
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+        progress: "Progress" = None,
+    ) -> Any:
+        """Pass *value* through the stages and return what comes out; on any loop, in a mesh or not.
+
+        It runs in the mesh that the pipeline was added to, else where its refs and agents are, else in that of the
+        handler which calls this, else in the default mesh.
+
+        Args:
+            value: What the first stage gets.
+            timeout: Seconds for the run; by default what is left of an inherited deadline, else an hour.
+            budget: What the run, with all that follows from it, may spend.
+            progress: `None`: shown on a terminal; `False`: never; `True`: always; or a function of each `StageEvent`.
+
+        Raises:
+            HandlerError: an agent failed; a note says in which stage, as for whatever else a stage may raise.
+            AskTimeoutError: the time was over.
+        """
+        return await self._road.run(value, timeout, budget, progress)
+
+    def stream(self, value: Any, *, timeout: float | None = None) -> "PipelineStream":
+        """Pass *value* through the stages and take a `StageEvent` for all that happens; see `run`.
+
+        The run begins with the first event that is awaited, waits for whoever takes its time, and is cancelled when
+        the stream is left.
+        """
+        return self._road.stream(value, timeout)
+
+    @property
+    def blocking(self) -> "BlockingPipeline":
+        """The same verbs, blocking, for scripts and threads."""
+        return BlockingPipeline(self, self._road)
+
+    # -- for code of this package --------------------------------------------------------------------------------------
+
+    @property
+    def concurrency(self) -> int:
+        """Runs at a time, as an agent."""
+        return DEFAULTS.pipeline_concurrency if self._concurrency is None else self._concurrency
+
+    def __ceylon_agent__(self) -> "PipelineAgent":
+        """See `AgentSource`."""
+        return self._road.agent(self)
+
+    def __ceylon_copy__(self) -> "Pipeline":
+        """Return the same pipeline as another value; an agent that holds that one does not hold this one."""
+        return Pipeline(self._root, name=self._name, concurrency=self._concurrency)
+
+    def __ceylon_lives__(self, interior: "Interior", address: str) -> None:
+        """Take note that an agent of this pipeline is in that mesh, under that address."""
+        self._road.settle(interior, address)
+
+    @property
+    def __ceylon_root__(self) -> Sequence:
+        """The tree."""
+        return self._root
+
     @property
     def __ceylon_tree__(self) -> Node:
-        """The tree, for code of this package; one with a name stays together inside another."""
+        """The tree as a stage; one with a name stays together inside another."""
         if self._name is not None:
             return Sequence(self._root.steps, self._name)
         return self._root.steps[0] if len(self._root.steps) == 1 else self._root
+
+
+class BlockingPipeline:
+    """The verbs of a pipeline for code that blocks."""
+
+    def __init__(self, pipeline: Pipeline, road: Road) -> None:
+        self._pipeline = pipeline  # held as long as this is
+        self._road = road
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._pipeline)[1:]}"
+
+    def run(
+        self,
+        value: Any,
+        *,
+        timeout: float | None = None,
+        budget: "Budget | None" = None,
+        progress: "Progress" = None,
+    ) -> Any:
+        """Pass *value* through the stages and wait for what comes out; see `Pipeline.run`.
+
+        Raises:
+            BlockingCallError: this thread runs the mesh's own loop.
+        """
+        return self._road.block_run(value, timeout, budget, progress)
+
+    def stream(self, value: Any, *, timeout: float | None = None) -> "BlockingPipelineStream":
+        """Pass *value* through the stages and take the events one by one; see `Pipeline.stream`."""
+        return self._road.blocking_stream(value, timeout)

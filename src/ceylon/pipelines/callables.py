@@ -1,0 +1,157 @@
+"""Call the functions of a pipeline: async ones on the loop, plain ones in the mesh's threads."""
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ceylon.pipelines.flow import Emit, Flow
+from ceylon.pipelines.running import Run, Unit
+from ceylon.pipelines.sources import AsyncItems, ThreadItems, flow_of
+from ceylon.pipelines.stages import Shape, shape_of
+
+if TYPE_CHECKING:
+    from ceylon.pipelines.nodes import Stage
+    from ceylon.pipelines.watching import Execution
+
+__all__ = ["Callee", "FlowFunctionUnit", "FunctionUnit"]
+
+_UNKNOWN = Shape(is_async=False, yields=False)
+
+
+class Callee:
+    """A function of a user's, and how it is called."""
+
+    def __init__(self, stage: "Stage") -> None:
+        self.function = stage.target
+        self.shape = shape_of(stage.target) or _UNKNOWN
+
+    def arguments(self, run: Run, value: Any) -> tuple[Any, ...]:
+        """Return what it is called with as a stage."""
+        return (value, run.context) if self.shape.takes_context else (value,)
+
+    async def call(self, run: Run, *arguments: Any) -> Any:
+        """Call it, and return what it returns."""
+        if self.shape.is_async and not self.shape.yields:
+            return await run.heed(self.function(*arguments))
+        result = await run.in_thread(self.function, *arguments)
+        return await run.heed(result) if inspect.isawaitable(result) else result  # a wrapper around an `async def`
+
+
+class FunctionUnit(Unit):
+    """A function, or a generator function, as a stage."""
+
+    def __init__(self, node: "Stage", place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._callee = Callee(node)
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Call it."""
+        del execution
+        callee = self._callee
+        given = callee.arguments(run, value)
+        try:
+            if not callee.shape.yields:
+                result = await callee.call(run, *given)
+            elif callee.shape.is_async:  # nothing of a generator runs when it is made
+                result = callee.function(*given)
+            else:
+                result = _plain_generator(run, callee.function, given)
+        except BaseException as error:
+            run.blame(error, self)
+            raise
+        if isinstance(result, AsyncGenerator):
+            return AsyncItems(run, result, self)
+        return ThreadItems(run, result, self) if isinstance(result, Generator) else result
+
+
+def _plain_generator(run: Run, function: Any, given: tuple[Any, ...]) -> Any:
+    if len(given) == 1:
+        return function(*given)
+    return function(given[0], run.interior.threads.context_for(run.context))
+
+
+class FlowFunctionUnit(Unit):
+    """An async function, or async generator function, that takes its flow as an async iterator."""
+
+    takes_flow = True
+
+    def __init__(self, node: "Stage", place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._callee = Callee(node)
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Call it; its items come as it asks for them."""
+        del execution
+        try:
+            items = flow_of(run, value, self)
+        except TypeError as error:
+            run.blame(error, self)
+            raise
+        if self._callee.shape.yields:
+            return _Passed(run, self, items)
+        result: Any = None
+        async with run.crew() as crew:
+            taken = Handover()
+            crew.start(taken.fill, items)
+            try:
+                result = await self._callee.call(run, *self.arguments(run, taken))
+            except BaseException as error:
+                run.blame(error, self)
+                raise
+            crew.cancel()
+        return result
+
+    def arguments(self, run: Run, taken: "Handover") -> tuple[Any, ...]:
+        """Return what the function is called with."""
+        return self._callee.arguments(run, taken)
+
+    def generator(self, run: Run, taken: "Handover") -> AsyncIterator[Any]:
+        """Return what it yields."""
+        made: AsyncIterator[Any] = self._callee.function(*self.arguments(run, taken))
+        return made
+
+
+class _Passed(Flow):
+    """What an async generator makes of a flow."""
+
+    def __init__(self, run: Run, unit: FlowFunctionUnit, items: Flow) -> None:
+        self._run, self._unit, self._items = run, unit, items
+
+    async def drive(self, emit: Emit) -> None:
+        async with self._run.crew() as crew:
+            taken = Handover()
+            crew.start(taken.fill, self._items)
+            made = self._unit.generator(self._run, taken)
+            await AsyncItems(self._run, made, self._unit).drive(emit)
+            crew.cancel()
+
+    def abandon(self) -> None:
+        self._items.abandon()
+
+
+class Handover:
+    """An async iterator whose items another task hands over, one at a time."""
+
+    def __init__(self) -> None:
+        self._give, self._take = anyio.create_memory_object_stream[Any](0)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._take.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def fill(self, items: Flow) -> None:
+        """Hand over all of *items*; the end of the stream is the end of the flow, and not of the task that takes."""
+        try:
+            await items.drive(self._give.send)
+            self._give.close()
+            await anyio.sleep_forever()  # until whoever takes is done
+        finally:
+            self._give.close()
+            self._take.close()

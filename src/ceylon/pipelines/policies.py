@@ -1,0 +1,253 @@
+"""The nodes that run others side by side, by choice, again, or for so long."""
+
+import itertools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anyio
+
+from ceylon.errors import AllFailedError, LoopLimitError, NoBranchError, StageTimeoutError, describe
+from ceylon.pipelines.callables import Callee
+from ceylon.pipelines.events import Failed
+from ceylon.pipelines.nodes import Branch, Fallback, Loop, Parallel, Retry, Timeout
+from ceylon.pipelines.running import Run, Unit
+
+if TYPE_CHECKING:
+    from ceylon.pipelines.watching import Execution
+
+__all__ = [
+    "BranchUnit",
+    "FallbackUnit",
+    "LoopUnit",
+    "ParallelUnit",
+    "RaceUnit",
+    "RetryUnit",
+    "SequenceUnit",
+    "TapUnit",
+    "TimeoutUnit",
+]
+
+
+class SequenceUnit(Unit):
+    """One after the other."""
+
+    takes_flow: ClassVar[bool] = True
+    shows_items: ClassVar[bool] = False  # its last stage does
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Pass *value* through."""
+        parent = _id(execution)
+        for step in self.steps:
+            value = await step.run(run, value, parent)
+        return value
+
+
+class ParallelUnit(Unit):
+    """See `parallel`."""
+
+    def __init__(self, node: Parallel, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._names, self._on_failure = node.names, node.on_failure
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run all of them."""
+        parent, results, failures = _id(execution), [None] * len(self.steps), dict[int, BaseException]()
+
+        async def go(number: int, step: Unit) -> None:
+            try:
+                results[number] = await step.settle(run, value, parent)
+            except BaseException as error:
+                if self._on_failure == "cancel" or not run.is_kept(error):
+                    raise
+                failures[number] = error
+
+        async with run.crew() as crew:
+            for number, step in enumerate(self.steps):
+                crew.start(go, number, step)
+        if failures and self._on_failure == "wait":
+            first, *others = (failures[number] for number in sorted(failures))
+            for other in others:
+                first.add_note(f"there was also {describe(other)}")
+            raise first
+        kept = [
+            *(Failed(step.label, failures[n]) if n in failures else results[n] for n, step in enumerate(self.steps))
+        ]
+        return dict(zip(self._names, kept, strict=True)) if self._names else kept
+
+
+class BranchUnit(Unit):
+    """See `branch`."""
+
+    shows_items: ClassVar[bool] = False
+
+    def __init__(self, node: Branch, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._keys = [key for key, _ in node.choices]
+        self._choices = dict(zip(self._keys, steps, strict=False))
+        self._default = None if node.default is None else steps[len(self._keys)]
+        self._by = None if node.has_plain_key else steps[-1]
+        self._callee = Callee(node.by) if node.has_plain_key else None  # type: ignore[arg-type] # a stage, then
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run the one that is chosen."""
+        parent = _id(execution)
+        try:
+            chosen = self._find(await self._key(run, value, parent))
+        except BaseException as error:
+            run.blame(error, self)
+            raise
+        if run.watcher is not None:
+            for step in self.steps:
+                if step is not chosen and step is not self._by:
+                    await run.watcher.skip(step, parent)
+        return await chosen.run(run, value, parent)
+
+    async def _key(self, run: Run, value: Any, parent: int) -> Any:
+        if self._by is not None:
+            return await self._by.settle(run, value, parent)
+        callee = self._callee
+        return None if callee is None else await callee.call(run, *callee.arguments(run, value))
+
+    def _find(self, key: Any) -> Unit:
+        try:
+            chosen = self._choices.get(key, self._default)
+        except TypeError:  # one that cannot be hashed is none of them
+            chosen = self._default
+        if chosen is None:
+            raise NoBranchError(key, self._keys)
+        return chosen
+
+
+class RaceUnit(Unit):
+    """See `race`."""
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run all of them for the first success."""
+        parent, won, failures = _id(execution), list[Any](), dict[int, BaseException]()
+        async with run.crew() as crew:
+
+            async def go(number: int, step: Unit) -> None:
+                try:
+                    result = await step.settle(run, value, parent)
+                except BaseException as error:
+                    if not run.is_kept(error):
+                        raise
+                    failures[number] = error
+                else:
+                    won.append(result)
+                    crew.cancel()
+
+            for number, step in enumerate(self.steps):
+                crew.start(go, number, step)
+        if won:
+            return won[0]
+        lost = AllFailedError([failures[number] for number in sorted(failures)])
+        run.blame(lost, self)
+        raise lost from [*failures.values()][-1]
+
+
+class LoopUnit(Unit):
+    """See `loop`."""
+
+    def __init__(self, node: Loop, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._at_most, self._keeps = node.at_most, node.until is None or node.at_limit == "keep"
+        self._until = None if node.until is None else Callee(node.until)
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run it round by round."""
+        (step,), parent = self.steps, _id(execution)
+        for number in range(self._at_most):
+            value = await step.settle(run, value, parent, number)
+            if await self._is_done(run, value):
+                return value
+        if self._keeps:
+            return value
+        error = LoopLimitError(self._at_most, value)
+        run.blame(error, self)
+        raise error
+
+    async def _is_done(self, run: Run, value: Any) -> bool:
+        if self._until is None:
+            return False
+        try:
+            return bool(await self._until.call(run, *self._until.arguments(run, value)))
+        except BaseException as error:
+            run.blame(error, self)
+            raise
+
+
+class RetryUnit(Unit):
+    """See `retry`."""
+
+    def __init__(self, node: Retry, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._node = node
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run it until it succeeds."""
+        (step,), parent, node = self.steps, _id(execution), self._node
+        for number in itertools.count():
+            try:
+                return await step.settle(run, value, parent, number)
+            except BaseException as error:
+                if number + 1 >= node.times or not run.is_kept(error, node.on):
+                    raise
+                if execution is not None:
+                    await execution.tell("retried", error=describe(error), index=number)
+            await anyio.sleep(node.pause * node.factor**number)
+        return None
+
+
+class FallbackUnit(Unit):
+    """See `fallback`."""
+
+    def __init__(self, node: Fallback, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._on = node.on
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run them one after the other, for the first success."""
+        parent = _id(execution)
+        for number, step in enumerate(self.steps, 1):
+            try:
+                result = await step.settle(run, value, parent)
+            except BaseException as error:
+                if number == len(self.steps) or not run.is_kept(error, self._on):
+                    raise
+                continue
+            if run.watcher is not None:
+                for unused in self.steps[number:]:
+                    await run.watcher.skip(unused, parent)
+            return result
+        return None
+
+
+class TimeoutUnit(Unit):
+    """See `timeout`; while a person is asked for a yes, its clock stands still."""
+
+    def __init__(self, node: Timeout, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._seconds = node.seconds
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Run it for so long."""
+        (step,) = self.steps
+        with run.interior.pauses.clock(run.context, self._seconds):
+            return await step.settle(run, value, _id(execution))
+        error = StageTimeoutError(step.label, self._seconds)
+        run.blame(error, self)
+        raise error
+
+
+class TapUnit(Unit):
+    """See `tap`."""
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Show it *value*."""
+        (step,) = self.steps
+        await step.settle(run, value, _id(execution))
+        return value
+
+
+def _id(execution: "Execution | None") -> int:
+    return 0 if execution is None else execution.id

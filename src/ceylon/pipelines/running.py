@@ -1,0 +1,159 @@
+"""One run: a handler's invocation, and what the stages in it need of that."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+import anyio
+
+from ceylon.core.invocation import call_as
+from ceylon.core.ref import Ref
+from ceylon.errors import HandlerError, LawBrokenError, MeshClosedError, MeshFailedError, StrayCancellationError
+from ceylon.pipelines.crew import Crew
+from ceylon.pipelines.flow import Flow
+
+if TYPE_CHECKING:
+    from ceylon.core.context import Context
+    from ceylon.core.interior import Interior
+    from ceylon.pipelines.nodes import Node
+    from ceylon.pipelines.watching import Execution, Watcher
+
+__all__ = ["Run", "Unit"]
+
+T = TypeVar("T")
+
+_NEVER: Final = (MeshClosedError, MeshFailedError, LawBrokenError, KeyboardInterrupt)
+"""The mesh's own ends, and Ctrl-C: nothing is tried again after them."""
+
+
+class Run:
+    """One value on its way through a pipeline."""
+
+    def __init__(self, context: "Context", name: str, places: "Mapping[int, Ref]", watcher: "Watcher | None") -> None:
+        self.context, self.name, self.watcher = context, name, watcher
+        self.interior: Interior = context.interior
+        self.cancellation = self.interior.driver.cancellation
+        self._places = places
+
+    def crew(self) -> Crew:
+        """Return a crew for tasks of this run."""
+        return Crew(self.cancellation)
+
+    def ref_of(self, target: Any) -> Ref:
+        """Return the handle on an agent of the pipeline."""
+        return target if isinstance(target, Ref) else self._places[id(target)]
+
+    # -- user code -----------------------------------------------------------------------------------------------------
+
+    async def heed(self, awaitable: Awaitable[T]) -> T:
+        """Await what a user has written; a cancellation that nobody asked for is a failure like any other."""
+        try:
+            return await awaitable
+        except self.cancellation as error:
+            if self._is_cancelled():
+                raise
+            raise StrayCancellationError(self.context.address) from error
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run *function*, which may block, in one of the mesh's threads."""
+        context, threads = self.context, self.interior.threads
+        blocking = threads.context_for(context)
+        given = [blocking if each is context else each for each in arguments]
+        return await self.heed(threads.lend(lambda: call_as(blocking, function, *given)))
+
+    def _is_cancelled(self) -> bool:
+        worker = self.context.worker
+        if (worker is not None and worker.is_cancelling) or anyio.current_effective_deadline() == -math.inf:
+            return True
+        self.interior.close_if_loop_ends()
+        return not self.interior.is_open
+
+    # -- failures ------------------------------------------------------------------------------------------------------
+
+    def is_cancelled_by(self, error: BaseException) -> bool:
+        """Say whether *error* is the loop's cancellation."""
+        return isinstance(error, self.cancellation)
+
+    def is_kept(self, error: BaseException, on: tuple[type[BaseException], ...] = (Exception,)) -> bool:
+        """Say whether *error* is one of *on*, itself or as the root of an agent's, and not the end of everything."""
+        errors = (error, error.root) if isinstance(error, HandlerError) else (error,)
+        if any(isinstance(each, (*_NEVER, self.cancellation)) for each in errors):
+            return False
+        return any(isinstance(each, on) for each in errors)
+
+    def blame(self, error: BaseException, unit: "Unit") -> None:
+        """Let *error* say in which stage it came up."""
+        note = f"in stage {unit.label!r} (at {unit.place}) of pipeline {self.name!r}"
+        if not self.is_cancelled_by(error) and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+
+
+class Unit:
+    """A node that can run; `place` is where it stands in the tree."""
+
+    takes_flow: ClassVar[bool] = False
+    shows_items: ClassVar[bool] = True
+
+    def __init__(self, node: "Node", place: str, steps: "tuple[Unit, ...]") -> None:
+        self.place, self.label, self.steps = place, node.label, steps
+
+    async def run(self, run: Run, value: Any, parent: int, index: int | None = None) -> Any:
+        """Return what comes of *value*: a result, or a flow of results."""
+        if isinstance(value, Flow) and not self.takes_flow:
+            value = await value.collect()
+        if run.watcher is None:
+            return await self.perform(run, value, None)
+        try:
+            execution = await run.watcher.begin(self, parent, index)
+        except BaseException:
+            if isinstance(value, Flow):
+                value.abandon()
+            raise
+        return await self._watched(run, value, execution)
+
+    async def settle(self, run: Run, value: Any, parent: int, index: int | None = None) -> Any:
+        """Return what comes of *value*, a flow as a list."""
+        result = await self.run(run, value, parent, index)
+        return await result.collect() if isinstance(result, Flow) else result
+
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
+        """Do the node's own work; *execution* is there if somebody watches."""
+        raise NotImplementedError
+
+    async def _watched(self, run: Run, value: Any, execution: "Execution") -> Any:
+        try:
+            result = await self.perform(run, value, execution)
+        except BaseException as error:
+            await execution.fail(error, is_cancelled=run.is_cancelled_by(error))
+            raise
+        if isinstance(result, Flow):
+            return _WatchedFlow(run, result, execution, shows_items=self.shows_items)
+        await execution.end(result)
+        return result
+
+
+class _WatchedFlow(Flow):
+    """A flow whose node ends when it does."""
+
+    def __init__(self, run: Run, flow: Flow, execution: "Execution", *, shows_items: bool) -> None:
+        self._run, self._flow, self._execution, self._shows_items = run, flow, execution, shows_items
+
+    async def drive(self, emit: Callable[[Any], Awaitable[None]]) -> None:
+        kept: list[Any] = []
+
+        async def pass_on(item: Any) -> None:
+            kept.append(item)
+            if self._shows_items:
+                await self._execution.tell("part", value=item, index=len(kept) - 1)
+            await emit(item)
+
+        try:
+            await self._flow.drive(pass_on)
+        except BaseException as error:
+            await self._execution.fail(error, is_cancelled=self._run.is_cancelled_by(error))
+            raise
+        await self._execution.end(kept)
+
+    def abandon(self) -> None:
+        self._flow.abandon()
+        self._execution.drop()

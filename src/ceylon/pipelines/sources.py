@@ -1,0 +1,148 @@
+"""Where the items of a flow come from: a list, an iterator that may block, an async iterator."""
+
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+
+from ceylon.core.invocation import call_as
+from ceylon.pipelines.flow import Emit, Flow
+
+if TYPE_CHECKING:
+    from ceylon.pipelines.running import Run, Unit
+
+__all__ = ["AsyncItems", "ThreadItems", "flow_of"]
+
+_OVER: Final = object()
+
+
+def flow_of(run: "Run", value: Any, unit: "Unit") -> Flow:
+    """Return the items of *value*, whatever it is that has some; *unit* is to blame for what goes wrong.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if isinstance(value, Flow):
+        return value
+    if isinstance(value, AsyncIterable):
+        return AsyncItems(run, aiter(cast("AsyncIterable[Any]", value)), unit)
+    if isinstance(value, Collection):
+        return _Items(cast("Collection[Any]", value))
+    if isinstance(value, Iterator):
+        return ThreadItems(run, cast("Iterator[Any]", value), unit)
+    if isinstance(value, Iterable) or hasattr(value, "__getitem__"):
+        return ThreadItems(run, _each_of(value), unit)
+    message = f"{type(value).__name__!r} object is not iterable"
+    raise TypeError(message)
+
+
+def _each_of(value: Iterable[Any]) -> Iterator[Any]:
+    """Yield what *value* has; its own `__iter__` may block, too."""
+    yield from value
+
+
+class _Items(Flow):
+    """Items that are all there."""
+
+    def __init__(self, items: Collection[Any]) -> None:
+        self._items = items
+
+    async def drive(self, emit: Emit) -> None:
+        for item in self._items:
+            await emit(item)
+
+    async def collect(self) -> list[Any]:
+        return list(self._items)
+
+    def abandon(self) -> None:
+        """There is nothing to close."""
+
+
+class AsyncItems(Flow):
+    """The items of an async iterator, which is closed by the task that drives it."""
+
+    def __init__(self, run: "Run", items: AsyncIterator[Any], unit: "Unit") -> None:
+        self._run, self._items, self._unit = run, items, unit
+
+    async def drive(self, emit: Emit) -> None:
+        try:
+            while (item := await self._next()) is not _OVER:
+                await emit(item)
+        finally:
+            await self._close()
+
+    def abandon(self) -> None:
+        """Nothing of it has run."""
+
+    async def _next(self) -> Any:
+        try:
+            return await self._run.heed(anext(self._items, _OVER))  # type: ignore[arg-type] # pyright knows better
+        except BaseException as error:
+            self._run.blame(error, self._unit)
+            raise
+
+    async def _close(self) -> None:
+        """Run what the generator does at its end; that may take a while, but not for ever."""
+        close = getattr(self._items, "aclose", None)
+        if close is None:
+            return
+        with anyio.move_on_after(self._run.interior.grace(), shield=True):
+            try:
+                await self._run.heed(close())
+            except BaseException as error:
+                self._run.blame(error, self._unit)
+                raise
+
+
+class ThreadItems(Flow):
+    """The items of a plain iterator, which may block: each is got in a thread, and none is held in between."""
+
+    def __init__(self, run: "Run", items: Iterator[Any], unit: "Unit") -> None:
+        self._run, self._items, self._unit = run, items, unit
+        self._blocking = run.interior.threads.context_for(run.context)
+        self._turn = threading.Lock()  # one thread at a time advances it, or closes it
+        self._is_left = False
+
+    async def drive(self, emit: Emit) -> None:
+        is_over = False
+        try:
+            while (item := await self._next()) is not _OVER:
+                await emit(item)
+            is_over = True
+        finally:
+            self._is_left = True
+            if not is_over:
+                self._run.interior.threads.submit(self._close)
+
+    def abandon(self) -> None:
+        """Nothing of it has run."""
+
+    async def _next(self) -> Any:
+        run = self._run
+        try:
+            return await run.heed(run.interior.threads.lend(self._advance))
+        except BaseException as error:
+            run.blame(error, self._unit)
+            raise
+
+    def _advance(self) -> Any:
+        """Get one item; on a thread."""
+        try:
+            with self._turn:
+                return _OVER if self._is_left else call_as(self._blocking, next, self._items, _OVER)
+        finally:
+            if self._is_left:  # whoever left could not close it while it ran
+                self._close()
+
+    def _close(self) -> None:
+        """Run what a generator does at its end, on a thread. While it runs, that thread does it later."""
+        close = getattr(self._items, "close", None)
+        if close is None or not self._turn.acquire(blocking=False):
+            return
+        try:
+            call_as(self._blocking, close)
+        except BaseException as error:  # noqa: BLE001 – nobody waits for it any more
+            self._run.context.log.warning("generator_failed", stage=self._unit.label, error=repr(error))
+        finally:
+            self._turn.release()
