@@ -63,7 +63,7 @@ async def test_so_it_is_many_times(simulation: Simulation) -> None:
 
 @simulate(seeds=10)
 async def test_a_consumer_that_stalls_stops_the_source(simulation: Simulation) -> None:
-    flow = Flow(simulation)
+    flow = Flow(simulation, slowest=0.01)
     width = simulation.random.randint(1, 5)
     stalled_at: list[int] = []
 

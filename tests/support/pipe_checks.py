@@ -27,9 +27,11 @@ async def check_times(simulation: Simulation, shape: Shape) -> None:
         outcome = await outcome_of(ref.ask(GIVEN, timeout=10_000))
         took = anyio.current_time() - start
 
-    assert mistake(shape, expected.value, outcome) is None
+    found = mistake(shape, expected.value, outcome)
+    assert found is None, found
     assert took == pytest.approx(expected.end, abs=1e-5)
-    assert differences(expected.ran, as_ran(spans, start)) == []
+    differing = differences(expected.ran, as_ran(spans, start))
+    assert not differing, differing
 
 
 async def check_end(simulation: Simulation, shape: Shape, *, by_deadline: bool) -> None:
@@ -51,8 +53,10 @@ async def check_end(simulation: Simulation, shape: Shape, *, by_deadline: bool) 
         await mesh.drain()
         assert anyio.current_time() - start == pytest.approx(after, abs=1e-5)
 
-    assert [span for span in spans if span.how == "runs"] == []
-    assert differences(cut(expected.ran, after), as_ran(spans, start)) == []
+    still = [span for span in spans if span.how == "runs"]
+    assert not still, still
+    differing = differences(cut(expected.ran, after), as_ran(spans, start))
+    assert not differing, differing
 
 
 async def check_mesh_end(simulation: Simulation, shape: Shape) -> None:
@@ -75,4 +79,5 @@ async def check_mesh_end(simulation: Simulation, shape: Shape) -> None:
 
     assert len(outcomes) == 1
     assert isinstance(outcomes[0], Errors)
-    assert [span for span in spans if span.how == "runs"] == []
+    still = [span for span in spans if span.how == "runs"]
+    assert not still, still

@@ -88,8 +88,10 @@ async def check_events(simulation: Simulation, shape: Shape) -> None:
 
         outcome = await outcome_of(read())
 
-    assert broken_rules(events) == []
-    assert mistake(shape, expected.value, outcome) is None
+    broken = broken_rules(events)
+    assert not broken, broken
+    found = mistake(shape, expected.value, outcome)
+    assert found is None, found
     ran = as_ran(spans, start)
     for what, how in (("ended", "ended"), ("failed", "failed")):
         assert leaf_times(events, what) == Counter(
@@ -121,5 +123,7 @@ async def check_leaving(simulation: Simulation, shape: Shape) -> None:
         await mesh.drain()
         assert anyio.current_time() - left < 1e-5
 
-    assert broken_rules(events, is_whole=False) == []
-    assert [span for span in spans if span.how == "runs"] == []
+    broken = broken_rules(events, is_whole=False)
+    assert not broken, broken
+    still = [span for span in spans if span.how == "runs"]
+    assert not still, still

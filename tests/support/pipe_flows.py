@@ -25,12 +25,18 @@ class Flow:
         self._checks: list[Callable[[], str | None]] = []
 
     def check(self, is_so: Callable[[], bool], words: str) -> None:
-        """Ask from now on, whenever something happens, whether it is so."""
+        """Ask from now on whether it is so, at moments at random: never amid what happens at one moment."""
         self._checks.append(lambda: None if is_so() else words)
 
     def look(self) -> None:
         """Ask now."""
         self.complaints += [said for check in self._checks if (said := check()) is not None]
+
+    async def watch(self) -> None:
+        """Ask again and again."""
+        while True:
+            await anyio.sleep(self.slowest * self.chance.uniform(0.001, 0.4))
+            self.look()
 
     async def pause(self) -> None:
         """Take a time at random; now and then none, now and then a long one."""
@@ -46,7 +52,6 @@ class Flow:
                 if waits:
                     await self.pause()
                 self.made += 1
-                self.look()
                 yield number
 
         return numbers
@@ -60,13 +65,11 @@ class Flow:
             inside[0] += 1
             self.most[name] = max(self.most[name], inside[0])
             self.begun[name].append(item)
-            self.look()
             try:
                 await self.pause()
                 if item == fails_on:
                     raise ValueError(item)
                 self.ended[name].append(item)
-                self.look()
             finally:
                 inside[0] -= 1
             return item
@@ -91,10 +94,8 @@ async def check_order(simulation: Simulation) -> None:
         stages = pipeline(source) >> first >> second >> each(see, concurrency=1)
         result = await mesh.add(stages).ask(None, timeout=10_000)
 
-    assert result == list(range(count))
-    assert seen == list(range(count))
-    assert flow.begun["first"] == list(range(count))
-    assert flow.begun["second"] == list(range(count))
+    assert result == list(range(count)), result
+    assert seen == list(range(count)), seen
 
 
 def to_list(count: int) -> Callable[[Any], Any]:
@@ -120,8 +121,8 @@ async def check_unordered(simulation: Simulation) -> None:
         step = each(flow.step("step"), concurrency=chance.randint(1, 8), ordered=False)
         result = await mesh.add(pipeline(flow.source(count, waits=True)) >> step >> see).ask(None, timeout=10_000)
 
-    assert sorted(result) == list(range(count))
-    assert result == flow.ended["step"]
+    assert sorted(result) == list(range(count)), result
+    assert result == flow.ended["step"], (result, flow.ended["step"])
 
 
 async def check_back_pressure(simulation: Simulation) -> None:
@@ -139,7 +140,6 @@ async def check_back_pressure(simulation: Simulation) -> None:
     async def take(items: AsyncIterator[int]) -> int:
         async for item in items:
             taken.append(item)
-            flow.look()
             await flow.pause()
             await flow.pause()
         return len(taken)
@@ -158,8 +158,10 @@ async def check_back_pressure(simulation: Simulation) -> None:
             lambda name=name, width=width, following=following: len(ended[name]) <= len(following) + 2 * width + 1,  # type: ignore[misc]
             f"more than {2 * width + 1} results of {name} wait",
         )
-    async with simulation.mesh() as mesh:
+    async with simulation.mesh() as mesh, anyio.create_task_group() as tasks:
+        tasks.start_soon(flow.watch)
         assert await mesh.add(stages >> take).ask(None, timeout=100_000) == count
+        tasks.cancel_scope.cancel()
 
-    assert flow.complaints[:3] == []
-    assert sorted(taken) == list(range(count))
+    assert not flow.complaints, flow.complaints[:3]
+    assert sorted(taken) == list(range(count)), taken
