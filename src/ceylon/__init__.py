@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from ceylon.errors import AgentInUseError as AgentInUseError
     from ceylon.errors import AgentStoppedError as AgentStoppedError
+    from ceylon.errors import AllFailedError as AllFailedError
     from ceylon.errors import ApprovalDeniedError as ApprovalDeniedError
     from ceylon.errors import ArgumentError as ArgumentError
     from ceylon.errors import BudgetError as BudgetError
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from ceylon.errors import InterruptedTurnError as InterruptedTurnError
     from ceylon.errors import InvalidNameError as InvalidNameError
     from ceylon.errors import LawBrokenError as LawBrokenError
+    from ceylon.errors import LoopLimitError as LoopLimitError
     from ceylon.errors import MaxTurnsError as MaxTurnsError
     from ceylon.errors import MemoryFullError as MemoryFullError
     from ceylon.errors import ModelAuthError as ModelAuthError
@@ -80,8 +82,11 @@ if TYPE_CHECKING:
     from ceylon.errors import ModelProtocolError as ModelProtocolError
     from ceylon.errors import ModelRefusalError as ModelRefusalError
     from ceylon.errors import ModelSuspendedError as ModelSuspendedError
+    from ceylon.errors import NoBranchError as NoBranchError
     from ceylon.errors import NotAnAddressError as NotAnAddressError
     from ceylon.errors import OutputError as OutputError
+    from ceylon.errors import StageTimeoutError as StageTimeoutError
+    from ceylon.errors import StageTypeError as StageTypeError
     from ceylon.errors import StoreError as StoreError
     from ceylon.errors import StoreTimeoutError as StoreTimeoutError
     from ceylon.errors import StoreUnavailableError as StoreUnavailableError
@@ -106,6 +111,10 @@ if TYPE_CHECKING:
     from ceylon.models.turns import ToolResultPart as ToolResultPart
     from ceylon.models.turns import Turn as Turn
     from ceylon.models.turns import UsagePart as UsagePart
+    from ceylon.pipelines.building import pipeline as pipeline
+    from ceylon.pipelines.events import Failed as Failed
+    from ceylon.pipelines.events import StageEvent as StageEvent
+    from ceylon.pipelines.value import Pipeline as Pipeline
 
 __version__ = "0.1.0"
 
@@ -182,9 +191,12 @@ _HOMES: Final = {
         *("Part", "TextPart", "ThinkingPart", "ToolCallPart", "ToolResultPart", "UsagePart", "HandoffPart"),
         *("AgentPart", "ReplyPart"),
     ),
+    "ceylon.pipelines.building": ("pipeline",),
+    "ceylon.pipelines.events": ("Failed", "StageEvent"),
+    "ceylon.pipelines.value": ("Pipeline",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "settings")
+_PARTS: Final = ("agents", "core", "errors", "memory", "messages", "models", "pipelines", "settings")
 
 
 def _load(name: str) -> Any:

@@ -13,7 +13,7 @@ from ceylon.errors import DefinitionError
 from ceylon.messages import Message, siblings
 from ceylon.models.turns import OutputSchema
 
-__all__ = ["Output", "WrongOutputError", "output_of", "reply_type"]
+__all__ = ["Output", "WrongOutputError", "declared_reply", "output_of", "reply_type"]
 
 _UNFIT: Final = (TypeError, ValueError, NameError, AttributeError, RecursionError)
 _MODULES: Final = re.compile(r"(?:\w+\.|<locals>\.)+")
@@ -111,10 +111,15 @@ def reply_type(message: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _reply_type(cls: type) -> Any:
+    found = declared_reply(cls)
+    return None if found in (str, Any, None, type(None)) or isinstance(found, TypeVar) else found
+
+
+def declared_reply(cls: type) -> Any:
+    """Return the ``R`` of ``Message[R]`` where *cls* says it, whatever that is; `None` if it says nothing."""
     for base in (base for owner in cls.__mro__ for base in vars(owner).get("__orig_bases__", ())):
         if get_origin(base) is Message:
-            found = _resolved(get_args(base)[0], cls)
-            return None if found in (str, Any, None, type(None)) or isinstance(found, TypeVar) else found
+            return _resolved(get_args(base)[0], cls)
     return None
 
 

@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ceylon.agents.answering import AnsweringAgent
 from ceylon.errors import IncompleteStreamError
 from ceylon.models.turns import ReplyPart
@@ -49,7 +51,7 @@ class AgentUnit(Unit):
         if hasattr(behind, "__ceylon_pipeline__"):
             return await _Nested(self.place, execution, watcher).run(ref, value)
         cell = run.interior.router.find(ref.address)
-        handler = None if cell is None else cell.behaviour.handler_of(type(value))
+        handler = None if cell is None else cell.behaviour.handler_of(value.__class__)
         if handler is None or not handler.yields:
             return await ref.ask(value)
         items: list[Any] = []
@@ -86,8 +88,8 @@ class _Nested:
                     await self._take(event)
         except BaseException:
             for event in reversed(self._open.values()):  # nobody is left to tell their ends
-                facts = (event.id, event.parent, event.place, event.label, "cancelled")
-                self._watcher.send_now(StageEvent(*facts, at=self._watcher.at(), index=event.index))
+                ended = msgspec.structs.replace(event, what="cancelled", value=None, at=self._watcher.at())
+                self._watcher.send_now(ended)
             raise
         return self._result
 

@@ -20,13 +20,12 @@ from ceylon.pipelines.nodes import (
     Reduce,
     Retry,
     Sequence,
-    Stage,
     Tap,
     Timeout,
 )
-from ceylon.pipelines.value import Pipeline
 from ceylon.pipelines.stages import as_function, as_node
 from ceylon.pipelines.stages import call as call_stage
+from ceylon.pipelines.value import Pipeline
 from ceylon.settings import DEFAULTS
 
 __all__ = [
@@ -241,8 +240,10 @@ def _position(index: int) -> str:
     return f"argument {index + 1}"
 
 
-def _errors(word: str, on: Any) -> tuple[type[BaseException], ...]:
-    kinds: tuple[Any, ...] = on if isinstance(on, tuple) else (on,)
+def _errors(word: str, on: On) -> tuple[type[BaseException], ...]:
+    kinds: tuple[Any, ...] = (on,)
+    if isinstance(on, tuple):
+        kinds = on
     if not kinds or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         message = f"{word}(on={on!r}) cannot be; it takes an exception class, or a tuple of them"
         raise ArgumentError(message)

@@ -1,8 +1,9 @@
 """Call the functions of a pipeline: async ones on the loop, plain ones in the mesh's threads."""
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from typing import TYPE_CHECKING, Any
+import types
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Callee", "FlowFunctionUnit", "FunctionUnit"]
 
-_UNKNOWN = Shape(is_async=False, yields=False)
+_UNKNOWN: Final = Shape(is_async=False, yields=False)
+_FLOWS: Final = {types.AsyncGeneratorType: AsyncItems, types.GeneratorType: ThreadItems}
 
 
 class Callee:
@@ -61,9 +63,8 @@ class FunctionUnit(Unit):
         except BaseException as error:
             run.blame(error, self)
             raise
-        if isinstance(result, AsyncGenerator):
-            return AsyncItems(run, result, self)
-        return ThreadItems(run, result, self) if isinstance(result, Generator) else result
+        flow = _FLOWS.get(result.__class__)
+        return result if flow is None else flow(run, result, self)
 
 
 def _plain_generator(run: Run, function: Any, given: tuple[Any, ...]) -> Any:

@@ -1,16 +1,51 @@
-"""Do the stages of a pipeline fit? Asked when it is built."""
+"""Do the stages of a pipeline fit? Asked when it is built, as far as annotations say."""
 
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, get_args, get_origin
+
+import msgspec
+
+from ceylon.agents.agent import Agent
+from ceylon.agents.answering import AnsweringAgent
+from ceylon.agents.outputs import declared_reply
 from ceylon.core.ref import Ref
-from ceylon.errors import DefinitionError
-from ceylon.pipelines.nodes import Node, Stage, walk
+from ceylon.errors import DefinitionError, StageTypeError
+from ceylon.pipelines.fitting import NO_ITEMS, dict_of, fits, item_of, list_of, show, union_of
+from ceylon.pipelines.nodes import (
+    Branch,
+    Each,
+    Fallback,
+    Gather,
+    Loop,
+    Node,
+    Parallel,
+    Race,
+    Reduce,
+    Retry,
+    Sequence,
+    Stage,
+    Tap,
+    Timeout,
+    walk,
+)
+from ceylon.pipelines.stages import action_at, hints_of, shape_of
 
 __all__ = ["check"]
+
+
+class _Gift(msgspec.Struct, frozen=True):
+    """What comes to a stage: its type, and who gives it."""
+
+    hint: Any
+    giver: str = "the input"
 
 
 def check(root: Node) -> None:
     """Raise unless a pipeline of this tree could run.
 
     Raises:
+        StageTypeError: a stage gives what the next one can never take.
         DefinitionError: its refs are of different meshes.
     """
     refs = [node.target for _, node in walk(root) if isinstance(node, Stage) and isinstance(node.target, Ref)]
@@ -18,3 +53,190 @@ def check(root: Node) -> None:
         if ref.__ceylon_mesh__ is not refs[0].__ceylon_mesh__:
             message = f"{refs[0]!r} and {ref!r} are in different meshes; a pipeline runs in one"
             raise DefinitionError(message)
+    _through(root, _Gift(Any))
+
+
+def _through(node: Node, gift: _Gift) -> _Gift:
+    """Return what *node* gives for *gift*."""
+    return _WAYS[type(node)](node, gift)
+
+
+def _check(gift: _Gift, taker: str, taken: Any) -> None:
+    if not fits(gift.hint, taken):
+        raise StageTypeError(gift.giver, show(gift.hint), taker, show(taken))
+
+
+def _items(gift: _Gift, taker: str) -> _Gift:
+    """Return one of the items of *gift*."""
+    item = item_of(gift.hint)
+    if item is NO_ITEMS:
+        raise StageTypeError(gift.giver, show(gift.hint), taker, "something with items")
+    return _Gift(item, gift.giver)
+
+
+# -- stages ------------------------------------------------------------------------------------------------------------
+
+
+def _stage(stage: Stage, gift: _Gift) -> _Gift:
+    if stage.what == "action":
+        return _action(stage, gift)
+    if stage.what in {"function", "generator"}:
+        return _function(stage, gift)
+    behind: Any = stage.target.__ceylon_target__ if isinstance(stage.target, Ref) else stage.target
+    if stage.what == "pipeline" and behind is not None:
+        return msgspec.structs.replace(_through(behind.pipeline.__ceylon_root__, gift), giver=_words(stage))
+    return _Gift(_agent(behind, stage, gift) if isinstance(behind, Agent) else Any, _words(stage))
+
+
+def _function(stage: Stage, gift: _Gift) -> _Gift:
+    hints, shape = hints_of(stage.target, stage.scope), shape_of(stage.target)
+    taken = hints.get(shape.first, Any) if shape is not None and not isinstance(stage.target, type) else Any
+    if shape is not None and shape.takes_flow:
+        items = _items(gift, _words(stage))
+        _check(items, _words(stage), (get_args(taken) or (Any,))[0])
+    else:
+        _check(gift, _words(stage), taken)
+    return _Gift(_result(hints.get("return", Any), yields=shape is not None and shape.yields), _words(stage))
+
+
+def _result(hint: Any, *, yields: bool) -> Any:
+    """Return what becomes of a result annotated *hint*."""
+    origin: Any = get_origin(hint) or hint
+    if yields:
+        item = item_of(hint)
+        return list if item is NO_ITEMS else list_of(item)
+    if hint is NoReturn or getattr(hint, "_name", "") == "Never":
+        return Any
+    lazy = (getattr(origin, "__module__", "") == "collections.abc") and origin.__name__ in _LAZY
+    return Any if lazy else hint
+
+
+_LAZY: Final = ("Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "Awaitable", "Coroutine")
+"""What a plain function may return that is run before the next stage, or may not be."""
+
+
+def _action(stage: Stage, gift: _Gift) -> _Gift:
+    action = action_at(stage)
+    if action is None:
+        return _Gift(Any, _words(stage))
+    given = dict(stage.arguments)
+    free = [each for name, each in action.signature.parameters.items() if name not in given]
+    if not free:
+        message = f"{_words(stage)} takes no value, so it can be no stage; call it in a function"
+        raise DefinitionError(message)
+    if sum(each.default is inspect.Parameter.empty for each in free) <= 1:
+        _check(gift, _words(stage), _hint(action.function, free[0].name))
+    return _Gift(_hint(action.function, "return"), _words(stage))
+
+
+def _hint(function: Callable[..., Any], name: str) -> Any:
+    return hints_of(function).get(name, Any)
+
+
+def _agent(agent: Agent, stage: Stage, gift: _Gift) -> Any:
+    """Return what *agent* answers with."""
+    if isinstance(agent, AnsweringAgent):
+        return agent.__ceylon_llm_setup__.settings.output or (str if gift.hint is str else Any)
+    try:
+        accepted = agent.__ceylon_behaviour__.accepted()
+    except DefinitionError:  # a class that its annotations name comes further down
+        return Any
+    if accepted is None:
+        return Any
+    taken = [each for each in accepted if fits(gift.hint, each)]
+    if not taken:
+        raise StageTypeError(gift.giver, show(gift.hint), _words(stage), " | ".join(map(show, accepted)))
+    return union_of(_reply(agent, each) for each in taken)
+
+
+def _reply(agent: Agent, message: type) -> Any:
+    """Return what *agent* answers a *message* with: what the message says, else the handler."""
+    declared = declared_reply(message)
+    if declared is not None:
+        return declared
+    handler = agent.__ceylon_behaviour__.handler_of(message)
+    return Any if handler is None else _result(_hint(handler.function, "return"), yields=handler.yields)
+
+
+def _words(node: Node) -> str:
+    """Name *node*, and where it is written."""
+    source = node.source if isinstance(node, Stage) else ""
+    return f"{node.label!r} ({source})" if source else repr(node.label)
+
+
+# -- combinations ------------------------------------------------------------------------------------------------------
+
+
+def _sequence(node: Sequence, gift: _Gift) -> _Gift:
+    for step in node.steps:
+        gift = _through(step, gift)
+    return gift
+
+
+def _parallel(node: Parallel, gift: _Gift) -> _Gift:
+    given = [_through(step, gift).hint for step in node.steps]
+    item = Any if node.on_failure == "keep" else union_of(given)
+    return _Gift(dict_of(item) if node.names else list_of(item), _words(node))
+
+
+def _branch(node: Branch, gift: _Gift) -> _Gift:
+    _through(node.by, gift)
+    steps = [step for _, step in node.choices] + ([] if node.default is None else [node.default])
+    return _Gift(union_of(_through(step, gift).hint for step in steps), _words(node))
+
+
+def _any_of(node: Race | Fallback, gift: _Gift) -> _Gift:
+    return _Gift(union_of(_through(step, gift).hint for step in node.steps), _words(node))
+
+
+def _loop(node: Loop, gift: _Gift) -> _Gift:
+    first = _through(node.step, gift)
+    if node.until is not None:
+        _through(node.until, first)
+    return _through(node.step, first) if node.at_most > 1 else first
+
+
+def _each(node: Each, gift: _Gift) -> _Gift:
+    given = _through(node.step, _items(gift, _words(node))).hint
+    return _Gift(list if node.on_failure == "keep" else list_of(given), _words(node))
+
+
+def _gather(node: Gather, gift: _Gift) -> _Gift:
+    return _Gift(list_of(_items(gift, _words(node)).hint), _words(node))
+
+
+def _reduce(node: Reduce, gift: _Gift) -> _Gift:
+    hints, shape = hints_of(node.function.target, node.function.scope), shape_of(node.function.target)
+    items, words = _items(gift, _words(node)), _words(node.function)
+    if shape is None or isinstance(node.function.target, type):
+        return _Gift(Any, _words(node))
+    _check(_Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
+    _check(items, words, hints.get(shape.second, Any))
+    folded = hints.get("return", Any)
+    return _Gift(Any if folded is Any else union_of([folded, node.initial.__class__]), _words(node))
+
+
+def _one(node: Retry | Timeout, gift: _Gift) -> _Gift:
+    return _through(node.step, gift)
+
+
+def _tap(node: Tap, gift: _Gift) -> _Gift:
+    _through(node.step, gift)
+    return gift
+
+
+_WAYS: Final[dict[type[Node], Callable[[Any, _Gift], _Gift]]] = {
+    Branch: _branch,
+    Each: _each,
+    Fallback: _any_of,
+    Gather: _gather,
+    Loop: _loop,
+    Parallel: _parallel,
+    Race: _any_of,
+    Reduce: _reduce,
+    Retry: _one,
+    Sequence: _sequence,
+    Stage: _stage,
+    Tap: _tap,
+    Timeout: _one,
+}

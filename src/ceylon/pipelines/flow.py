@@ -26,7 +26,7 @@ class Flow(ABC):
         """Drive it to its end; return the items."""
         items: list[Any] = []
 
-        async def keep(item: Any) -> None:  # noqa: RUF029 – as `Emit` wants it
+        async def keep(item: Any) -> None:
             items.append(item)
 
         await self.drive(keep)

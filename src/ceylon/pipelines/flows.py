@@ -45,7 +45,7 @@ class EachUnit(_FlowUnit):
         super().__init__(node, place, steps)
         self.node = node
 
-    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Flow:  # noqa: RUF029 – as others do
+    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Flow:
         """Return the flow of the results; nothing begins before that is driven."""
         return _EachFlow(run, self, self.source(run, value), execution)
 

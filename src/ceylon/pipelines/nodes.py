@@ -1,4 +1,4 @@
-"""What a pipeline is: a tree of plain, immutable nodes. How they run stands elsewhere, and is looked up by their type."""
+"""What a pipeline is: a tree of plain, immutable nodes. How they run stands elsewhere, looked up by their type."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -144,7 +144,7 @@ class Parallel(_Inner, frozen=True):
 
 
 class Branch(Node, frozen=True):
-    """One of several, chosen by the key that `by` finds; what finds it is a child only if it is more than a function."""
+    """One of several, chosen by the key that `by` finds; that is a child only if it is more than a function."""
 
     kind: ClassVar[str] = "branch"
 

@@ -109,7 +109,7 @@ class BranchUnit(Unit):
 
     def _find(self, key: Any) -> Unit:
         try:
-            chosen = self._choices.get(key, self._default)
+            chosen: Unit | None = self._choices.get(key, self._default)
         except TypeError:  # one that cannot be hashed is none of them
             chosen = self._default
         if chosen is None:

@@ -5,8 +5,7 @@ import importlib
 import math
 import threading
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Road"]
 
-Home = "tuple[Interior, str]"
+S = TypeVar("S", Stream, BlockingStream)
 
 
 class Road:
@@ -194,13 +193,11 @@ def _homes(pipeline: "Pipeline") -> "list[Interior]":
     return found
 
 
-def _stream(
-    kind: "Callable[..., Any]", home: "tuple[Interior, str]", value: Any, timeout: float | None, terms: Terms | None
-) -> Any:
+def _stream(kind: type[S], home: "tuple[Interior, str]", value: Any, timeout: float | None, terms: Terms | None) -> S:
     """Return the stream of the events of a run; its stages have clocks of their own."""
     interior, address = home
     source = verbs.source_in(interior)
-    return verbs.stream(kind, interior, lambda: source, address, value, timeout, math.inf, math.inf, terms)  # type: ignore[type-var]
+    return verbs.stream(kind, interior, lambda: source, address, value, timeout, math.inf, math.inf, terms)
 
 
 def _seconds(timeout: float | None) -> float | None:

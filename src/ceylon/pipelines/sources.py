@@ -1,8 +1,8 @@
 """Where the items of a flow come from: a list, an iterator that may block, an async iterator."""
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -25,21 +25,32 @@ def flow_of(run: "Run", value: Any, unit: "Unit") -> Flow:
     """
     if isinstance(value, Flow):
         return value
-    if isinstance(value, AsyncIterable):
-        return AsyncItems(run, aiter(cast("AsyncIterable[Any]", value)), unit)
-    if isinstance(value, Collection):
-        return _Items(cast("Collection[Any]", value))
-    if isinstance(value, Iterator):
-        return ThreadItems(run, cast("Iterator[Any]", value), unit)
-    if isinstance(value, Iterable) or hasattr(value, "__getitem__"):
-        return ThreadItems(run, _each_of(value), unit)
+    make = _maker_for(value)
+    if make is not None:
+        return make(run, value, unit)
     message = f"{type(value).__name__!r} object is not iterable"
     raise TypeError(message)
+
+
+def _maker_for(value: object) -> "Callable[[Run, Any, Unit], Flow] | None":
+    return next((make for kind, make in _KINDS if isinstance(value, kind)), None)
 
 
 def _each_of(value: Iterable[Any]) -> Iterator[Any]:
     """Yield what *value* has; its own `__iter__` may block, too."""
     yield from value
+
+
+def _all_there(_: "Run", value: Any, __: "Unit") -> Flow:
+    return _Items(value)
+
+
+def _async(run: "Run", value: Any, unit: "Unit") -> Flow:
+    return AsyncItems(run, aiter(value), unit)
+
+
+def _blocking(run: "Run", value: Any, unit: "Unit") -> Flow:
+    return ThreadItems(run, _each_of(value), unit)
 
 
 class _Items(Flow):
@@ -49,6 +60,7 @@ class _Items(Flow):
         self._items = items
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         for item in self._items:
             await emit(item)
 
@@ -66,6 +78,7 @@ class AsyncItems(Flow):
         self._run, self._items, self._unit = run, items, unit
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         try:
             while (item := await self._next()) is not _OVER:
                 await emit(item)
@@ -77,7 +90,7 @@ class AsyncItems(Flow):
 
     async def _next(self) -> Any:
         try:
-            return await self._run.heed(anext(self._items, _OVER))  # type: ignore[arg-type] # pyright knows better
+            return await self._run.heed(anext(self._items, _OVER))
         except BaseException as error:
             self._run.blame(error, self._unit)
             raise
@@ -105,6 +118,7 @@ class ThreadItems(Flow):
         self._is_left = False
 
     async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
         is_over = False
         try:
             while (item := await self._next()) is not _OVER:
@@ -146,3 +160,12 @@ class ThreadItems(Flow):
             self._run.context.log.warning("generator_failed", stage=self._unit.label, error=repr(error))
         finally:
             self._turn.release()
+
+
+_KINDS: Final[tuple[tuple[type, Callable[["Run", Any, "Unit"], Flow]], ...]] = (
+    (AsyncIterable, _async),
+    (Collection, _all_there),
+    (Iterator, ThreadItems),
+    (Iterable, _blocking),
+)
+"""In this order: what may block is iterated in threads."""

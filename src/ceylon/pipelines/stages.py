@@ -94,12 +94,13 @@ def call(target: Any, action: str, /, **arguments: Any) -> Stage:
         DefinitionError: *target* is neither.
         UnknownActionError: it has no such action.
     """
+    kept: Any = target
+    behind: object = target
     if isinstance(target, (Ref, BlockingRef)):
-        handle = target.__ceylon_awaited__
-        behind = handle.__ceylon_target__
-        label, kept = f"{handle.address}.{action}", handle
+        kept = target.__ceylon_awaited__
+        behind, label = kept.__ceylon_target__, f"{target.address}.{action}"
     elif isinstance(target, Agent):
-        behind, label, kept = target, f"{target.name}.{action}", target
+        label = f"{target.name}.{action}"
     else:
         message = f"call({target!r}, {action!r}): it takes a ref or an agent"
         raise DefinitionError(message)
@@ -150,7 +151,7 @@ def hints_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...] = 
     plain = _plain(function)
     if isinstance(function, type):
         return {"return": function}
-    owner = getattr(getattr(plain, "__self__", None), "__class__", None)
+    owner: Any = getattr(getattr(plain, "__self__", None), "__class__", None)
     names = {**(class_names(owner) if owner is not None else {}), **(dict(scope) or caller_locals(plain))}
     found: dict[str, Any] = {}
     for name in getattr(plain, "__annotations__", {}):
@@ -165,10 +166,10 @@ def _plain(function: Any) -> Any:
     """Return the function inside partials, and behind an object that can be called."""
     while isinstance(function, functools.partial):
         function = function.func
-    if not isinstance(function, type) and not hasattr(function, "__code__") and not hasattr(function, "__func__"):
-        called = getattr(type(function), "__call__", None)
-        return getattr(function, "__call__", function) if inspect.isfunction(called) else function  # noqa: B004
-    return function
+    if isinstance(function, type) or hasattr(function, "__code__") or hasattr(function, "__func__"):
+        return function
+    called: Any = inspect.getattr_static(function.__class__, "__call__", None)
+    return called.__get__(function) if inspect.isfunction(called) else function
 
 
 def _check_callable(function: Callable[..., Any], place: str) -> None:

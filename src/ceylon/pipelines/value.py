@@ -51,9 +51,7 @@ class Pipeline(Composable):
 
     def named(self, name: str, *, concurrency: int | None = None) -> "Pipeline":
         """Return the same stages under a *name*; as an agent it takes *concurrency* runs at a time (64)."""
-        if concurrency is not None and (
-            not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1
-        ):
+        if concurrency is not None and not _is_number(concurrency):
             message = f"concurrency={concurrency!r} cannot be; it takes a whole number from 1"
             raise ArgumentError(message)
         return Pipeline(self._root, name=check_name(name), concurrency=concurrency)
@@ -168,3 +166,7 @@ class BlockingPipeline:
     def stream(self, value: Any, *, timeout: float | None = None) -> "BlockingPipelineStream":
         """Pass *value* through the stages and take the events one by one; see `Pipeline.stream`."""
         return self._road.blocking_stream(value, timeout)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
