@@ -11,6 +11,7 @@ import pytest
 from ceylon.pipelines import each, parallel, pipeline
 from ceylon.testing import Simulation, simulate
 from support.pipe_checks import check_end, check_mesh_end, check_times
+from support.pipe_policies import check_policies
 from support.pipe_times import timed_shape
 
 FEW: Final = 40
@@ -87,6 +88,20 @@ async def test_the_first_item_is_through_before_the_second_is_in(simulation: Sim
         assert await mesh.add(stages).ask([1, 2, 3]) == [1, 2, 3]
 
     assert sorted(seen) == [("a", 1, 0.0), ("a", 2, 1.0), ("a", 3, 2.0), ("b", 1, 1.0), ("b", 2, 2.0), ("b", 3, 3.0)]
+
+
+# -- policies ----------------------------------------------------------------------------------------------------------
+
+
+@simulate(seeds=FEW)
+async def test_a_policy_does_what_it_says_and_no_more(simulation: Simulation) -> None:
+    await check_policies(simulation)
+
+
+@pytest.mark.slow
+@simulate(seeds=range(FEW, MANY))
+async def test_so_do_policies_many_times(simulation: Simulation) -> None:
+    await check_policies(simulation)
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from ceylon.testing import Simulation, SimulationOutcome, run_simulation
 from support.pipe_checks import check_end, check_mesh_end, check_times
 from support.pipe_events import check_events, check_leaving
 from support.pipe_flows import check_back_pressure, check_order, check_unordered
+from support.pipe_policies import check_policies
 from support.pipe_times import timed_shape
 
 __all__ = ["CHECKS", "check_something", "search"]
 
-CHECKS: Final = 11
+CHECKS: Final = 13
 
 
 async def check_something(simulation: Simulation) -> None:
@@ -30,7 +31,9 @@ async def check_something(simulation: Simulation) -> None:
             await check_end(simulation, timed_shape(simulation.random), by_deadline=False)
         case 6:
             await check_end(simulation, timed_shape(simulation.random), by_deadline=True)
-        case 7:
+        case 7 | 12:
+            await check_policies(simulation)
+        case 8:
             await check_mesh_end(simulation, timed_shape(simulation.random))
         case _:
             await check_times(simulation, timed_shape(simulation.random))

@@ -1,4 +1,4 @@
-"""With ``on_failure="wait"`` the failure that came last is raised, not the first in order."""
+"""With ``on_failure="wait"`` the failure of the last item is raised, not that of the first."""
 
 import contextlib
 from collections.abc import Generator
