@@ -235,7 +235,7 @@ class AsyncioDriver:
         # Not `create_task`: an eager task factory would run the first step here and now.
         made.task = self._task_class(made.run(function), loop=self._loop, name=name, context=made.context)
         self._tasks.add(made)  # the loop itself keeps weak references only
-        made.task.add_done_callback(lambda _: self._tasks.discard(made))
+        made.task.add_done_callback(lambda _: self._tasks.discard(made), context=self._context)  # holds no handler's
         return made
 
     async def checkpoint(self) -> None:

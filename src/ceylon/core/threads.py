@@ -85,7 +85,7 @@ class ThreadPool:
         outcome: Outcome = await self._start(function, current.get()).future
         return outcome.get()
 
-    async def lend(self, function: Callable[[], Any]) -> Any:
+    async def lend(self, function: Callable[[], Any]) -> Outcome:
         """Do the same for one of several tasks of a handler: a cancelled caller gives the thread up, here and now.
 
         The thread does not keep the handler from being cancelled, as it does where the handler is that one function.
@@ -101,7 +101,7 @@ class ThreadPool:
             self._open.discard(run)
             self.let_go(run)
             raise
-        return outcome.get()
+        return outcome
 
     def _start(self, function: Callable[[], Any], origin: "Origin | None") -> Run:
         """Have *function* run in a thread, as part of *origin*; the result's future has how it ended."""

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ceylon.agents.agent import Agent
 from ceylon.agents.emitting import channel_of
-from ceylon.agents.guest import private_address
 from ceylon.core.context import Context
 from ceylon.core.ref import Ref
-from ceylon.errors import AgentInUseError
+from ceylon.errors import DefinitionError
 from ceylon.pipelines.nodes import Stage, walk
+from ceylon.pipelines.places import Places
 from ceylon.pipelines.running import Run
 from ceylon.pipelines.units import unit_of
 from ceylon.pipelines.watching import Watcher
@@ -37,13 +37,13 @@ class PipelineAgent(Agent):
         self.pipeline = pipeline
         self._unit = unit_of(pipeline.__ceylon_root__)
         self._unit.label = pipeline.name
-        self._places: dict[int, Ref] = {}
+        self._places = Places()
 
     async def on_start(self, context: Context) -> None:
         """Find the agents among the stages, or take them in."""
         for _, node in walk(self.pipeline.__ceylon_root__):
             if isinstance(node, Stage) and isinstance(node.target, Agent):
-                self._places[id(node.target)] = await _place(node.target, context)
+                await self._places.find(node.target, context)
 
     async def on_message(self, message: Any, context: Context) -> Any:
         """Run the pipeline with *message*."""
@@ -55,21 +55,19 @@ class PipelineAgent(Agent):
 
     # -- where it lives ------------------------------------------------------------------------------------------------
 
+    def __ceylon_claim__(self, interior: "Interior") -> None:
+        """See `AgentLike`.
+
+        Raises:
+            DefinitionError: a ref among the stages is of another mesh.
+        """
+        super().__ceylon_claim__(interior)
+        for _, node in walk(self.pipeline.__ceylon_root__):
+            if isinstance(node, Stage) and isinstance(node.target, Ref) and node.target.__ceylon_mesh__ is not interior:
+                message = f"{node.target!r} is a stage of {self.pipeline!r}, which cannot run in mesh {interior.name!r}"
+                raise DefinitionError(message)
+
     def __ceylon_move_in__(self, interior: "Interior", address: str) -> None:
         """See `AgentLike`; the pipeline runs here from now on."""
         super().__ceylon_move_in__(interior, address)
         self.pipeline.__ceylon_lives__(interior, address)
-
-
-async def _place(agent: Agent, context: Context) -> Ref:
-    """Return a handle on *agent* where it lives; without a mesh of its own, it lives here from now on."""
-    interior = context.interior
-    while (home := agent.__ceylon_home__) is not None and home[0] is interior:
-        cell = interior.router.find(home[1])
-        if cell is None or cell.state.takes_mail:
-            return Ref(*home)
-        await interior.lifecycle.wait_for_change(cell)  # another pipeline, which nobody has any more, lets it go
-    if home is not None and not home[0].is_default and not home[0].has_ended:
-        raise AgentInUseError(agent.name, home[0].name)
-    address = private_address(agent.name) if "$" in context.address else agent.name
-    return Ref(interior, interior.spawn(context.cell, agent, address))

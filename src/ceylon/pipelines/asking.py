@@ -34,8 +34,8 @@ class AgentUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Ask it *value*."""
-        ref = run.ref_of(self._target)
         try:
+            ref = await run.ref_of(self._target)
             if execution is None or run.watcher is None:
                 return await ref.ask(value)
             return await self._show(run, ref, value, execution, run.watcher)
@@ -122,8 +122,8 @@ class ActionUnit(Unit):
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Call it with *value*."""
         del execution
-        ref = run.ref_of(self._node.target)
         try:
+            ref = await run.ref_of(self._node.target)
             return await ref.call(self._node.action, **self._arguments(value))
         except BaseException as error:
             run.blame(error, self)

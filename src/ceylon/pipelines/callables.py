@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -10,7 +10,6 @@ import anyio
 from ceylon.pipelines.flow import Emit, Flow
 from ceylon.pipelines.running import Run, Unit
 from ceylon.pipelines.sources import AsyncItems, ThreadItems, flow_of
-from ceylon.pipelines.stages import Shape, shape_of
 
 if TYPE_CHECKING:
     from ceylon.pipelines.nodes import Stage
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Callee", "FlowFunctionUnit", "FunctionUnit"]
 
-_UNKNOWN: Final = Shape(is_async=False, yields=False)
 _FLOWS: Final = {types.AsyncGeneratorType: AsyncItems, types.GeneratorType: ThreadItems}
 
 
@@ -27,7 +25,7 @@ class Callee:
 
     def __init__(self, stage: "Stage") -> None:
         self.function = stage.target
-        self.shape = shape_of(stage.target) or _UNKNOWN
+        self.shape = stage.shape
 
     def arguments(self, run: Run, value: Any) -> tuple[Any, ...]:
         """Return what it is called with as a stage."""
@@ -36,9 +34,13 @@ class Callee:
     async def call(self, run: Run, *arguments: Any) -> Any:
         """Call it, and return what it returns."""
         if self.shape.is_async and not self.shape.yields:
-            return await run.heed(self.function(*arguments))
+            return await run.on_loop(self.function, *arguments)
         result = await run.in_thread(self.function, *arguments)
-        return await run.heed(result) if inspect.isawaitable(result) else result  # a wrapper around an `async def`
+        return await run.on_loop(_await, result) if inspect.isawaitable(result) else result  # around an `async def`
+
+
+async def _await(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 class FunctionUnit(Unit):
@@ -47,6 +49,11 @@ class FunctionUnit(Unit):
     def __init__(self, node: "Stage", place: str, steps: tuple[Unit, ...]) -> None:
         super().__init__(node, place, steps)
         self._callee = Callee(node)
+
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether there is nothing between the end of the function and that of the stage."""
+        return self._callee.shape.is_async and not self._callee.shape.yields
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Call it."""

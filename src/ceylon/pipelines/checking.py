@@ -29,7 +29,7 @@ from ceylon.pipelines.nodes import (
     Timeout,
     walk,
 )
-from ceylon.pipelines.stages import action_at, hints_of, shape_of
+from ceylon.pipelines.stages import action_at, hints_of
 
 __all__ = ["check"]
 
@@ -89,14 +89,14 @@ def _stage(stage: Stage, gift: _Gift) -> _Gift:
 
 
 def _function(stage: Stage, gift: _Gift) -> _Gift:
-    hints, shape = hints_of(stage.target, stage.scope), shape_of(stage.target)
-    taken = hints.get(shape.first, Any) if shape is not None and not isinstance(stage.target, type) else Any
-    if shape is not None and shape.takes_flow:
+    hints, shape = hints_of(stage.target, stage.scope), stage.shape
+    taken = Any if isinstance(stage.target, type) else hints.get(shape.first, Any)
+    if shape.takes_flow:
         items = _items(gift, _words(stage))
         _check(items, _words(stage), (get_args(taken) or (Any,))[0])
     else:
         _check(gift, _words(stage), taken)
-    return _Gift(_result(hints.get("return", Any), yields=shape is not None and shape.yields), _words(stage))
+    return _Gift(_result(hints.get("return", Any), yields=shape.yields), _words(stage))
 
 
 def _result(hint: Any, *, yields: bool) -> Any:
@@ -206,9 +206,9 @@ def _gather(node: Gather, gift: _Gift) -> _Gift:
 
 
 def _reduce(node: Reduce, gift: _Gift) -> _Gift:
-    hints, shape = hints_of(node.function.target, node.function.scope), shape_of(node.function.target)
+    hints, shape = hints_of(node.function.target, node.function.scope), node.function.shape
     items, words = _items(gift, _words(node)), _words(node.function)
-    if shape is None or isinstance(node.function.target, type):
+    if not shape.is_known or isinstance(node.function.target, type):
         return _Gift(Any, _words(node))
     _check(_Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
     _check(items, words, hints.get(shape.second, Any))

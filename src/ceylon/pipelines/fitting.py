@@ -111,9 +111,10 @@ def _classes_fit(one: type, other: type) -> bool:
         return True
     if other in _NUMBERS.get(one, ()):
         return True
-    # A subclass of the one may be the other as well, if the other is an abstract class.
-    is_open = inspect.isabstract(one) or inspect.isabstract(other)
-    return is_open and not _is_built_in(one if inspect.isabstract(other) else other)
+    # A class further down may be both, if one of the two is abstract.
+    return (inspect.isabstract(one) and not _is_built_in(other)) or (
+        inspect.isabstract(other) and not _is_built_in(one)
+    )
 
 
 def _is_built_in(cls: type) -> bool:
@@ -123,7 +124,12 @@ def _is_built_in(cls: type) -> bool:
 def _arguments_fit(given: tuple[Any, ...], taken: tuple[Any, ...]) -> bool:
     if not given or len(given) != len(taken):
         return True
-    return all(fits(one, other) for one, other in zip(given, taken, strict=True) if not {one, other} & {Ellipsis})
+    return all(fits(one, other) for one, other in zip(given, taken, strict=True) if _is_type(one) and _is_type(other))
+
+
+def _is_type(argument: Any) -> bool:
+    """Say whether an argument of a generic is a type: those of a `Callable` are a list, or dots."""
+    return argument is not Ellipsis and not isinstance(argument, list)
 
 
 def _item(hint: Any) -> Any:

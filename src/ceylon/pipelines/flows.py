@@ -4,10 +4,10 @@ import copy
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import anyio.lowlevel
+import anyio
 
 from ceylon.core.signals import Signal
-from ceylon.pipelines.callables import Callee
+from ceylon.pipelines.callables import Callee, FunctionUnit
 from ceylon.pipelines.events import Failed
 from ceylon.pipelines.flow import Emit, Flow
 from ceylon.pipelines.nodes import Each, Gather, Reduce
@@ -76,6 +76,8 @@ class _Line:
         self._begun = self._inside = self._left = 0  # how many: ever begun, in the step, gone on
         self._done: dict[int, Any] = {}  # results that wait, by the number of their item
         self._ready: deque[int] = deque()  # likewise the numbers, as they ended
+        # Of a function the end itself is known, a turn of the loop before its result comes here.
+        self._is_exact = not self._node.ordered and isinstance(self._step, FunctionUnit) and self._step.ends_at_once
         self._is_leaving = False  # one is being taken by who comes next
         self._room: Signal | None = None
         self._failures: dict[int, BaseException] = {}
@@ -100,13 +102,17 @@ class _Line:
         return self._inside < most and self._inside + len(self._done) + self._is_leaving <= most
 
     async def _pass(self, number: int, item: Any) -> None:
+        run = self._run
+        if self._is_exact:
+            run = run.telling(lambda: self._ready.append(number))
         try:
-            self._done[number] = await self._step.settle(self._run, item, self._parent, number)
+            self._done[number] = await self._step.settle(run, item, self._parent, number)
         except BaseException as error:
             if self._node.on_failure == "cancel" or not self._run.is_kept(error):
                 raise
             self._done[number] = self._in_place_of(number, error)
-        self._ready.append(number)
+        if not self._is_exact:
+            self._ready.append(number)
         self._inside -= 1
         self._make_room()
         if not self._is_leaving:
@@ -133,7 +139,7 @@ class _Line:
     def _next(self) -> int | None:
         if self._node.ordered:
             return self._left if self._left in self._done else None
-        return self._ready.popleft() if self._ready else None
+        return self._ready.popleft() if self._ready and self._ready[0] in self._done else None
 
     def _make_room(self) -> None:
         if self._room is not None and self._has_room():
@@ -175,7 +181,7 @@ class ReduceUnit(_FlowUnit):
                         raise
                     run.blame(error, self)
                     crew.fail(error)  # not raised: whoever hands the item over is not to blame
-                    await anyio.lowlevel.checkpoint()
+                    await anyio.sleep_forever()  # until the crew's end comes here
 
             await self.source(run, value).drive(fold)
         return accumulated

@@ -19,6 +19,7 @@ __all__ = [
     "Reduce",
     "Retry",
     "Sequence",
+    "Shape",
     "Stage",
     "Tap",
     "Timeout",
@@ -59,11 +60,27 @@ class Node(msgspec.Struct, frozen=True):
         return self.kind
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """How a function is called.
+
+    `first` and `second` name the parameters that may be given by position; `takes_flow` says that the first wants an
+    async iterator, `is_known` that the function says what it takes at all.
+    """
+
+    is_async: bool = False
+    yields: bool = False
+    first: str = ""
+    second: str = ""
+    takes_context: bool = False
+    takes_flow: bool = False
+    is_known: bool = True
+
+
 class Stage(Node, frozen=True):
     """A leaf: something that takes a value and gives one.
 
     `target` is the function, the agent or the ref, `action` what of it is called, with `arguments` already given.
-    `scope` holds the local names that its annotations mention.
+    `shape` says how a function is called, `scope` holds the local names that its annotations mention.
     """
 
     kind: ClassVar[str] = "stage"
@@ -74,6 +91,7 @@ class Stage(Node, frozen=True):
     source: str = ""
     action: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
+    shape: Shape = Shape(is_known=False)
     scope: tuple[tuple[str, Any], ...] = ()
 
     @property

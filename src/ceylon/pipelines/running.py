@@ -1,14 +1,13 @@
 """One run: a handler's invocation, and what the stages in it need of that."""
 
-import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
-
-import anyio
+import copy
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ceylon.core.invocation import call_as
 from ceylon.core.ref import Ref
 from ceylon.errors import HandlerError, LawBrokenError, MeshClosedError, MeshFailedError, StrayCancellationError
+from ceylon.pipelines.apart import run_apart
 from ceylon.pipelines.crew import Crew
 from ceylon.pipelines.flow import Flow
 
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
     from ceylon.core.context import Context
     from ceylon.core.interior import Interior
     from ceylon.pipelines.nodes import Node
+    from ceylon.pipelines.places import Places
     from ceylon.pipelines.watching import Execution, Watcher
 
 __all__ = ["Run", "Unit"]
-
-T = TypeVar("T")
 
 _NEVER: Final = (MeshClosedError, MeshFailedError, LawBrokenError, KeyboardInterrupt)
 """The mesh's own ends, and Ctrl-C: nothing is tried again after them."""
@@ -29,44 +27,42 @@ _NEVER: Final = (MeshClosedError, MeshFailedError, LawBrokenError, KeyboardInter
 class Run:
     """One value on its way through a pipeline."""
 
-    def __init__(self, context: "Context", name: str, places: "Mapping[int, Ref]", watcher: "Watcher | None") -> None:
+    def __init__(self, context: "Context", name: str, places: "Places", watcher: "Watcher | None") -> None:
         self.context, self.name, self.watcher = context, name, watcher
         self.interior: Interior = context.interior
         self.cancellation = self.interior.driver.cancellation
+        self.on_end: Callable[[], None] | None = None  # hears of the end of an async function
         self._places = places
+
+    def telling(self, on_end: Callable[[], None]) -> "Run":
+        """Return the same run for one stage, of whose end *on_end* hears."""
+        made = copy.copy(self)
+        made.on_end = on_end
+        return made
 
     def crew(self) -> Crew:
         """Return a crew for tasks of this run."""
         return Crew(self.cancellation)
 
-    def ref_of(self, target: Any) -> Ref:
+    async def ref_of(self, target: Any) -> Ref:
         """Return the handle on an agent of the pipeline."""
-        return target if isinstance(target, Ref) else self._places[id(target)]
+        return target if isinstance(target, Ref) else await self._places.find(target, self.context)
 
     # -- user code -----------------------------------------------------------------------------------------------------
 
-    async def heed(self, awaitable: Awaitable[T]) -> T:
-        """Await what a user has written; a cancellation that nobody asked for is a failure like any other."""
-        try:
-            return await awaitable
-        except self.cancellation as error:
-            if self._is_cancelled():
-                raise
-            raise StrayCancellationError(self.context.address) from error
+    async def on_loop(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Await the async *function*."""
+        return await run_apart(self.context, function, *arguments, on_end=self.on_end)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run *function*, which may block, in one of the mesh's threads."""
         context, threads = self.context, self.interior.threads
         blocking = threads.context_for(context)
         given = [blocking if each is context else each for each in arguments]
-        return await self.heed(threads.lend(lambda: call_as(blocking, function, *given)))
-
-    def _is_cancelled(self) -> bool:
-        worker = self.context.worker
-        if (worker is not None and worker.is_cancelling) or anyio.current_effective_deadline() == -math.inf:
-            return True
-        self.interior.close_if_loop_ends()
-        return not self.interior.is_open
+        outcome = await threads.lend(lambda: call_as(blocking, function, *given))
+        if isinstance(outcome.error, self.cancellation):  # of a thread's own making: nobody cancels those
+            raise StrayCancellationError(context.address) from outcome.error
+        return outcome.get()
 
     # -- failures ------------------------------------------------------------------------------------------------------
 
@@ -74,7 +70,7 @@ class Run:
         """Say whether *error* is the loop's cancellation."""
         return isinstance(error, self.cancellation)
 
-    def is_kept(self, error: BaseException, on: tuple[type[BaseException], ...] = (Exception,)) -> bool:
+    def is_kept(self, error: BaseException, on: tuple[type[BaseException], ...] = (BaseException,)) -> bool:
         """Say whether *error* is one of *on*, itself or as the root of an agent's, and not the end of everything."""
         errors = (error, error.root) if isinstance(error, HandlerError) else (error,)
         if any(isinstance(each, (*_NEVER, self.cancellation)) for each in errors):

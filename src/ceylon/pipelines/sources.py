@@ -72,7 +72,7 @@ class _Items(Flow):
 
 
 class AsyncItems(Flow):
-    """The items of an async iterator, which is closed by the task that drives it."""
+    """The items of an async iterator, which runs in one task from its first step to its last."""
 
     def __init__(self, run: "Run", items: AsyncIterator[Any], unit: "Unit") -> None:
         self._run, self._items, self._unit = run, items, unit
@@ -80,32 +80,23 @@ class AsyncItems(Flow):
     async def drive(self, emit: Emit) -> None:
         """See `Flow`."""
         try:
-            while (item := await self._next()) is not _OVER:
-                await emit(item)
-        finally:
-            await self._close()
-
-    def abandon(self) -> None:
-        """Nothing of it has run."""
-
-    async def _next(self) -> Any:
-        try:
-            return await self._run.heed(anext(self._items, _OVER))
+            await self._run.on_loop(self._pass_on, emit)
         except BaseException as error:
             self._run.blame(error, self._unit)
             raise
 
-    async def _close(self) -> None:
-        """Run what the generator does at its end; that may take a while, but not for ever."""
-        close = getattr(self._items, "aclose", None)
-        if close is None:
-            return
-        with anyio.move_on_after(self._run.interior.grace(), shield=True):
-            try:
-                await self._run.heed(close())
-            except BaseException as error:
-                self._run.blame(error, self._unit)
-                raise
+    def abandon(self) -> None:
+        """Nothing of it has run."""
+
+    async def _pass_on(self, emit: Emit) -> None:
+        try:
+            async for item in self._items:
+                await emit(item)
+        finally:
+            close = getattr(self._items, "aclose", None)
+            if close is not None:
+                with anyio.move_on_after(self._run.interior.grace(), shield=True):  # what it does at its end may wait
+                    await close()
 
 
 class ThreadItems(Flow):
@@ -135,7 +126,7 @@ class ThreadItems(Flow):
     async def _next(self) -> Any:
         run = self._run
         try:
-            return await run.heed(run.interior.threads.lend(self._advance))
+            return await run.in_thread(self._advance)
         except BaseException as error:
             run.blame(error, self._unit)
             raise
@@ -144,7 +135,7 @@ class ThreadItems(Flow):
         """Get one item; on a thread."""
         try:
             with self._turn:
-                return _OVER if self._is_left else call_as(self._blocking, next, self._items, _OVER)
+                return _OVER if self._is_left else next(self._items, _OVER)
         finally:
             if self._is_left:  # whoever left could not close it while it ran
                 self._close()

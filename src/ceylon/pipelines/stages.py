@@ -6,36 +6,19 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final, get_origin
 
-import msgspec
-
 from ceylon.agents.action import Action, action_of
 from ceylon.agents.agent import Agent
 from ceylon.core.hints import caller_locals, class_names, resolve_hints
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.errors import DefinitionError, UnknownActionError
-from ceylon.pipelines.nodes import Node, Stage, What
+from ceylon.pipelines.nodes import Node, Shape, Stage, What
 
-__all__ = ["Shape", "action_at", "as_function", "as_node", "call", "hints_of", "shape_of"]
+__all__ = ["action_at", "as_function", "as_node", "call", "hints_of"]
 
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _FLOWS: Final = (AsyncIterator, AsyncIterable)
 _TREE: Final = "__ceylon_tree__"
 _RUNS: Final = "__ceylon_pipeline__"
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """How a function is called.
-
-    `first` and `second` name the parameters that may be given by position; `takes_flow` says that the first wants an
-    async iterator.
-    """
-
-    is_async: bool
-    yields: bool
-    first: str = ""
-    second: str = ""
-    takes_context: bool = False
-    takes_flow: bool = False
 
 
 def as_node(stage: Any, place: str) -> Node:
@@ -72,16 +55,15 @@ def as_function(function: Any, place: str) -> Stage:
     if not callable(function):
         message = f"{place}: {function!r} is no function"
         raise DefinitionError(message)
-    shape = shape_of(function)
-    name = _name_of(function)
-    if shape is not None:
-        _check_callable(function, place)
-        if shape.takes_flow and not (shape.is_async):
-            message = f"{place}: {name!r} takes an async iterator, so it must be an `async def`"
-            raise DefinitionError(message)
-    what: What = "generator" if shape is not None and shape.yields else "function"
     scope = tuple(caller_locals(_plain(function)).items())
-    return Stage(function, what, name, _source_of(function), scope=scope)
+    shape, name = _shape_of(function, scope), _name_of(function)
+    if shape.is_known:
+        _check_callable(function, place)
+    if shape.takes_flow and not shape.is_async:
+        message = f"{place}: {name!r} takes an async iterator, so it must be an `async def`"
+        raise DefinitionError(message)
+    what: What = "generator" if shape.yields else "function"
+    return Stage(function, what, name, _source_of(function), shape=shape, scope=scope)
 
 
 def call(target: Any, action: str, /, **arguments: Any) -> Stage:
@@ -118,32 +100,24 @@ def action_at(stage: Stage) -> Action | None:
     return target.actions.get(stage.action) if isinstance(target, Agent) else None
 
 
-@functools.lru_cache(maxsize=1024)
-def _shape(function: Callable[..., Any]) -> Shape | None:
+def _shape_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...]) -> Shape:
     plain = _plain(function)
-    is_async = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
-    yields = inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
     try:
         declared = list(inspect.signature(function).parameters.values())
     except (ValueError, TypeError):  # one written in C, which does not say what it takes
-        return None
+        return Shape(is_known=False)
     positional = [each for each in declared if each.kind in _POSITIONAL]
     required = [each for each in positional if each.default is each.empty]
-    names = [each.name for each in positional]
-    second = names[1] if len(names) > 1 else ""
-    takes_context = second == "context" or len(required) == 2  # noqa: PLR2004 – the value and the context
-    first = names[0] if names else ""
-    hint = hints_of(function).get(first)
-    takes_flow = (get_origin(hint) or hint) in _FLOWS
-    return Shape(is_async, yields, first, second, takes_context, takes_flow)
-
-
-def shape_of(function: Callable[..., Any]) -> Shape | None:
-    """Return how *function* is called; `None` if it does not say."""
-    try:
-        return _shape(function)
-    except TypeError:  # one that cannot be hashed
-        return _shape.__wrapped__(function)
+    first, second = [*(each.name for each in positional), "", ""][:2]
+    hint = hints_of(function, scope).get(first)
+    return Shape(
+        is_async=inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain),
+        yields=inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain),
+        first=first,
+        second=second,
+        takes_context=second == "context" or len(required) == 2,  # noqa: PLR2004 – the value and the context
+        takes_flow=(get_origin(hint) or hint) in _FLOWS,
+    )
 
 
 def hints_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...] = ()) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from ceylon.pipelines.policies import (
     TimeoutUnit,
 )
 from ceylon.pipelines.running import Unit
-from ceylon.pipelines.stages import shape_of
 
 __all__ = ["unit_of"]
 
@@ -69,5 +68,4 @@ def _leaf(stage: Stage) -> Callable[[Any, str, tuple[Unit, ...]], Unit]:
         return ActionUnit
     if stage.what not in {"function", "generator"}:
         return AgentUnit
-    shape = shape_of(stage.target)
-    return FlowFunctionUnit if shape is not None and shape.takes_flow else FunctionUnit
+    return FlowFunctionUnit if stage.shape.takes_flow else FunctionUnit

@@ -1,0 +1,93 @@
+"""Run what a user has written in a task of its own: nothing it leaves behind is the run's.
+
+A cancellation of its own making, a scope left open, a variable that was changed: all of that stays there. So a
+cancellation is the run's own only if the run has asked for it, as for handlers, and the tasks of the run itself, which
+are in task groups, never meet foreign code.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ceylon.core.current import current
+from ceylon.core.signals import Signal
+from ceylon.errors import MeshClosedError, StrayCancellationError
+from ceylon.messages import Outcome
+
+if TYPE_CHECKING:
+    from ceylon.core.backend import Task
+    from ceylon.core.context import Context
+
+__all__ = ["run_apart"]
+
+
+async def run_apart(
+    context: "Context",
+    function: Callable[..., Awaitable[Any]],
+    *arguments: Any,
+    on_end: Callable[[], None] | None = None,
+) -> Any:
+    """Await ``function(*arguments)`` as part of *context*; cancelled, cancel it and wait for its end.
+
+    *on_end* is called at the very end of it, a turn of the loop before this comes back.
+
+    Raises:
+        StrayCancellationError: it was cancelled by nobody we know.
+    """
+    errand = _Errand(context, function, arguments)
+    if on_end is not None:
+        errand.ended.also(on_end)
+    try:
+        await errand.ended.wait()
+    except BaseException:
+        await errand.cancel()
+        raise
+    return errand.outcome.get()
+
+
+class _Errand:
+    """One such task."""
+
+    def __init__(self, context: "Context", function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
+        self._context, self._function, self._arguments = context, function, arguments
+        self._interior = context.interior
+        self._is_cancelling = False
+        self.ended = Signal(self._interior.driver)
+        self.outcome = Outcome(error=MeshClosedError(self._interior.name, "it stopped before the stage was done"))
+        self._task = self._interior.driver.spawn(self._work, "ceylon stage")
+
+    async def cancel(self) -> None:
+        """Cancel it and wait for its end, unless it ignores that."""
+        if self.ended.is_raised:
+            return
+        self._is_cancelling = True
+        self._task.cancel()
+        with anyio.move_on_after(self._interior.grace(), shield=True):
+            await self.ended.wait()
+        if self._interior.is_open and not bool(self.ended.is_raised):
+            self._task.disown()
+            self._interior.quiet_log.warning("stage_abandoned", self._context.address)
+
+    async def _work(self, task: "Task") -> None:
+        current.set(self._context)
+        try:
+            with task.life():
+                self.outcome = await self._attempt()
+                await task.tidy()
+        except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; the outcome is known by then
+            pass
+        finally:
+            current.set(None)  # the loop may keep the task's variables for a while
+            self.ended.set()
+
+    async def _attempt(self) -> Outcome:
+        try:
+            return Outcome(await self._function(*self._arguments))
+        except BaseException as error:  # noqa: BLE001 – whatever it is, it is raised in the run
+            if isinstance(error, self._interior.driver.cancellation) and not self._is_cancelling:
+                self._interior.close_if_loop_ends()
+                stray = StrayCancellationError(self._context.address)
+                stray.__cause__ = error
+                return Outcome(error=stray)
+            return Outcome(error=error)
