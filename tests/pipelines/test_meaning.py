@@ -80,7 +80,7 @@ async def check_run(shape: Shape, value: Any) -> None:
     assert mistake(shape, expected, outcome) is None
 
 
-@settings(PROPERTY, max_examples=40)
+@settings(PROPERTY, max_examples=30)
 @given(shape=shapes(), value=values)
 async def test_a_pipeline_at_random_means_what_it_means_in_plain_python(
     anyio_backend: str, shape: Shape, value: Any
@@ -89,7 +89,7 @@ async def test_a_pipeline_at_random_means_what_it_means_in_plain_python(
 
 
 @pytest.mark.slow
-@settings(PROPERTY, max_examples=500)
+@settings(PROPERTY, max_examples=120)
 @given(shape=shapes(4), value=values)
 async def test_so_do_many_deeper_ones(anyio_backend: str, shape: Shape, value: Any) -> None:
     await check_run(shape, value)
@@ -114,20 +114,20 @@ async def check_every_way(shape: Shape, value: Any) -> None:
     assert mistakes == dict.fromkeys(outcomes)
 
 
-@settings(PROPERTY, max_examples=25)
+@settings(PROPERTY, max_examples=12)
 @given(shape=shapes(2), value=values)
 async def test_it_does_so_asked_streamed_nested_and_referred_to(anyio_backend: str, shape: Shape, value: Any) -> None:
     await check_every_way(shape, value)
 
 
 @pytest.mark.slow
-@settings(PROPERTY, max_examples=200)
+@settings(PROPERTY, max_examples=40)
 @given(shape=shapes(), value=values)
 async def test_so_do_many_in_every_way(anyio_backend: str, shape: Shape, value: Any) -> None:
     await check_every_way(shape, value)
 
 
-@settings(PROPERTY, max_examples=20)
+@settings(PROPERTY, max_examples=10)
 @given(shape=shapes(2), value=values)
 def test_it_does_so_without_any_event_loop_in_sight(shape: Shape, value: Any) -> None:
     expected = meaning_of(shape, value)
@@ -156,7 +156,7 @@ def test_it_does_so_in_no_mesh_at_all() -> None:
 # -- what a pipeline is ------------------------------------------------------------------------------------------------
 
 
-@settings(PROPERTY, max_examples=100)
+@settings(PROPERTY, max_examples=40)
 @given(shape=shapes())
 def test_its_description_is_data_and_always_the_same(shape: Shape) -> None:
     kit = Kit()
@@ -177,7 +177,7 @@ def nodes_of(node: dict[str, Any], place: str = "") -> Iterator[tuple[str, dict[
         yield from nodes_of(child, f"{place}.{index}" if place else f"{index}")
 
 
-@settings(PROPERTY, max_examples=100)
+@settings(PROPERTY, max_examples=40)
 @given(shape=shapes())
 def test_equal_trees_are_equal_pipelines(shape: Shape) -> None:
     kit = Kit()
@@ -186,7 +186,7 @@ def test_equal_trees_are_equal_pipelines(shape: Shape) -> None:
     assert kit.build(shape) != kit.build(InSequence(steps=[shape, Leaf(number=10_000)]))
 
 
-@settings(PROPERTY, max_examples=50)
+@settings(PROPERTY, max_examples=20)
 @given(shape=shapes(2))
 def test_a_pipeline_cannot_be_changed(shape: Shape) -> None:
     built = Kit().build(shape)
@@ -206,7 +206,7 @@ def apply_nothing(value: Any) -> Any:
     return value
 
 
-@settings(PROPERTY, max_examples=40)
+@settings(PROPERTY, max_examples=20)
 @given(shapes=st.tuples(shapes(1), shapes(1), shapes(1)), value=values)
 async def test_where_the_brackets_are_makes_no_difference(
     anyio_backend: str, shapes: tuple[Shape, Shape, Shape], value: Any

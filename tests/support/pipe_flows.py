@@ -35,7 +35,7 @@ class Flow:
     async def watch(self) -> None:
         """Ask again and again."""
         while True:
-            await anyio.sleep(self.slowest * self.chance.uniform(0.001, 0.4))
+            await anyio.sleep(self.slowest * self.chance.uniform(0.001, 1.0))
             self.look()
 
     async def pause(self) -> None:
@@ -128,7 +128,7 @@ async def check_unordered(simulation: Simulation) -> None:
 async def check_back_pressure(simulation: Simulation) -> None:
     """Let some of source, steps and consumer be slow."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(60)
+    count = simulation.times(25)
     widths = [chance.randint(1, 6) for _ in range(2)]
     ordered = [chance.random() < 0.7 for _ in range(2)]
     steps = ["one", "two"]
