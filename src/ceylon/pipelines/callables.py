@@ -1,6 +1,5 @@
 """Call the functions of a pipeline: async ones on the loop, plain ones in the mesh's threads."""
 
-import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Final
@@ -34,9 +33,12 @@ class Callee:
     async def call(self, run: Run, *arguments: Any) -> Any:
         """Call it, and return what it returns."""
         if self.shape.is_async and not self.shape.yields:
-            return await run.on_loop(self.function, *arguments)
-        result = await run.in_thread(self.function, *arguments)
-        return await run.on_loop(_await, result) if inspect.isawaitable(result) else result  # around an `async def`
+            result = await run.on_loop(self.function, *arguments)
+        else:
+            result = await run.in_thread(self.function, *arguments)
+        while result.__class__ is types.CoroutineType:  # around an `async def`, or never awaited: as handlers’ are
+            result = await run.on_loop(_await, result)
+        return result
 
 
 async def _await(result: Awaitable[Any]) -> Any:
