@@ -27,10 +27,12 @@ async def run_apart(
     function: Callable[..., Awaitable[Any]],
     *arguments: Any,
     on_end: Callable[[], None] | None = None,
+    asides: list[BaseException],
 ) -> Any:
     """Await ``function(*arguments)`` as part of *context*; cancelled, cancel it and wait for its end.
 
-    *on_end* is called at the very end of it, a turn of the loop before this comes back.
+    *on_end* is called at the very end of it, a turn of the loop before this comes back. What it raises when it is
+    cancelled goes to *asides*: it is no reason to go on.
 
     Raises:
         StrayCancellationError: it was cancelled by nobody we know.
@@ -42,6 +44,9 @@ async def run_apart(
         await errand.ended.wait()
     except BaseException:
         await errand.cancel()
+        error = errand.outcome.error
+        if error is not None and not isinstance(error, (context.interior.driver.cancellation, MeshClosedError)):
+            asides.append(error)
         raise
     return errand.outcome.get()
 

@@ -15,10 +15,13 @@ __all__ = ["Crew"]
 
 
 class Crew:
-    """An async context manager; *cancellation* is what the loop raises to cancel a task."""
+    """An async context manager.
 
-    def __init__(self, cancellation: type[BaseException]) -> None:
-        self._cancellation = cancellation
+    *cancellation* is what the loop raises to cancel a task, *asides* collects what tasks raise instead of that.
+    """
+
+    def __init__(self, cancellation: type[BaseException], asides: list[BaseException]) -> None:
+        self._cancellation, self._asides = cancellation, asides
         self._group = anyio.create_task_group()
         self._first: BaseException | None = None
 
@@ -34,6 +37,8 @@ class Crew:
             kind = error = traceback = None
         is_handled = await self._group.__aexit__(kind, error, traceback)
         if self._first is not None:
+            while self._asides:
+                self._add(self._first, self._asides.pop())
             raise self._first
         return is_handled
 
@@ -45,9 +50,14 @@ class Crew:
         """Let the crew end with *error*; of several the first counts, and has the others in its notes."""
         if self._first is None:
             self._first = error
-        elif self._first is not error:
-            self._first.add_note(f"meanwhile there was also {describe(error)}")
+        else:
+            self._add(self._first, error)
         self.cancel()
+
+    @staticmethod
+    def _add(first: BaseException, other: BaseException) -> None:
+        if other is not first:
+            first.add_note(f"meanwhile there was also {describe(other)}")
 
     def cancel(self) -> None:
         """Let the tasks that still run be cancelled, and the block go on at its end."""

@@ -33,6 +33,7 @@ class Run:
         self.cancellation = self.interior.driver.cancellation
         self.on_end: Callable[[], None] | None = None  # hears of the end of an async function
         self._places = places
+        self._asides: list[BaseException] = []  # raised by what was cancelled
 
     def telling(self, on_end: Callable[[], None]) -> "Run":
         """Return the same run for one stage, of whose end *on_end* hears."""
@@ -42,7 +43,7 @@ class Run:
 
     def crew(self) -> Crew:
         """Return a crew for tasks of this run."""
-        return Crew(self.cancellation)
+        return Crew(self.cancellation, self._asides)
 
     async def ref_of(self, target: Any) -> Ref:
         """Return the handle on an agent of the pipeline."""
@@ -52,7 +53,7 @@ class Run:
 
     async def on_loop(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Await the async *function*."""
-        return await run_apart(self.context, function, *arguments, on_end=self.on_end)
+        return await run_apart(self.context, function, *arguments, on_end=self.on_end, asides=self._asides)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run *function*, which may block, in one of the mesh's threads."""
