@@ -10,7 +10,7 @@ import pytest
 
 from ceylon.pipelines import each, parallel, pipeline
 from ceylon.testing import Simulation, simulate
-from support.pipe_checks import check_end, check_mesh_end, check_times
+from support.pipe_checks import check_end, check_mesh_end, check_several, check_times
 from support.pipe_policies import check_policies
 from support.pipe_times import timed_shape
 
@@ -43,9 +43,15 @@ async def test_so_it_is_in_many_pipelines(simulation: Simulation) -> None:
     await check_times(simulation, timed_shape(simulation.random, depth=2 + simulation.seed % 3))
 
 
-async def wait(seconds: float) -> None:
-    """Take a time."""
-    await anyio.sleep(seconds)
+@simulate(seeds=FEW // 2)
+async def test_runs_of_one_pipeline_are_each_as_if_alone(simulation: Simulation) -> None:
+    await check_several(simulation, timed_shape(simulation.random))
+
+
+@pytest.mark.slow
+@simulate(seeds=range(FEW // 2, MANY // 2))
+async def test_so_are_many_runs(simulation: Simulation) -> None:
+    await check_several(simulation, timed_shape(simulation.random))
 
 
 @simulate(seeds=5)

@@ -110,6 +110,7 @@ class Kit:
         self._mesh = mesh
         self._watch = watch
         self._threads = threads
+        self._is_nesting = mesh is not None and not threads
         self._made: dict[tuple[int, str], Any] = {}
 
     def build(self, shape: Shape) -> Pipeline:
@@ -159,6 +160,13 @@ class Kit:
         assert self._mesh is not None
         ref = self.once(shape, "ref", lambda: self._mesh.add(worker))  # type: ignore[union-attr]
         return {"ref": lambda: ref, "action": lambda: worker.work, "call": lambda: call(ref, "work")}[way]()
+
+    def nested(self, shape: Shape, made: Pipeline) -> Any:
+        """Return a pipeline that has a name as it is, or, under simulation, now and then as an agent of its own."""
+        if not self._is_nesting or self._mesh is None or shape.number % 2:
+            return made
+        name = f"inner-{shape.number}"
+        return self.once(shape, "agent", functools.partial(self._mesh.add, made.named(name)))
 
     def watch(self, shape: Shape) -> Watched:
         """Return what is told of a run of *shape*."""
@@ -250,14 +258,14 @@ def _take(kit: Kit, shape: Take) -> Any:
     return kit.named(shape, pass_on if shape.lets_through else take)
 
 
-def _sequence(kit: Kit, shape: InSequence) -> Pipeline:
+def _sequence(kit: Kit, shape: InSequence) -> Any:
     stages = kit.stages(shape.steps)
     made = pipeline(stages[0], name=shape.name) if shape.by_arrows else pipeline(*stages, name=shape.name)
     if shape.by_arrows:
         for stage in stages[1:]:
             made >>= stage
         made = made.named(shape.name) if shape.name is not None else made
-    return made
+    return made if shape.name is None else kit.nested(shape, made)
 
 
 def _parallel(kit: Kit, shape: Parallel) -> Pipeline:

@@ -11,9 +11,9 @@ from support.pipe_building import Kit, Span
 from support.pipe_meaning import Errors
 from support.pipe_running import as_ran, differences, mistake, outcome_of
 from support.pipe_shapes import Shape
-from support.pipe_times import GIVEN, cut, timed
+from support.pipe_times import GIVEN, Ran, cut, timed
 
-__all__ = ["check_end", "check_mesh_end", "check_times"]
+__all__ = ["check_end", "check_mesh_end", "check_several", "check_times"]
 
 
 async def check_times(simulation: Simulation, shape: Shape) -> None:
@@ -31,6 +31,33 @@ async def check_times(simulation: Simulation, shape: Shape) -> None:
     assert found is None, found
     assert took == pytest.approx(expected.end, abs=1e-5)
     differing = differences(expected.ran, as_ran(spans, start))
+    assert not differing, differing
+
+
+async def check_several(simulation: Simulation, shape: Shape) -> None:
+    """Run *shape* several times, each begun at a moment of its own: each is as if it were alone."""
+    spans: list[Span] = []
+    expected: list[Ran] = []
+    mistakes: list[str] = []
+    async with simulation.mesh() as mesh:
+        ref = mesh.add(Kit(mesh, lambda number: Span(number, spans), threads=False).build(shape))
+        start = anyio.current_time()
+
+        async def ask(after: float, value: int) -> None:
+            trace = timed(shape, value)
+            await anyio.sleep(after)
+            found = mistake(shape, trace.value, await outcome_of(ref.ask(value, timeout=10_000)))
+            took = anyio.current_time() - start - after
+            expected.extend(ran._replace(began=ran.began + after, ended=ran.ended + after) for ran in trace.ran)
+            mistakes.extend([] if found is None else [found])
+            mistakes.extend([] if abs(took - trace.end) < 1e-5 else [f"{value} took {took}, not {trace.end}"])
+
+        async with anyio.create_task_group() as tasks:
+            for value in range(simulation.times(3)):
+                tasks.start_soon(ask, simulation.random.random(), GIVEN + value)
+
+    assert not mistakes, mistakes
+    differing = differences(expected, as_ran(spans, start))
     assert not differing, differing
 
 
