@@ -104,6 +104,7 @@ RARER = (
     *("AgentPart", "Attachment", "HandoffPart", "Part", "ReplyPart", "ThinkingPart", "ToolCall", "ToolCallPart"),
     *("ToolResult", "ToolResultPart", "Turn", "UsagePart"),
     *("ReAct", "Trace", "TraceStep", "trace_of"),
+    *("Failed", "Pipeline", "StageEvent", "pipeline"),
     *("ApprovalDesk", "ApprovalRequest", "Approved", "Denied", "Prompt", "TerminalApprover"),
 )
 NAMES = {*(name for name in ceylon.__all__ if not name.endswith("Error")), *RARER}

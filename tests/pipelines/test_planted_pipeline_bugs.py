@@ -49,6 +49,7 @@ def test_a_planted_bug_is_found_within_500_seeds(path: Path) -> None:
         found = search(SEEDS)
 
     assert found is not None
+    assert isinstance(found.error, AssertionError), f"a bug that merely does not run: {found.error!r}"
 
 
 def test_there_are_bugs_to_find() -> None:

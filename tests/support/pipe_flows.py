@@ -14,7 +14,7 @@ __all__ = ["Flow", "check_back_pressure", "check_order", "check_unordered", "to_
 class Flow:
     """A source and steps that take times at random and know where every item is; what is wrong is in `complaints`."""
 
-    def __init__(self, simulation: Simulation, slowest: float = 1.0) -> None:
+    def __init__(self, simulation: Simulation, slowest: float = 0.25) -> None:
         self.chance = simulation.random
         self.slowest = slowest
         self.made = 0

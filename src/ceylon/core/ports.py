@@ -1,7 +1,7 @@
 """What the core asks of the outside: the shape of an agent. Agents themselves live a layer above."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
@@ -126,18 +126,24 @@ class AgentSource(Protocol):
         ...
 
 
-def as_agent(agent: "AgentLike | AgentSource") -> AgentLike:
+def as_agent(agent: Any) -> AgentLike:
     """Return *agent*, or the agent that is made of it.
 
     Raises:
         DefinitionError: it is none, and none can be made of it.
     """
-    make: Any = getattr(agent, "__ceylon_agent__", None)
-    if make is not None and not isinstance(agent, type):
-        made: AgentLike = make()
-        return made
-    check_agent(agent)
-    return cast("AgentLike", agent)
+    if isinstance(agent, type) or not hasattr(agent, "__ceylon_behaviour__"):
+        agent = _made_of(agent)
+    made: AgentLike = agent
+    return made
+
+
+def _made_of(source: Any) -> Any:
+    make = None if isinstance(source, type) else getattr(source, "__ceylon_agent__", None)
+    if make is None:
+        check_agent(source)
+        return source
+    return make()
 
 
 def check_agent(agent: object) -> None:

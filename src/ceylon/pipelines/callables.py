@@ -1,5 +1,6 @@
 """Call the functions of a pipeline: async ones on the loop, plain ones in the mesh's threads."""
 
+import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Final
@@ -36,9 +37,8 @@ class Callee:
             result = await run.on_loop(self.function, *arguments)
         else:
             result = await run.in_thread(self.function, *arguments)
-        while result.__class__ is types.CoroutineType:  # around an `async def`, or never awaited: as handlers’ are
-            result = await run.on_loop(_await, result)
-        return result
+        # A coroutine may be what a wrapper returns around an `async def`; it is run, as what a handler returns is.
+        return await run.on_loop(_await, result) if inspect.isawaitable(result) else result
 
 
 async def _await(result: Awaitable[Any]) -> Any:
@@ -102,16 +102,22 @@ class FlowFunctionUnit(Unit):
         if self._callee.shape.yields:
             return _Passed(run, self, items)
         result: Any = None
-        async with run.crew() as crew:
-            taken = Handover()
-            crew.start(taken.fill, items)
-            try:
-                result = await self._callee.call(run, *self.arguments(run, taken))
-            except BaseException as error:
-                run.blame(error, self)
-                raise
-            crew.cancel()
+        taken = Handover(items)
+        try:
+            async with run.crew() as crew:
+                crew.start(taken.fill)
+                result = await self._result(run, taken)
+                crew.cancel()
+        finally:
+            taken.give_up()
         return result
+
+    async def _result(self, run: Run, taken: "Handover") -> Any:
+        try:
+            return await self._callee.call(run, *self.arguments(run, taken))
+        except BaseException as error:
+            run.blame(error, self)
+            raise
 
     def arguments(self, run: Run, taken: "Handover") -> tuple[Any, ...]:
         """Return what the function is called with."""
@@ -130,12 +136,15 @@ class _Passed(Flow):
         self._run, self._unit, self._items = run, unit, items
 
     async def drive(self, emit: Emit) -> None:
-        async with self._run.crew() as crew:
-            taken = Handover()
-            crew.start(taken.fill, self._items)
-            made = self._unit.generator(self._run, taken)
-            await AsyncItems(self._run, made, self._unit).drive(emit)
-            crew.cancel()
+        taken = Handover(self._items)
+        try:
+            async with self._run.crew() as crew:
+                crew.start(taken.fill)
+                made = self._unit.generator(self._run, taken)
+                await AsyncItems(self._run, made, self._unit).drive(emit)
+                crew.cancel()
+        finally:
+            taken.give_up()
 
     def abandon(self) -> None:
         self._items.abandon()
@@ -144,7 +153,8 @@ class _Passed(Flow):
 class Handover:
     """An async iterator whose items another task hands over, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, items: Flow) -> None:
+        self._items, self._has_begun = items, False
         self._give, self._take = anyio.create_memory_object_stream[Any](0)
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -156,12 +166,15 @@ class Handover:
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def fill(self, items: Flow) -> None:
-        """Hand over all of *items*; the end of the stream is the end of the flow, and not of the task that takes."""
-        try:
-            await items.drive(self._give.send)
-            self._give.close()
-            await anyio.sleep_forever()  # until whoever takes is done
-        finally:
-            self._give.close()
-            self._take.close()
+    async def fill(self) -> None:
+        """Hand over all items; the end of the stream is the end of the flow, and not of the task that takes."""
+        self._has_begun = True
+        await self._items.drive(self._give.send)
+        self._give.close()
+
+    def give_up(self) -> None:
+        """Take no more; items that nobody has begun to ask for never come."""
+        self._give.close()
+        self._take.close()
+        if not self._has_begun:
+            self._items.abandon()

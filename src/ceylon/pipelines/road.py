@@ -40,8 +40,9 @@ class Road:
     def __init__(self, pipeline: "Pipeline") -> None:
         self._find = weakref.ref(pipeline)
         self._lock = threading.Lock()
-        self._home: tuple[Interior, str] | None = None  # of the agent that somebody has added
-        self._guests: dict[str, tuple[Interior, str]] = {}  # by the mesh's id
+        # Meshes are not held: a pipeline may outlive many.
+        self._added: tuple[weakref.ref[Interior], str] | None = None  # where somebody has added it
+        self._guests: weakref.WeakKeyDictionary[Interior, str] = weakref.WeakKeyDictionary()
 
     def agent(self, pipeline: "Pipeline") -> "PipelineAgent":
         """Return a new agent that runs *pipeline*."""
@@ -50,7 +51,7 @@ class Road:
 
     def settle(self, interior: "Interior", address: str) -> None:
         """Take note where the pipeline's agent is."""
-        self._home = interior, address
+        self._added = weakref.ref(interior), address
 
     # -- for tasks of any loop -----------------------------------------------------------------------------------------
 
@@ -150,8 +151,9 @@ class Road:
 
     def _interior(self, pipeline: "Pipeline") -> "Interior | None":
         """Return the mesh to run in; `None` for the default one."""
-        if self._home is not None and not self._home[0].has_ended:
-            return self._home[0]
+        added = None if self._added is None else self._added[0]()
+        if added is not None and not added.has_ended:
+            return added
         homes = {id(each): each for each in _homes(pipeline)}
         if len(homes) > 1:
             names = ", ".join(repr(each.name) for each in homes.values())
@@ -162,10 +164,11 @@ class Road:
 
     def _known(self, interior: "Interior") -> "tuple[Interior, str] | None":
         """Return where in this mesh an agent runs the pipeline already."""
-        for home in (self._home, self._guests.get(interior.id)):
-            if home is not None and home[0] is interior and home[1] in interior.cells():
-                return home
-        return None
+        added = self._added
+        addresses = [added[1]] if added is not None and added[0]() is interior else []
+        with self._lock:
+            addresses += [self._guests[interior]] if interior in self._guests else []
+        return next(((interior, address) for address in addresses if address in interior.cells()), None)
 
     def _guest(self, pipeline: "Pipeline") -> "tuple[PipelineAgent, str]":
         """Return an agent that stands for *pipeline*, which it does not hold, and an address for it."""
@@ -174,10 +177,10 @@ class Road:
 
     def _keep(self, pipeline: "Pipeline", interior: "Interior", address: str) -> "tuple[Interior, str]":
         """Let the guest stay until *pipeline* is gone."""
-        weakref.finalize(pipeline, _depart, interior, address).atexit = False
+        weakref.finalize(pipeline, _depart, weakref.ref(interior), address).atexit = False
         with self._lock:
-            self._guests = {key: home for key, home in self._guests.items() if not home[0].has_ended}
-            return self._guests.setdefault(interior.id, (interior, address))
+            self._guests[interior] = address
+        return interior, address
 
 
 def _homes(pipeline: "Pipeline") -> "list[Interior]":
@@ -208,9 +211,10 @@ def _seconds(timeout: float | None) -> float | None:
     return timeout
 
 
-def _depart(interior: "Interior", address: str) -> None:
+def _depart(mesh: "weakref.ref[Interior]", address: str) -> None:
     """Let the guest leave whose pipeline is gone; called while garbage is collected, by any thread."""
-    if interior.is_open:
+    interior = mesh()
+    if interior is not None and interior.is_open:
         interior.gateway.post_quietly(lambda: interior.stop_agent(address, _Nobody()))
 
 
