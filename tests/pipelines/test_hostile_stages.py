@@ -113,7 +113,7 @@ async def test_a_crime_concerns_nobody_but_its_own_run(kind: str, crime: str, me
 @pytest.mark.slow
 @on_every_case
 async def test_a_crime_among_many_items_ends_the_run_and_no_more(kind: str, crime: str, mesh: Mesh) -> None:
-    many = 8 if crime in HEAVY else 40
+    many = 8 if crime in HEAVY else 24
     ref = mesh.add(pipeline(each(criminal(kind, crime), concurrency=4), gather()))
     items = [*range(2, many), 1, *range(2, many)]
     fails = ASYNC_CRIMES[crime].verdict == "fails"

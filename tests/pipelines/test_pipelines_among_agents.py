@@ -78,13 +78,13 @@ async def check_crowd(simulation: Simulation) -> None:
     assert len(results) == simulation.times(4)
 
 
-@simulate(seeds=FEW // 2, faults=MISFORTUNES)
+@simulate(seeds=8, faults=MISFORTUNES)
 async def test_a_crowd_at_one_counter_is_served(simulation: Simulation) -> None:
     await check_crowd(simulation)
 
 
 @pytest.mark.slow
-@simulate(seeds=range(FEW // 2, MANY // 2), faults=MISFORTUNES)
+@simulate(seeds=range(8, MANY // 5), faults=MISFORTUNES)
 async def test_so_are_many_crowds(simulation: Simulation) -> None:
     await check_crowd(simulation)
 
@@ -225,8 +225,8 @@ async def test_a_retry_outlives_the_restart_of_what_it_asks() -> None:
     async with checked_mesh() as mesh:
         ref = mesh.add(pipeline(retry(Counting("counting", lives), pause=0.0)))
 
-        assert [await ref.ask(number) for number in range(6)] == list(range(6))
-    assert len(lives) > 2
+        assert [await ref.ask(number) for number in range(3)] == list(range(3))
+    assert len(lives) == 2
 
 
 async def test_leaving_a_mesh_normally_lets_runs_end() -> None:

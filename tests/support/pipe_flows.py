@@ -81,7 +81,7 @@ class Flow:
 async def check_order(simulation: Simulation) -> None:
     """Send items through ordered and unordered steps."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(chance.randint(1, 25))
+    count = simulation.times(chance.randint(1, 14))
     first, second = (each(flow.step(name), concurrency=chance.randint(1, 8)) for name in ("first", "second"))
     seen: list[int] = []
 
@@ -110,7 +110,7 @@ def to_list(count: int) -> Callable[[Any], Any]:
 async def check_unordered(simulation: Simulation) -> None:
     """Let results go as they come: in the order of their ends, each once."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(chance.randint(1, 25))
+    count = simulation.times(chance.randint(1, 14))
     seen: list[int] = []
 
     async def see(items: AsyncIterator[int]) -> list[int]:
