@@ -87,6 +87,8 @@ async def test_a_crime_concerns_nobody_but_its_own_run(kind: str, crime: str, me
     keeping = mesh.add(pipeline(parallel(criminal(kind, crime), stand_by, on_failure="keep"), name="kept"))
     answers: list[Any] = []
     failures: list[HandlerError] = []
+    kept: Any = None
+    after: Any = None
 
     async def ask() -> None:
         answers.append(await ref.ask(0, timeout=DEADLINE))

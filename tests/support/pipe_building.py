@@ -158,8 +158,13 @@ class Kit:
         if way == "agent":
             return worker
         assert self._mesh is not None
-        ref = self.once(shape, "ref", lambda: self._mesh.add(worker))  # type: ignore[union-attr]
-        return {"ref": lambda: ref, "action": lambda: worker.work, "call": lambda: call(ref, "work")}[way]()
+        ref = self.once(shape, "ref", functools.partial(self._mesh.add, worker))
+        ways: dict[str, Callable[[], Any]] = {
+            "ref": lambda: ref,
+            "action": lambda: worker.work,
+            "call": lambda: call(ref, "work"),
+        }
+        return ways[way]()
 
     def nested(self, shape: Shape, made: Pipeline) -> Any:
         """Return a pipeline that has a name as it is, or, under simulation, now and then as an agent of its own."""

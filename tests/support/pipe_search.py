@@ -1,8 +1,7 @@
 """What looks for bugs in pipelines without knowing any: one check at random for each seed."""
 
-import functools
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from ceylon.testing import Simulation, SimulationOutcome, run_simulation
 from support.pipe_checks import check_end, check_mesh_end, check_several, check_times
@@ -13,26 +12,33 @@ from support.pipe_times import timed_shape
 
 __all__ = ["CHECKS", "check_something", "search"]
 
-_OF_THEIR_OWN: Final = (check_order, check_unordered, check_back_pressure, check_policies)
-"""Those that make their pipelines themselves."""
+Check = Callable[[Simulation], Awaitable[None]]
 
-CHECKS: Final[tuple[Callable[..., Awaitable[None]], ...]] = (
-    *_OF_THEIR_OWN,
+
+def _at_random(check: Callable[..., Awaitable[None]], **facts: Any) -> Check:
+    """Return *check* for a pipeline at random."""
+    return lambda simulation: check(simulation, timed_shape(simulation.random), **facts)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_order,
+    check_unordered,
+    check_back_pressure,
     check_policies,
-    check_events,
-    check_leaving,
-    functools.partial(check_end, by_deadline=False),
-    functools.partial(check_end, by_deadline=True),
-    check_mesh_end,
-    check_several,
-    *[check_times] * 5,
+    check_policies,
+    _at_random(check_events),
+    _at_random(check_leaving),
+    _at_random(check_end, by_deadline=False),
+    _at_random(check_end, by_deadline=True),
+    _at_random(check_mesh_end),
+    _at_random(check_several),
+    *[_at_random(check_times)] * 5,
 )
 
 
 async def check_something(simulation: Simulation) -> None:
     """Check what the seed says."""
-    check = CHECKS[simulation.seed % len(CHECKS)]
-    await (check(simulation) if check in _OF_THEIR_OWN else check(simulation, timed_shape(simulation.random)))
+    await CHECKS[simulation.seed % len(CHECKS)](simulation)
 
 
 def search(seeds: int) -> SimulationOutcome | None:

@@ -6,18 +6,18 @@ from typing import Any
 
 import anyio
 import pytest
-from ceylon.pipelines.asking import AgentUnit
-from ceylon.pipelines.running import Run
 
 from ceylon.core.backend import Task
 from ceylon.core.ref import Ref
 from ceylon.messages import Outcome
+from ceylon.pipelines.asking import AgentUnit
+from ceylon.pipelines.running import Run
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
     async def broken(self: AgentUnit, run: Run, value: Any, execution: Any) -> Any:
-        ref: Ref = run.ref_of(self._target)
+        ref: Ref = await run.ref_of(self._target)
         done, outcomes = anyio.Event(), list[Outcome]()
 
         async def ask(task: Task) -> None:
