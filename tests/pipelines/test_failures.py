@@ -1,6 +1,7 @@
 """What becomes of the others when a stage fails, what is raised, and what is tried again."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -125,6 +126,27 @@ async def test_a_note_names_the_stage_once_for_each_level(mesh: Mesh) -> None:
     assert caught.value.__notes__ == [
         "in stage 'fail' (at 1) of pipeline 'inner'",
         "in stage 'inner' (at 0.0) of pipeline 'outer'",
+    ]
+
+
+async def test_a_pipeline_inside_another_is_a_level_as_well(mesh: Mesh) -> None:
+    def bad(_: Any) -> Iterator[int]:
+        yield 1
+        raise ValueError("half-way")
+
+    async def notes(inner: Pipeline, match: str) -> list[str]:
+        with pytest.raises(ValueError, match=match) as caught:
+            await pipeline(same, inner, each(same), name="outer").run("x")
+        return caught.value.__notes__
+
+    assert await notes(pipeline(same, pipeline(retry(fail, 1), name="core"), name="inner"), "x") == [
+        "in stage 'fail' (at 0.0) of pipeline 'core'",
+        "in stage 'core' (at 1) of pipeline 'inner'",
+        "in stage 'inner' (at 1) of pipeline 'outer'",
+    ]
+    assert await notes(pipeline(same, bad, name="inner"), "half-way") == [
+        "in stage 'bad' (at 1) of pipeline 'inner'",
+        "in stage 'inner' (at 1) of pipeline 'outer'",
     ]
 
 

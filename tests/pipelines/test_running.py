@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import Agent, AskTimeoutError, BlockingContext, BlockingMesh, Context, Mesh
@@ -24,7 +25,9 @@ from ceylon.pipelines import (
     tap,
     timeout,
 )
+from ceylon.settings import DEFAULTS
 from support.core_agents import Echo, until
+from support.law import lawful_mesh
 from support.virtual_time import run_virtually
 
 T = TypeVar("T")
@@ -328,6 +331,29 @@ async def test_a_thread_does_not_keep_a_run_from_being_cancelled(mesh: Mesh) -> 
         await until(lambda: mesh.statistics().threads.abandoned == 1)
     finally:
         may_end.set()
+
+
+async def test_a_function_that_nobody_wants_any_more_never_begins_in_a_thread() -> None:
+    begun, may_end, seen = threading.Event(), threading.Event(), list[str]()
+
+    def block(_: Any) -> None:
+        begun.set()
+        may_end.wait()
+
+    def late(_: Any) -> None:
+        seen.append("late")
+
+    async with lawful_mesh("narrow", settings=msgspec.structs.replace(DEFAULTS, threads=1)) as mesh:
+        first, second = mesh.add(pipeline(block, name="first")), mesh.add(pipeline(late, name="second"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first.ask, None)
+            await until(begun.is_set)
+            with pytest.raises(AskTimeoutError):
+                await second.ask(None, timeout=0.02)
+            await until(lambda: mesh.statistics().agents["second"].cancelled)
+            may_end.set()
+        await mesh.add(pipeline(str, name="third")).ask(None)
+    assert seen == []
 
 
 async def test_many_runs_go_on_at_a_time(mesh: Mesh) -> None:

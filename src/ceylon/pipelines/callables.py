@@ -1,6 +1,5 @@
 """Call the functions of a pipeline: async ones on the loop, plain ones in the mesh's threads."""
 
-import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Final
@@ -37,8 +36,9 @@ class Callee:
             result = await run.on_loop(self.function, *arguments)
         else:
             result = await run.in_thread(self.function, *arguments)
-        # A coroutine may be what a wrapper returns around an `async def`; it is run, as what a handler returns is.
-        return await run.on_loop(_await, result) if inspect.isawaitable(result) else result
+        while result.__class__ is types.CoroutineType:  # around an `async def`, or never awaited: as handlers’ are
+            result = await run.on_loop(_await, result)
+        return result
 
 
 async def _await(result: Awaitable[Any]) -> Any:

@@ -8,7 +8,8 @@ import anyio
 from ceylon.errors import AllFailedError, LoopLimitError, NoBranchError, StageTimeoutError, describe
 from ceylon.pipelines.callables import Callee
 from ceylon.pipelines.events import Failed
-from ceylon.pipelines.nodes import Branch, Fallback, Loop, Parallel, Retry, Timeout
+from ceylon.pipelines.flow import Emit, Flow
+from ceylon.pipelines.nodes import Branch, Fallback, Loop, Parallel, Retry, Sequence, Timeout
 from ceylon.pipelines.running import Run, Unit
 
 if TYPE_CHECKING:
@@ -33,12 +34,43 @@ class SequenceUnit(Unit):
     takes_flow: ClassVar[bool] = True
     shows_items: ClassVar[bool] = False  # its last stage does
 
+    def __init__(self, node: Sequence, place: str, steps: tuple[Unit, ...]) -> None:
+        super().__init__(node, place, steps)
+        self._is_named = bool(node.name)
+        if node.name:
+            for step in steps:
+                step.belong(node.name, place)
+
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Pass *value* through."""
         parent = _id(execution)
-        for step in self.steps:
-            value = await step.run(run, value, parent)
-        return value
+        try:
+            for step in self.steps:
+                value = await step.run(run, value, parent)
+        except BaseException as error:
+            if self._is_named:
+                run.blame(error, self)
+            raise
+        return _Blaming(run, self, value) if self._is_named and isinstance(value, Flow) else value
+
+
+class _Blaming(Flow):
+    """The flow of a pipeline inside another; its failures say so."""
+
+    def __init__(self, run: Run, unit: SequenceUnit, items: Flow) -> None:
+        self._run, self._unit, self._items = run, unit, items
+
+    async def drive(self, emit: Emit) -> None:
+        """See `Flow`."""
+        try:
+            await self._items.drive(emit)
+        except BaseException as error:
+            self._run.blame(error, self._unit)
+            raise
+
+    def abandon(self) -> None:
+        """See `Flow`."""
+        self._items.abandon()
 
 
 class ParallelUnit(Unit):

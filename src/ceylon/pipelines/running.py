@@ -79,20 +79,35 @@ class Run:
         return any(isinstance(each, on) for each in errors)
 
     def blame(self, error: BaseException, unit: "Unit") -> None:
-        """Let *error* say in which stage it came up."""
-        note = f"in stage {unit.label!r} (at {unit.place}) of pipeline {self.name!r}"
+        """Let *error* say in which stage it came up, for each pipeline around it."""
+        note = f"in stage {unit.label!r} (at {unit.local_place}) of pipeline {unit.pipeline or self.name!r}"
         if not self.is_cancelled_by(error) and note not in getattr(error, "__notes__", ()):
             error.add_note(note)
 
 
 class Unit:
-    """A node that can run; `place` is where it stands in the tree."""
+    """A node that can run.
+
+    `place` is where it stands in the tree. Inside a pipeline that has a name there, `pipeline` is that name, and
+    `local_place` the place in it.
+    """
+
+    pipeline: str = ""
+    local_place: str = ""
 
     takes_flow: ClassVar[bool] = False
     shows_items: ClassVar[bool] = True
 
     def __init__(self, node: "Node", place: str, steps: "tuple[Unit, ...]") -> None:
         self.place, self.label, self.steps = place, node.label, steps
+        self.local_place = place
+
+    def belong(self, pipeline: str, base: str) -> None:
+        """Belong, with what is below, to the pipeline of this name whose place is *base*, unless to one inside it."""
+        for step in self.steps:
+            step.belong(pipeline, base)
+        if not self.pipeline:
+            self.pipeline, self.local_place = pipeline, self.place[len(base) + 1 :]
 
     async def run(self, run: Run, value: Any, parent: int, index: int | None = None) -> Any:
         """Return what comes of *value*: a result, or a flow of results."""
