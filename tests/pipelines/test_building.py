@@ -125,7 +125,7 @@ def test_the_names_are_loaded_from_either_place() -> None:
     assert ceylon.Pipeline is Pipeline
     assert "each" in dir(package)
     with pytest.raises(AttributeError):
-        package.nothing  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore – it is not there
+        _ = package.nothing  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] – it is not there
 
 
 # -- what can be none --------------------------------------------------------------------------------------------------

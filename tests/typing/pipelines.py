@@ -19,7 +19,7 @@ async def arrows_make_pipelines(ref: Ref, agent: Agent, mesh: Mesh) -> None:
     assert_type(pipeline(split) >> each(split) >> gather(), Pipeline)
     assert_type(parallel(a=split, b=agent), Pipeline)
     assert_type(mesh.add(pipeline(split)), Ref)
-    split >> split  # type: ignore[operator] # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
+    split >> split  # type: ignore[operator]
 
 
 async def a_pipeline_has_verbs(built: Pipeline) -> None:
@@ -30,4 +30,4 @@ async def a_pipeline_has_verbs(built: Pipeline) -> None:
     assert_type(built.blocking.run("a"), Any)
     assert_type(built.blocking.stream("a"), BlockingPipelineStream)
     assert_type(built.describe(), dict[str, Any])
-    built.run("a", progress=print)  # type: ignore[unused-coroutine] # pyright: ignore[reportUnusedCoroutine]
+    built.run("a", progress=print)  # type: ignore[unused-coroutine]

@@ -1,11 +1,10 @@
 """The words a pipeline is written in: each takes stages and returns a pipeline."""
 
-import math
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, get_args
 
 from ceylon.core.names import check_name
-from ceylon.errors import ArgumentError, DefinitionError
+from ceylon.errors import DefinitionError
 from ceylon.pipelines.nodes import (
     AtLimit,
     Branch,
@@ -23,6 +22,7 @@ from ceylon.pipelines.nodes import (
     Tap,
     Timeout,
 )
+from ceylon.pipelines.options import On, check_choice, check_number, check_seconds, errors_of
 from ceylon.pipelines.stages import as_function, as_node
 from ceylon.pipelines.stages import call as call_stage
 from ceylon.pipelines.value import Pipeline
@@ -43,8 +43,6 @@ __all__ = [
     "tap",
     "timeout",
 ]
-
-On: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 _ON_FAILURE: Final = get_args(OnFailure)
 _AT_LIMIT: Final = get_args(AtLimit)
@@ -89,7 +87,7 @@ def parallel(*stages: Any, on_failure: OnFailure = "cancel", **named: Any) -> Pi
     Raises:
         DefinitionError: something can be no stage, or some have names and some have none.
     """
-    _check_choice("on_failure", on_failure, _ON_FAILURE)
+    check_choice("on_failure", on_failure, _ON_FAILURE)
     if bool(stages) is bool(named):
         message = "parallel(): it takes stages, or stages with names, one at least and not both"
         raise DefinitionError(message)
@@ -129,8 +127,8 @@ def loop(step: Any, *, at_most: int, until: Any = None, at_limit: AtLimit = "rai
         at_limit: What happens after the last round if it is still not done: ``"raise"`` a `LoopLimitError`, or
             ``"keep"`` the value.
     """
-    _check_choice("at_limit", at_limit, _AT_LIMIT)
-    _check_number("loop", "at_most", at_most)
+    check_choice("at_limit", at_limit, _AT_LIMIT)
+    check_number("loop", "at_most", at_most)
     done = None if until is None else as_function(until, "loop(…, until=…)")
     return _made(Loop(as_node(step, "loop(…)"), at_most, done, at_limit))
 
@@ -149,8 +147,8 @@ def each(
             them, no further item is begun. Otherwise they leave as they end.
         on_failure: As in `parallel`; a `Failed` takes the place of the item's result.
     """
-    _check_choice("on_failure", on_failure, _ON_FAILURE)
-    _check_number("each", "concurrency", concurrency)
+    check_choice("on_failure", on_failure, _ON_FAILURE)
+    check_number("each", "concurrency", concurrency)
     return _made(Each(as_node(step, "each(…)"), concurrency, ordered, on_failure))
 
 
@@ -184,20 +182,20 @@ def retry(
         pause: Seconds before the second try.
         factor: How much longer each further pause is.
     """
-    _check_number("retry", "times", times)
-    _check_seconds("retry", "pause", pause, least=0)
-    _check_seconds("retry", "factor", factor, least=0)
-    return _made(Retry(as_node(step, "retry(…)"), times, _errors("retry", on), pause, factor))
+    check_number("retry", "times", times)
+    check_seconds("retry", "pause", pause, least=0)
+    check_seconds("retry", "factor", factor, least=0)
+    return _made(Retry(as_node(step, "retry(…)"), times, errors_of("retry", on), pause, factor))
 
 
 def fallback(step: Any, *others: Any, on: On = Exception) -> Pipeline:
     """Return *step*, and after a failure the next of *others*, with the same value; see `retry` for *on*."""
-    return _made(Fallback(_several("fallback", (step, *others)), _errors("fallback", on)))
+    return _made(Fallback(_several("fallback", (step, *others)), errors_of("fallback", on)))
 
 
 def timeout(step: Any, seconds: float) -> Pipeline:
     """Return *step* with a limit: after *seconds* it is cancelled, and that is a `StageTimeoutError`."""
-    _check_seconds("timeout", "seconds", seconds)
+    check_seconds("timeout", "seconds", seconds)
     return _made(Timeout(as_node(step, "timeout(…)"), seconds))
 
 
@@ -238,34 +236,3 @@ def _nodes(word: str, stages: tuple[Any, ...], names: tuple[str, ...] = ()) -> t
 def _position(index: int) -> str:
     """Name the argument at *index*."""
     return f"argument {index + 1}"
-
-
-def _errors(word: str, on: On) -> tuple[type[BaseException], ...]:
-    kinds: tuple[Any, ...] = (on,)
-    if isinstance(on, tuple):
-        kinds = on
-    if not kinds or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
-        message = f"{word}(on={on!r}) cannot be; it takes an exception class, or a tuple of them"
-        raise ArgumentError(message)
-    return kinds
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        message = f"{name}={value!r} cannot be; it is one of {', '.join(map(repr, choices))}"
-        raise ArgumentError(message)
-
-
-def _check_number(word: str, name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        message = f"{word}({name}={value!r}) cannot be; it takes a whole number from 1"
-        raise ArgumentError(message)
-
-
-def _check_seconds(word: str, name: str, value: object, *, least: float | None = None) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or (value <= 0 if least is None else value < least):  # type: ignore[operator]
-        message = (
-            f"{word}({name}={value!r}) cannot be; it takes a finite number {'above 0' if least is None else 'from 0'}"
-        )
-        raise ArgumentError(message)

@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
+from ceylon.pipelines.shape import Shape
+
 __all__ = [
     "AtLimit",
     "Branch",
@@ -19,7 +21,6 @@ __all__ = [
     "Reduce",
     "Retry",
     "Sequence",
-    "Shape",
     "Stage",
     "Tap",
     "Timeout",
@@ -58,22 +59,6 @@ class Node(msgspec.Struct, frozen=True):
     def label(self) -> str:
         """What to call the node in errors and pictures."""
         return self.kind
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """How a function is called.
-
-    `first` and `second` name the parameters that may be given by position; `takes_flow` says that the first wants an
-    async iterator, `is_known` that the function says what it takes at all.
-    """
-
-    is_async: bool = False
-    yields: bool = False
-    first: str = ""
-    second: str = ""
-    takes_context: bool = False
-    takes_flow: bool = False
-    is_known: bool = True
 
 
 class Stage(Node, frozen=True):

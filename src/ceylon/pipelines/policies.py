@@ -1,24 +1,21 @@
-"""The nodes that run others side by side, by choice, again, or for so long."""
+"""The nodes that run others: one after the other, side by side, once more, or for so long."""
 
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 
-from ceylon.errors import AllFailedError, LoopLimitError, NoBranchError, StageTimeoutError, describe
-from ceylon.pipelines.callables import Callee
+from ceylon.errors import AllFailedError, StageTimeoutError, describe
 from ceylon.pipelines.events import Failed
 from ceylon.pipelines.flow import Emit, Flow
-from ceylon.pipelines.nodes import Branch, Fallback, Loop, Parallel, Retry, Sequence, Timeout
+from ceylon.pipelines.nodes import Fallback, Parallel, Retry, Sequence, Timeout
 from ceylon.pipelines.running import Run, Unit
 
 if TYPE_CHECKING:
     from ceylon.pipelines.watching import Execution
 
 __all__ = [
-    "BranchUnit",
     "FallbackUnit",
-    "LoopUnit",
     "ParallelUnit",
     "RaceUnit",
     "RetryUnit",
@@ -106,49 +103,6 @@ class ParallelUnit(Unit):
         return dict(zip(self._names, kept, strict=True)) if self._names else kept
 
 
-class BranchUnit(Unit):
-    """See `branch`."""
-
-    shows_items: ClassVar[bool] = False
-
-    def __init__(self, node: Branch, place: str, steps: tuple[Unit, ...]) -> None:
-        super().__init__(node, place, steps)
-        self._keys = [key for key, _ in node.choices]
-        self._choices = dict(zip(self._keys, steps, strict=False))
-        self._default = None if node.default is None else steps[len(self._keys)]
-        self._by = None if node.has_plain_key else steps[-1]
-        self._callee = Callee(node.by) if node.has_plain_key else None  # type: ignore[arg-type] # a stage, then
-
-    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
-        """Run the one that is chosen."""
-        parent = _id(execution)
-        try:
-            chosen = self._find(await self._key(run, value, parent))
-        except BaseException as error:
-            run.blame(error, self)
-            raise
-        if run.watcher is not None:
-            for step in self.steps:
-                if step is not chosen and step is not self._by:
-                    await run.watcher.skip(step, parent)
-        return await chosen.run(run, value, parent)
-
-    async def _key(self, run: Run, value: Any, parent: int) -> Any:
-        if self._by is not None:
-            return await self._by.settle(run, value, parent)
-        callee = self._callee
-        return None if callee is None else await callee.call(run, *callee.arguments(run, value))
-
-    def _find(self, key: Any) -> Unit:
-        try:
-            chosen: Unit | None = self._choices.get(key, self._default)
-        except TypeError:  # one that cannot be hashed is none of them
-            chosen = self._default
-        if chosen is None:
-            raise NoBranchError(key, self._keys)
-        return chosen
-
-
 class RaceUnit(Unit):
     """See `race`."""
 
@@ -175,37 +129,6 @@ class RaceUnit(Unit):
         lost = AllFailedError([failures[number] for number in sorted(failures)])
         run.blame(lost, self)
         raise lost from [*failures.values()][-1]
-
-
-class LoopUnit(Unit):
-    """See `loop`."""
-
-    def __init__(self, node: Loop, place: str, steps: tuple[Unit, ...]) -> None:
-        super().__init__(node, place, steps)
-        self._at_most, self._keeps = node.at_most, node.until is None or node.at_limit == "keep"
-        self._until = None if node.until is None else Callee(node.until)
-
-    async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
-        """Run it round by round."""
-        (step,), parent = self.steps, _id(execution)
-        for number in range(self._at_most):
-            value = await step.settle(run, value, parent, number)
-            if await self._is_done(run, value):
-                return value
-        if self._keeps:
-            return value
-        error = LoopLimitError(self._at_most, value)
-        run.blame(error, self)
-        raise error
-
-    async def _is_done(self, run: Run, value: Any) -> bool:
-        if self._until is None:
-            return False
-        try:
-            return bool(await self._until.call(run, *self._until.arguments(run, value)))
-        except BaseException as error:
-            run.blame(error, self)
-            raise
 
 
 class RetryUnit(Unit):

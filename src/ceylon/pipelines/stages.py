@@ -11,7 +11,8 @@ from ceylon.agents.agent import Agent
 from ceylon.core.hints import caller_locals, class_names, resolve_hints
 from ceylon.core.ref import BlockingRef, Ref
 from ceylon.errors import DefinitionError, UnknownActionError
-from ceylon.pipelines.nodes import Node, Shape, Stage, What
+from ceylon.pipelines.nodes import Node, Stage, What
+from ceylon.pipelines.shape import Shape
 
 __all__ = ["action_at", "as_function", "as_node", "call", "hints_of"]
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from ceylon.pipelines.asking import ActionUnit, AgentUnit
 from ceylon.pipelines.callables import FlowFunctionUnit, FunctionUnit
+from ceylon.pipelines.choices import BranchUnit, LoopUnit
 from ceylon.pipelines.flows import EachUnit, GatherUnit, ReduceUnit
 from ceylon.pipelines.nodes import (
     Branch,
@@ -23,9 +24,7 @@ from ceylon.pipelines.nodes import (
     Timeout,
 )
 from ceylon.pipelines.policies import (
-    BranchUnit,
     FallbackUnit,
-    LoopUnit,
     ParallelUnit,
     RaceUnit,
     RetryUnit,
