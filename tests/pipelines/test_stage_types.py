@@ -259,7 +259,7 @@ def test_the_sentence_says_who_gives_what_to_whom() -> None:
         return str(number)
 
     with pytest.raises(StageTypeError) as caught:
-        pipeline(split) >> write
+        _ = pipeline(split) >> write
 
     words = (
         r"'split' \(test_stage_types\.py:\d+\) gives list\[str\], but 'write' \(test_stage_types\.py:\d+\) takes int"
@@ -490,7 +490,7 @@ def test_what_is_no_stage_is_refused_and_its_place_named(stage: Any) -> None:
     with pytest.raises(DefinitionError):
         pipeline(from_int, stage)
     with pytest.raises((DefinitionError, TypeError)):
-        pipeline(from_int) >> stage
+        _ = pipeline(from_int) >> stage
     with pytest.raises(DefinitionError):
         parallel(from_int, stage)
     with pytest.raises(DefinitionError):

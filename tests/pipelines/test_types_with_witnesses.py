@@ -154,7 +154,7 @@ class Order(Message["Receipt"], tag="witnesses.Order"):
 
 def of(container: Any, *arguments: Any) -> Any:
     """Return ``container[arguments]``, where type checkers would rather see types."""
-    return container[arguments if len(arguments) > 1 else arguments[0]]
+    return container[arguments] if len(arguments) > 1 else container[next(iter(arguments))]
 
 
 BoundToAnimal = TypeVar("BoundToAnimal", bound=Animal)
@@ -248,15 +248,14 @@ def test_types_of_one_value_fit_each_other(value: str) -> None:
 def test_so_they_do_inside_lists_and_behind_combinators(value: str) -> None:
     hints = TYPES[value]
 
-    assert refusals(hints, lambda given, taken: pipeline(gives(of(list, given)), takes(of(list, taken)))) == []
-    assert refusals(hints, lambda given, taken: pipeline(gives(of(list, given)), each(takes(taken)))) == []
-    assert (
-        refusals(hints, lambda given, taken: pipeline(each(gives(given)), gather(), takes(of(Sequence, taken)))) == []
-    )
-    assert (
-        refusals(hints, lambda given, taken: pipeline(parallel(a=gives(given)), takes(of(Mapping, str, taken)))) == []
-    )
-    assert refusals(hints, lambda given, taken: pipeline(gives(of(Optional, given)), takes(taken))) == []
+    def refused(build: Callable[[Any, Any], object]) -> list[str]:
+        return refusals(hints, build)
+
+    assert refused(lambda given, taken: pipeline(gives(of(list, given)), takes(of(list, taken)))) == []
+    assert refused(lambda given, taken: pipeline(gives(of(list, given)), each(takes(taken)))) == []
+    assert refused(lambda given, taken: pipeline(each(gives(given)), gather(), takes(of(Sequence, taken)))) == []
+    assert refused(lambda given, taken: pipeline(parallel(a=gives(given)), takes(of(Mapping, str, taken)))) == []
+    assert refused(lambda given, taken: pipeline(gives(of(Optional, given)), takes(taken))) == []
 
 
 @pytest.mark.parametrize("number", [int, bool, Level, Literal[1], UserId, int | None])
