@@ -41,6 +41,9 @@ class Pipeline(Composable):
     def __hash__(self) -> int:
         return hash(tuple((place, node.kind, node.label) for place, node in walk(self._root)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._root, self._name, self._concurrency)
+
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r} {' >> '.join(step.label for step in self._root.steps)}>"
 
@@ -119,7 +122,7 @@ class Pipeline(Composable):
 
     def __ceylon_copy__(self) -> "Pipeline":
         """Return the same pipeline as another value; an agent that holds that one does not hold this one."""
-        return Pipeline(self._root, name=self._name, concurrency=self._concurrency)
+        return _again(self._root, self._name, self._concurrency)
 
     def __ceylon_lives__(self, interior: "Interior", address: str) -> None:
         """Take note that an agent of this pipeline is in that mesh, under that address."""
@@ -166,6 +169,11 @@ class BlockingPipeline:
     def stream(self, value: Any, *, timeout: float | None = None) -> "BlockingPipelineStream":
         """Pass *value* through the stages and take the events one by one; see `Pipeline.stream`."""
         return self._road.blocking_stream(value, timeout)
+
+
+def _again(root: Sequence, name: str | None, concurrency: int | None) -> Pipeline:
+    """Return a pipeline as it was before it was copied, or sent elsewhere."""
+    return Pipeline(root, name=name, concurrency=concurrency)
 
 
 def _is_number(value: object) -> bool:
