@@ -1,15 +1,16 @@
 """Pipelines and agents that get in each other's way: shared agents with one slot, faults, restarts, ends."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import anyio
 import pytest
 
-from ceylon import Agent, Budget, Context, HandlerError, Mesh
+from ceylon import Agent, BlockingMesh, Budget, Context, DefinitionError, HandlerError, Mesh
 from ceylon.pipelines import each, parallel, pipeline, retry
 from ceylon.testing import Faults, Simulation, simulate
-from ceylon.testing.fixtures import checked_mesh
+from ceylon.testing.fixtures import checked_mesh, settings_for_tests
 from support.pipe_building import Kit
 from support.pipe_meaning import AmbiguousError, plain_meaning
 from support.pipe_random import Maker
@@ -261,6 +262,51 @@ async def test_runs_without_a_name_leave_nothing_in_the_mesh() -> None:
                 await anyio.sleep(0.001)
         assert await mesh.publish("anything", 1) == 0
         assert await mesh.broadcast(1) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_many_first_runs_at_once_share_one_agent(concurrency: int) -> None:
+    inside = most = 0
+
+    async def step(value: int) -> int:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        inside -= 1
+        return value
+
+    async with checked_mesh() as mesh:
+        built = (pipeline(step) >> mesh.add(Bank("bank"))).named("shared", concurrency=concurrency)
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(built.run, number)
+
+        assert most <= concurrency
+        assert len(mesh.statistics().agents) == 2
+
+
+def test_threads_that_run_a_pipeline_for_the_first_time_share_one_agent() -> None:
+    def same(value: int) -> int:
+        return value
+
+    with BlockingMesh(settings=settings_for_tests()) as mesh:
+        built = pipeline(same) >> mesh.add(Bank("bank"))
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(built.blocking.run, range(8))) == list(range(1, 9))
+
+        assert len(mesh.statistics().agents) == 2
+
+
+async def test_names_that_clash_are_refused_when_the_pipeline_is_added() -> None:
+    async with checked_mesh() as mesh:
+        for built in (pipeline(Bank("one"), Bank("one")), pipeline(Bank("pipeline")), parallel(Bank("a"), Bank("a"))):
+            with pytest.raises(DefinitionError, match="is called"):
+                mesh.add(built)
+        twice = Bank("bank")
+        assert await mesh.add(pipeline(twice, twice)).ask(1) == 3
+        assert await pipeline(Bank("one"), Bank("one")).run(1) == 3
 
 
 async def test_a_run_from_within_a_handler_is_part_of_that_handlers() -> None:
