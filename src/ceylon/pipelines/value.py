@@ -8,6 +8,7 @@ from ceylon.errors import ArgumentError
 from ceylon.pipelines.checking import check
 from ceylon.pipelines.describing import describe
 from ceylon.pipelines.nodes import Node, Sequence, walk
+from ceylon.pipelines.places import check_names
 from ceylon.pipelines.road import Road
 from ceylon.settings import DEFAULTS
 
@@ -117,7 +118,12 @@ class Pipeline(Composable):
         return DEFAULTS.pipeline_concurrency if self._concurrency is None else self._concurrency
 
     def __ceylon_agent__(self) -> "PipelineAgent":
-        """See `AgentSource`."""
+        """See `AgentSource`.
+
+        Raises:
+            DefinitionError: its agents' names clash.
+        """
+        check_names(self._root, self.name)
         return self._road.agent(self)
 
     def __ceylon_copy__(self) -> "Pipeline":
