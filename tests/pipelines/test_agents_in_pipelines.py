@@ -138,6 +138,15 @@ async def test_actions_get_the_value_by_name(mesh: Mesh) -> None:
     assert await mesh.add(pipeline(shop.sell, name="d")).ask({"sku": "tea", "packets": 2}) == 2
 
 
+async def test_an_agent_may_have_a_pipeline_as_its_child(mesh: Mesh) -> None:
+    class Editor(Agent):
+        async def on_message(self, message: Any, context: Context) -> Any:
+            return await context.spawn(pipeline(same, len, name="counting")).ask(message)
+
+    assert await mesh.add(Editor("editor")).ask("four") == 4
+    assert mesh.statistics().agents["counting"].parent == "editor"
+
+
 async def test_a_tell_runs_a_pipeline_too(mesh: Mesh) -> None:
     shop = Shop("shop")
     await mesh.add(pipeline(same, shop)).tell("tea")

@@ -1,7 +1,9 @@
 """How a pipeline is written: its words, what can be a stage, what the tree says of itself."""
 
+import copy
 import functools
 import json
+import pickle
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -128,6 +130,29 @@ def test_the_names_are_loaded_from_either_place() -> None:
         _ = package.nothing  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] – it is not there
 
 
+def test_a_copy_is_a_pipeline_of_its_own() -> None:
+    one = pipeline(split, len, name="count").named("other", concurrency=3)
+
+    for other in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):  # noqa: S301 – our own
+        assert (other, other.name, other.concurrency) == (one, "other", 3)
+    other = copy.copy(one)
+    del one
+    assert other.blocking.run("a b") == 2
+
+
+def test_a_class_gets_the_value_and_no_context() -> None:
+    class Pair:
+        def __init__(self, one: Any, two: Any) -> None: ...
+
+    class Single:
+        def __init__(self, one: Any, context: Any = None) -> None:
+            self.context = context
+
+    assert pipeline(Single).blocking.run(1).context is None
+    with pytest.raises(DefinitionError, match="write"):
+        pipeline(Pair)
+
+
 # -- what can be none --------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +243,7 @@ async def test_refs_of_two_meshes_make_no_pipeline() -> None:
         first, second = one.add(Shop("shop")), two.add(Shop("shop"))
 
         with pytest.raises(DefinitionError, match="different meshes"):
-            first >> second
+            _ = [first >> second]
         with pytest.raises(DefinitionError, match="cannot run in mesh 'two'"):
             two.add(first >> shout)
 

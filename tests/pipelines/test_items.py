@@ -141,6 +141,16 @@ async def test_unordered_results_leave_as_they_end(mesh: Mesh) -> None:
     assert sorted(out) == [0, 1, 2, 3]
 
 
+async def test_unfinished_results_leave_too(mesh: Mesh) -> None:
+    async def unfinished(number: int) -> Any:
+        return double(number) if number % 2 else async_numbers(number)
+
+    built = pipeline(each(unfinished, concurrency=2, ordered=False))
+    result = await mesh.add(built).ask(range(5), timeout=5)
+
+    assert sorted(result, key=str) == sorted([[], 2, [0, 1], 6, [0, 1, 2, 3]], key=str)
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_no_more_items_are_in_a_step_than_it_takes(backend: str) -> None:
     inside = most = 0

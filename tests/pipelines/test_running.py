@@ -1,6 +1,7 @@
 """What comes out of a pipeline, when its stages run, and where."""
 
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -354,6 +355,19 @@ async def test_a_function_that_nobody_wants_any_more_never_begins_in_a_thread() 
             may_end.set()
         await mesh.add(pipeline(str, name="third")).ask(None)
     assert seen == []
+
+
+async def test_a_stage_that_holds_up_the_loop_is_named(mesh: Mesh, caplog: pytest.LogCaptureFixture) -> None:
+    async def busy(_: Any) -> None:
+        end = time.monotonic() + 10
+        while "loop_blocked" not in caplog.text and time.monotonic() < end:
+            sum(range(1_000))
+
+    await mesh.add(pipeline(busy, name="news")).ask("now", timeout=30)
+
+    assert "loop_blocked" in caplog.text
+    assert "agent='news'" in caplog.text
+    assert "in busy" in caplog.text
 
 
 async def test_many_runs_go_on_at_a_time(mesh: Mesh) -> None:

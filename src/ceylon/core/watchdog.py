@@ -16,6 +16,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ceylon.core.apart import Errand
 from ceylon.messages import type_name
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _SETTLE: Final = 1.0  # seconds without a message before it slows down, or sleep
 _JOIN: Final = 0.01  # seconds the loop waits for the thread's end; it is on its way out in any case
 _FRAMES: Final = 20  # innermost ones shown
 _HANDLER: Final = "Dispatcher._serve"
+_ERRAND: Final = Errand.attempt.__qualname__
 _OWN_TASK: Final = "Belongings.spawn.<locals>.run"
 
 
@@ -160,6 +162,8 @@ class Watchdog:
             name = frame.f_code.co_qualname
             if name == _HANDLER and frame.f_locals.get("self") is self._dispatcher:
                 return _of_handler(frame.f_locals, inner)
+            if name == _ERRAND and isinstance(errand := frame.f_locals.get("self"), Errand):
+                return _of_errand(errand, inner) if errand.dispatcher is self._dispatcher else None
             if name == _OWN_TASK and frame.f_locals.get("self") is self._belongings:
                 return _of_task(frame.f_locals, inner)
             if not _is_ours(frame):
@@ -188,6 +192,13 @@ def _of_handler(names: dict[str, Any], inner: list[tuple[FrameType, int]]) -> Su
         return None
     facts = {"message": type_name(names["envelope"].message)}
     return Suspect(names["context"], names["cell"].address, facts, _stack(inner))
+
+
+def _of_errand(errand: Errand, inner: list[tuple[FrameType, int]]) -> Suspect | None:
+    if not inner:
+        return None
+    context = errand.context
+    return Suspect(errand, context.address, {"message": type_name(context.envelope.message)}, _stack(inner))
 
 
 def _of_task(names: dict[str, Any], inner: list[tuple[FrameType, int]]) -> Suspect | None:

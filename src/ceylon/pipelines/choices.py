@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ceylon.errors import LoopLimitError, NoBranchError
 from ceylon.pipelines.callables import Callee
 from ceylon.pipelines.nodes import Branch, Loop
-from ceylon.pipelines.running import Run, Unit
+from ceylon.pipelines.running import Run, Unit, number_of
 
 if TYPE_CHECKING:
     from ceylon.pipelines.watching import Execution
@@ -28,7 +28,7 @@ class BranchUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run the one that is chosen."""
-        parent = _id(execution)
+        parent = number_of(execution)
         try:
             chosen = self._find(await self._key(run, value, parent))
         except BaseException as error:
@@ -66,7 +66,7 @@ class LoopUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run it round by round."""
-        (step,), parent = self.steps, _id(execution)
+        (step,), parent = self.steps, number_of(execution)
         for number in range(self._at_most):
             value = await step.settle(run, value, parent, number)
             if await self._is_done(run, value):
@@ -85,7 +85,3 @@ class LoopUnit(Unit):
         except BaseException as error:
             run.blame(error, self)
             raise
-
-
-def _id(execution: "Execution | None") -> int:
-    return 0 if execution is None else execution.id

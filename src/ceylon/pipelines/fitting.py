@@ -109,7 +109,7 @@ def _classes_fit(one: type, other: type) -> bool:
             return True
     except TypeError:  # a class that will not be asked
         return True
-    if other in _NUMBERS.get(one, ()):
+    if any(other in _NUMBERS.get(each, ()) for each in one.__mro__):
         return True
     # A class further down may be both, if one of the two is abstract.
     return (inspect.isabstract(one) and not _is_built_in(other)) or (

@@ -11,7 +11,7 @@ from ceylon.pipelines.callables import Callee, FunctionUnit
 from ceylon.pipelines.events import Failed
 from ceylon.pipelines.flow import Emit, Flow
 from ceylon.pipelines.nodes import Each, Gather, Reduce
-from ceylon.pipelines.running import Run, Unit
+from ceylon.pipelines.running import Run, Unit, number_of
 from ceylon.pipelines.sources import flow_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class _EachFlow(Flow):
 
     def __init__(self, run: Run, unit: EachUnit, items: Flow, execution: "Execution | None") -> None:
         self._run, self._unit, self._items = run, unit, items
-        self._parent = 0 if execution is None else execution.id
+        self._parent = number_of(execution)
 
     async def drive(self, emit: Emit) -> None:
         async with self._run.crew() as crew:

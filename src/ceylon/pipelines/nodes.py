@@ -31,13 +31,9 @@ __all__ = [
 OnFailure: TypeAlias = Literal["cancel", "wait", "keep"]
 """What becomes of the others when one fails, and of the failure; see `parallel`."""
 
-AtLimit: TypeAlias = Literal["raise", "keep"]
-"""What a loop does that is still not done: raise, or keep the last value."""
+AtLimit: TypeAlias = Literal["raise", "keep"]  # what a loop does that is still not done
 
-What: TypeAlias = Literal["function", "agent", "ref", "action", "generator", "pipeline"]
-"""What a stage is."""
-
-Errors: TypeAlias = tuple[type[BaseException], ...]
+What: TypeAlias = Literal["function", "agent", "ref", "action", "generator", "pipeline"]  # what a stage is
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -220,7 +216,7 @@ class Retry(_Outer, frozen=True):
     kind: ClassVar[str] = "retry"
 
     times: int = 3
-    on: Errors = (Exception,)
+    on: tuple[type[BaseException], ...] = (Exception,)
     pause: float = 0.1
     factor: float = 2.0
 
@@ -230,7 +226,7 @@ class Fallback(_Inner, frozen=True):
 
     kind: ClassVar[str] = "fallback"
 
-    on: Errors = (Exception,)
+    on: tuple[type[BaseException], ...] = (Exception,)
 
 
 class Timeout(_Outer, frozen=True):

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from ceylon.agents.agent import Agent
 from ceylon.agents.guest import private_address
 from ceylon.core.ref import Ref
-from ceylon.errors import AgentInUseError
+from ceylon.errors import AgentInUseError, DefinitionError
+from ceylon.pipelines.nodes import Node, Stage, walk
 
 if TYPE_CHECKING:
     from ceylon.core.context import Context
 
-__all__ = ["Places"]
+__all__ = ["Places", "check_names"]
 
 
 class Places:
@@ -41,3 +42,22 @@ class Places:
         address = private_address(agent.name) if "$" in context.address else agent.name
         made = self._own[id(agent)] = Ref(interior, interior.spawn(context.cell, agent, address))
         return made
+
+
+def check_names(root: Node, name: str) -> None:
+    """Raise unless the agents that will be children of a pipeline called *name* can all have their addresses.
+
+    Raises:
+        DefinitionError: two of them have one name, or one has the pipeline's.
+    """
+    stages = [node for _, node in walk(root) if isinstance(node, Stage)]
+    agents = {id(each.target): each.target for each in stages if isinstance(each.target, Agent)}
+    taken = {name: "the pipeline itself"}
+    for agent in agents.values():
+        home = agent.__ceylon_home__
+        if home is not None and not home[0].is_default and not home[0].has_ended:
+            continue  # it stays where it is
+        if agent.name in taken:
+            message = f"an agent of pipeline {name!r} is called {agent.name!r}, as {taken[agent.name]} is; rename one"
+            raise DefinitionError(message)
+        taken[agent.name] = "another of its agents"

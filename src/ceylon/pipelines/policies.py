@@ -9,7 +9,7 @@ from ceylon.errors import AllFailedError, StageTimeoutError, describe
 from ceylon.pipelines.events import Failed
 from ceylon.pipelines.flow import Emit, Flow
 from ceylon.pipelines.nodes import Fallback, Parallel, Retry, Sequence, Timeout
-from ceylon.pipelines.running import Run, Unit
+from ceylon.pipelines.running import Run, Unit, number_of
 
 if TYPE_CHECKING:
     from ceylon.pipelines.watching import Execution
@@ -40,7 +40,7 @@ class SequenceUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Pass *value* through."""
-        parent = _id(execution)
+        parent = number_of(execution)
         try:
             for step in self.steps:
                 value = await step.run(run, value, parent)
@@ -79,7 +79,7 @@ class ParallelUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run all of them."""
-        parent, results, failures = _id(execution), [None] * len(self.steps), dict[int, BaseException]()
+        parent, results, failures = number_of(execution), [None] * len(self.steps), dict[int, BaseException]()
 
         async def go(number: int, step: Unit) -> None:
             try:
@@ -108,7 +108,7 @@ class RaceUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run all of them for the first success."""
-        parent, won, failures = _id(execution), list[Any](), dict[int, BaseException]()
+        parent, won, failures = number_of(execution), list[Any](), dict[int, BaseException]()
         async with run.crew() as crew:
 
             async def go(number: int, step: Unit) -> None:
@@ -140,7 +140,7 @@ class RetryUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run it until it succeeds."""
-        (step,), parent, node = self.steps, _id(execution), self._node
+        (step,), parent, node = self.steps, number_of(execution), self._node
         for number in itertools.count():
             try:
                 return await step.settle(run, value, parent, number)
@@ -162,7 +162,7 @@ class FallbackUnit(Unit):
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Run them one after the other, for the first success."""
-        parent = _id(execution)
+        parent = number_of(execution)
         for number, step in enumerate(self.steps, 1):
             try:
                 result = await step.settle(run, value, parent)
@@ -188,7 +188,7 @@ class TimeoutUnit(Unit):
         """Run it for so long."""
         (step,) = self.steps
         with run.interior.pauses.clock(run.context, self._seconds):
-            return await step.settle(run, value, _id(execution))
+            return await step.settle(run, value, number_of(execution))
         error = StageTimeoutError(step.label, self._seconds)
         run.blame(error, self)
         raise error
@@ -200,9 +200,5 @@ class TapUnit(Unit):
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
         """Show it *value*."""
         (step,) = self.steps
-        await step.settle(run, value, _id(execution))
+        await step.settle(run, value, number_of(execution))
         return value
-
-
-def _id(execution: "Execution | None") -> int:
-    return 0 if execution is None else execution.id

@@ -18,12 +18,14 @@ from ceylon.core.ref import Ref
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.core.terms import Terms, terms_of
 from ceylon.errors import DefinitionError, HandlerError
+from ceylon.messages import attempt
 from ceylon.pipelines.nodes import Stage, walk
 from ceylon.pipelines.showing import Display, Progress, display_for
 from ceylon.pipelines.streams import BlockingPipelineStream, PipelineStream
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
     from ceylon.core.budgets import Budget
     from ceylon.core.interior import Interior
     from ceylon.pipelines.agent import PipelineAgent
@@ -94,9 +96,8 @@ class Road:
         known = self._known(interior)
         if known is not None:
             return known
-        guest, address = self._guest(pipeline)
-        (await interior.gateway.perform(functools.partial(interior.add_for, guest, address))).get()
-        return self._keep(pipeline, interior, address)
+        outcome = await interior.gateway.perform(functools.partial(self._settle_in, pipeline, interior))
+        return interior, outcome.get()
 
     # -- for threads ---------------------------------------------------------------------------------------------------
 
@@ -135,9 +136,8 @@ class Road:
         known = self._known(interior)
         if known is not None:
             return known
-        guest, address = self._guest(pipeline)
-        interior.add(guest, address)
-        return self._keep(pipeline, interior, address)
+        settle_in = functools.partial(self._settle_in, pipeline, interior)
+        return interior, interior.gateway.block("run", settle_in, may_warn=False).get()
 
     # -- for both ------------------------------------------------------------------------------------------------------
 
@@ -170,17 +170,33 @@ class Road:
             addresses += [self._guests[interior]] if interior in self._guests else []
         return next(((interior, address) for address in addresses if address in interior.cells()), None)
 
+    def _settle_in(self, pipeline: "Pipeline", interior: "Interior", sink: "Sink") -> None:
+        """Let *sink* have the address of the pipeline's guest, which is made unless there is one; on the mesh's loop.
+
+        In one step: of several that run the pipeline for the first time at once, one makes it.
+        """
+
+        def find_or_make() -> str:
+            known = self._known(interior)
+            if known is not None:
+                return known[1]
+            guest, address = self._guest(pipeline)
+            interior.add(guest, address)
+            self._keep(pipeline, interior, address)
+            return address
+
+        sink.set_result(attempt(find_or_make))
+
     def _guest(self, pipeline: "Pipeline") -> "tuple[PipelineAgent, str]":
         """Return an agent that stands for *pipeline*, which it does not hold, and an address for it."""
         guest = self.agent(pipeline.__ceylon_copy__())
         return guest, private_address(guest.name)
 
-    def _keep(self, pipeline: "Pipeline", interior: "Interior", address: str) -> "tuple[Interior, str]":
+    def _keep(self, pipeline: "Pipeline", interior: "Interior", address: str) -> None:
         """Let the guest stay until *pipeline* is gone."""
         weakref.finalize(pipeline, _depart, weakref.ref(interior), address).atexit = False
         with self._lock:
             self._guests[interior] = address
-        return interior, address
 
 
 def _homes(pipeline: "Pipeline") -> "list[Interior]":

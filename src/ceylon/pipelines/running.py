@@ -4,10 +4,10 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from ceylon.core.apart import run_apart
 from ceylon.core.invocation import call_as
 from ceylon.core.ref import Ref
 from ceylon.errors import HandlerError, LawBrokenError, MeshClosedError, MeshFailedError, StrayCancellationError
-from ceylon.pipelines.apart import run_apart
 from ceylon.pipelines.crew import Crew
 from ceylon.pipelines.flow import Flow
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ceylon.pipelines.places import Places
     from ceylon.pipelines.watching import Execution, Watcher
 
-__all__ = ["Run", "Unit"]
+__all__ = ["Run", "Unit", "number_of"]
 
 _NEVER: Final = (MeshClosedError, MeshFailedError, LawBrokenError, KeyboardInterrupt)
 """The mesh's own ends, and Ctrl-C: nothing is tried again after them."""
@@ -53,7 +53,8 @@ class Run:
 
     async def on_loop(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Await the async *function*."""
-        return await run_apart(self.context, function, *arguments, on_end=self.on_end, asides=self._asides)
+        on_end, self.on_end = self.on_end, None  # once: what a function returns unfinished has its own end
+        return await run_apart(self.context, function, *arguments, on_end=on_end, asides=self._asides)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run *function*, which may block, in one of the mesh's threads."""
@@ -142,6 +143,11 @@ class Unit:
             return _WatchedFlow(run, result, execution, shows_items=self.shows_items)
         await execution.end(result)
         return result
+
+
+def number_of(execution: "Execution | None") -> int:
+    """Return the id that what is part of *execution* names as its parent's; 0 if nobody watches."""
+    return 0 if execution is None else execution.id
 
 
 class _WatchedFlow(Flow):

@@ -17,6 +17,8 @@ from ceylon.pipelines.shape import Shape
 __all__ = ["action_at", "as_function", "as_node", "call", "hints_of"]
 
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_PLAIN: Final = (None,)
+_WITH_CONTEXT: Final = (None, None)
 _FLOWS: Final = (AsyncIterator, AsyncIterable)
 _TREE: Final = "__ceylon_tree__"
 _RUNS: Final = "__ceylon_pipeline__"
@@ -116,7 +118,7 @@ def _shape_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...]) 
         yields=inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain),
         first=first,
         second=second,
-        takes_context=second == "context" or len(required) == 2,  # noqa: PLR2004 – the value and the context
+        takes_context=not isinstance(function, type) and (second == "context" or len(required) == len(_WITH_CONTEXT)),
         takes_flow=(get_origin(hint) or hint) in _FLOWS,
     )
 
@@ -149,7 +151,7 @@ def _plain(function: Any) -> Any:
 
 def _check_callable(function: Callable[..., Any], place: str) -> None:
     signature = inspect.signature(function)
-    for arguments in ((None,), (None, None)):
+    for arguments in (_PLAIN,) if isinstance(function, type) else (_PLAIN, _WITH_CONTEXT):
         try:
             signature.bind(*arguments)
         except TypeError:

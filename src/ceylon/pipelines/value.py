@@ -9,6 +9,7 @@ from ceylon.pipelines.checking import check
 from ceylon.pipelines.describing import describe
 from ceylon.pipelines.drawing import Drawn
 from ceylon.pipelines.nodes import Node, Sequence, walk
+from ceylon.pipelines.places import check_names
 from ceylon.pipelines.road import Road
 from ceylon.settings import DEFAULTS
 
@@ -41,6 +42,9 @@ class Pipeline(Drawn, Composable):
 
     def __hash__(self) -> int:
         return hash(tuple((place, node.kind, node.label) for place, node in walk(self._root)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._root, self._name, self._concurrency)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r} {' >> '.join(step.label for step in self._root.steps)}>"
@@ -115,12 +119,17 @@ class Pipeline(Drawn, Composable):
         return DEFAULTS.pipeline_concurrency if self._concurrency is None else self._concurrency
 
     def __ceylon_agent__(self) -> "PipelineAgent":
-        """See `AgentSource`."""
+        """See `AgentSource`.
+
+        Raises:
+            DefinitionError: its agents' names clash.
+        """
+        check_names(self._root, self.name)
         return self._road.agent(self)
 
     def __ceylon_copy__(self) -> "Pipeline":
         """Return the same pipeline as another value; an agent that holds that one does not hold this one."""
-        return Pipeline(self._root, name=self._name, concurrency=self._concurrency)
+        return _again(self._root, self._name, self._concurrency)
 
     def __ceylon_lives__(self, interior: "Interior", address: str) -> None:
         """Take note that an agent of this pipeline is in that mesh, under that address."""
@@ -167,6 +176,11 @@ class BlockingPipeline:
     def stream(self, value: Any, *, timeout: float | None = None) -> "BlockingPipelineStream":
         """Pass *value* through the stages and take the events one by one; see `Pipeline.stream`."""
         return self._road.blocking_stream(value, timeout)
+
+
+def _again(root: Sequence, name: str | None, concurrency: int | None) -> Pipeline:
+    """Return a pipeline as it was before it was copied, or sent elsewhere."""
+    return Pipeline(root, name=name, concurrency=concurrency)
 
 
 def _is_number(value: object) -> bool:

@@ -18,8 +18,9 @@ from ceylon.messages import Outcome
 if TYPE_CHECKING:
     from ceylon.core.backend import Task
     from ceylon.core.context import Context
+    from ceylon.core.dispatcher import Dispatcher
 
-__all__ = ["run_apart"]
+__all__ = ["Errand", "run_apart"]
 
 
 async def run_apart(
@@ -37,7 +38,7 @@ async def run_apart(
     Raises:
         StrayCancellationError: it was cancelled by nobody we know.
     """
-    errand = _Errand(context, function, arguments)
+    errand = Errand(context, function, arguments)
     if on_end is not None:
         errand.ended.also(on_end)
     try:
@@ -51,16 +52,21 @@ async def run_apart(
     return errand.outcome.get()
 
 
-class _Errand:
-    """One such task."""
+class Errand:
+    """One such task; the watchdog knows it by its `attempt`."""
 
     def __init__(self, context: "Context", function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
-        self._context, self._function, self._arguments = context, function, arguments
+        self.context, self._function, self._arguments = context, function, arguments
         self._interior = context.interior
         self._is_cancelling = False
         self.ended = Signal(self._interior.driver)
         self.outcome = Outcome(error=MeshClosedError(self._interior.name, "it stopped before the stage was done"))
         self._task = self._interior.driver.spawn(self._work, "ceylon stage")
+
+    @property
+    def dispatcher(self) -> "Dispatcher":
+        """The dispatcher of the mesh it is part of."""
+        return self._interior.dispatcher
 
     async def cancel(self) -> None:
         """Cancel it and wait for its end, unless it ignores that."""
@@ -72,13 +78,13 @@ class _Errand:
             await self.ended.wait()
         if self._interior.is_open and not bool(self.ended.is_raised):
             self._task.disown()
-            self._interior.quiet_log.warning("stage_abandoned", self._context.address)
+            self._interior.quiet_log.warning("stage_abandoned", self.context.address)
 
     async def _work(self, task: "Task") -> None:
-        current.set(self._context)
+        current.set(self.context)
         try:
             with task.life():
-                self.outcome = await self._attempt()
+                self.outcome = await self.attempt()
                 await task.tidy()
         except BaseException:  # noqa: BLE001, S110 – leaving a spoilt scope may raise; the outcome is known by then
             pass
@@ -86,13 +92,14 @@ class _Errand:
             current.set(None)  # the loop may keep the task's variables for a while
             self.ended.set()
 
-    async def _attempt(self) -> Outcome:
+    async def attempt(self) -> Outcome:
+        """Run the function; return how it ended."""
         try:
             return Outcome(await self._function(*self._arguments))
         except BaseException as error:  # noqa: BLE001 – whatever it is, it is raised in the run
             if isinstance(error, self._interior.driver.cancellation) and not self._is_cancelling:
                 self._interior.close_if_loop_ends()
-                stray = StrayCancellationError(self._context.address)
+                stray = StrayCancellationError(self.context.address)
                 stray.__cause__ = error
                 return Outcome(error=stray)
             return Outcome(error=error)
