@@ -102,12 +102,20 @@ class InterceptedRouter(Router):
 
     def ask(self, envelope: Envelope, future: "Sink", *arguments: Any, **options: Any) -> "AskCall | None":
         """See `Router`."""
+        return super().ask(envelope, future, *arguments, **options) if self._may_pass(envelope, future) else None
+
+    def submit(self, envelope: Envelope, future: "Sink", *arguments: Any, **options: Any) -> Any:
+        """See `Router`."""
+        return super().submit(envelope, future, *arguments, **options) if self._may_pass(envelope, future) else None
+
+    def _may_pass(self, envelope: Envelope, future: "Sink") -> bool:
+        """Take *envelope* through the onion; if it does not pass, *future* hears why."""
         try:
             self.let_pass(envelope)
         except RejectedError as error:
             future.set_result(Outcome(error=error))
-            return None
-        return super().ask(envelope, future, *arguments, **options)
+            return False
+        return True
 
     def let_pass(self, envelope: Envelope) -> None:
         """Take *envelope* through the onion, and over what that has changed.

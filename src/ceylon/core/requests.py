@@ -16,7 +16,6 @@ from ceylon.errors import (
     AskTimeoutError,
     CeylonError,
     DeadlockError,
-    MailboxFullError,
     RequestCancelledError,
     RequestTimeoutError,
     UnknownRequestError,
@@ -54,13 +53,6 @@ class Requests:
     ) -> RoomCall | None:
         """Deliver *envelope* for *source*, and let *sink* have a `Request` once it is in the mailbox."""
         router = self._router
-        cell = router.find(envelope.recipient)
-        if cell is not None and cell.state.takes_mail and not cell.has_room():
-            error = self._why_not(envelope, cell, source)
-            if error is not None:
-                router.refuse_full(envelope)
-                sink.set_result(Outcome(error=error))
-                return None
         ticket = Ticket(
             self._interior.message_id(envelope.id), envelope, router.driver.now(), self._interior.sources.now("")
         )
@@ -72,6 +64,12 @@ class Requests:
         call.receipt, ticket.call = receipt, call
         if envelope.id in router.open:
             receipt.admit()
+            return None
+        error = self._why_not(envelope, call.cell, source)
+        if error is not None:
+            call.cancel()
+            router.refuse_full(envelope)
+            room.fail(error)
             return None
         room.begin(call, source, self._settings.tell_timeout)
         return room
@@ -87,7 +85,7 @@ class Requests:
     def _why_not(self, envelope: "Envelope", cell: "Cell", source: "Origin | None") -> CeylonError | None:
         """Return why *source* may not wait for room; a tell is told the same."""
         if envelope.sender == cell.address:
-            return MailboxFullError(cell.address, cell.capacity)
+            return cell.why_full()
         if source is not None:
             try:
                 self._router.waits.check(source, self._router.waits.of_room(cell, envelope), cell.address)
