@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ceylon.core.snapshots import InMemorySnapshots as InMemorySnapshots
     from ceylon.core.snapshots import Snapshots as Snapshots
     from ceylon.core.streams import BlockingStream, Stream
-    from ceylon.core.subscriptions import Subscription as Subscription
+    from ceylon.core.subscription import Subscription as Subscription
     from ceylon.core.tickets import RequestResult as RequestResult
     from ceylon.core.ticks import cron as cron
     from ceylon.core.ticks import every as every
@@ -215,7 +215,7 @@ _HOMES: Final = {
     "ceylon.core.ref": ("BlockingRef", "Ref"),
     "ceylon.core.request": ("Request",),
     "ceylon.core.streams": ("BlockingStream", "Stream"),
-    "ceylon.core.subscriptions": ("Subscription",),
+    "ceylon.core.subscription": ("Subscription",),
     "ceylon.core.tickets": ("RequestResult",),
     "ceylon.core.ticks": ("cron", "every"),
     "ceylon.core.snapshots": ("InMemorySnapshots", "Snapshots"),

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from ceylon.core.ref import Ref
     from ceylon.core.routings import Routing
     from ceylon.core.snapshots import Snapshots
-    from ceylon.core.subscriptions import Subscription, WhenFull
+    from ceylon.core.subscription import Subscription
+    from ceylon.core.subscriptions import WhenFull
 
 __all__ = ["BlockingMesh"]
 

@@ -13,7 +13,8 @@ from ceylon.core.durations import Duration
 from ceylon.core.origin import Origin
 from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
 from ceylon.core.registering import address_in
-from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
+from ceylon.core.subscription import Subscription
+from ceylon.core.subscriptions import WhenFull, interest_in
 from ceylon.messages import attempt
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class Departures:
         elif key:  # nobody has spoken to it, or it has left
             sink.set_result(Outcome())
         else:
-            del interior.registered[name]  # whoever speaks to it from now on hears that it is unknown
+            interior.unregister(name)
             self.run(address, registered.cells(), lambda: registered.end(until), sink, source)
 
     def run(

@@ -10,7 +10,7 @@ from ceylon.messages import Outcome
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.origin import Origin
-    from ceylon.core.publishing import Publication
+    from ceylon.core.publication import Publication
     from ceylon.core.router import Router
     from ceylon.core.topic_index import Member
     from ceylon.core.waits import Groups, WaitsGraph
@@ -63,10 +63,9 @@ class GroupCall(Call):
         """Any of the envelopes that wait; the others differ in their recipients."""
         return self._stands[0].envelope
 
-    def stand_before(self, member: "Member", envelope: "Envelope") -> None:
-        """Wait at *member* too, if that could ever end."""
-        cell = self._router.find(member.address)
-        if cell is None or envelope.sender == cell.address or self._would_never_end(cell, envelope):
+    def stand_before(self, member: "Member", envelope: "Envelope", cell: "Cell") -> None:
+        """Wait at the full mailbox of *cell*, which is *member*'s, too, if that could ever end."""
+        if envelope.sender == cell.address or self._would_never_end(cell, envelope):
             return
         stand = Stand(self._router, self, member, envelope)
         stand.cell = cell

@@ -326,6 +326,11 @@ class Interior:
             raise DuplicateNameError(name, self.name)
         self.registered[name] = registered
 
+    def unregister(self, name: str) -> None:
+        """Let *name* stand for nothing any more; whoever speaks to it from now on hears that it is unknown."""
+        del self.registered[name]
+        self.subscriptions.end(name)
+
     def admit(self, cell: Cell) -> None:
         """Give *cell* its address and start its agent."""
         self.router.cells[cell.address] = cell

@@ -208,7 +208,7 @@ class Members:
     def _end_if_empty(self) -> None:
         if not self.present and not self._is_ending and self._interior.registered.get(self.name) is self:
             logger().error("pool_ended", pool=self.name)
-            del self._interior.registered[self.name]
+            self._interior.unregister(self.name)
 
 
 def check_size(size: object) -> None:

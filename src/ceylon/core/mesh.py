@@ -23,7 +23,8 @@ from ceylon.core.ref import AsyncVerbs, Ref, address_of
 from ceylon.core.registering import add_family, add_pool, address_in
 from ceylon.core.shutdown import Shutdown
 from ceylon.core.submitting import Collecting
-from ceylon.core.subscriptions import Subscription, WhenFull, interest_in
+from ceylon.core.subscription import Subscription
+from ceylon.core.subscriptions import WhenFull, interest_in
 from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in

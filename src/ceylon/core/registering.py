@@ -108,7 +108,7 @@ def add_pool(interior: "Interior", makes: Makes, name: str | None, size: int, ro
         try:
             members.grow(size)
         except BaseException:
-            del interior.registered[members.name]
+            interior.unregister(members.name)
             raise
 
     interior.anywhere("pool", begin)

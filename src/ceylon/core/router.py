@@ -157,6 +157,25 @@ class Router:
                 return None
         return cell
 
+    def receiver(self, envelope: Envelope) -> "Cell | None":
+        """Return who is to have *envelope*, which the mesh itself sends; `None`: nobody, or nobody just now."""
+        cell = self.find(envelope.recipient)
+        if cell is None and self.registered and not self.is_refusing:
+            try:
+                return self._receiver(envelope)
+            except (CeylonError, ValueError):  # a dead letter says it
+                return None
+        return cell
+
+    def knows(self, address: str) -> bool:
+        """Say whether somebody takes mail at *address*, or will be there as soon as something comes."""
+        cell = self.find(address)
+        if cell is not None:
+            return cell.state.takes_mail
+        name, key = split_key(address)
+        group = self.registered.get(name)
+        return group is not None and group.wants_key() == bool(key)
+
     def tell_nowait(self, envelope: Envelope) -> None:
         """Deliver *envelope* now.
 

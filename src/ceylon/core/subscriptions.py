@@ -1,31 +1,24 @@
 """Who subscribes to what, in a whole mesh: what classes declare by `@on`, and what `subscribe` asks for.
 
-A subscription belongs to an agent and ends with it; it stays while the agent begins again, as its mailbox does. The
-same agent, pattern and group are one subscription, however often it is asked for.
+A subscription belongs to an agent and ends with it; it stays while the agent begins again, as its mailbox does. What is
+asked for a keyed agent is its family's: what is published brings it back to memory. The same address, pattern and group
+are one subscription, however often it is asked for.
 """
 
-import contextlib
-import functools
 import heapq
 import itertools
 import operator
-import threading
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from ceylon.core.names import check_address, check_name, split_key
+from ceylon.core.names import check_name
 from ceylon.core.topic_index import Member, Members, Place, TopicIndex
 from ceylon.core.topics import TopicPattern, words_of
-from ceylon.errors import ArgumentError, MeshClosedError, UnknownAgentError
-from ceylon.messages import attempt
+from ceylon.errors import ArgumentError
 
-if TYPE_CHECKING:
-    from ceylon.core.backend import Sink
-    from ceylon.core.interior import Interior
-
-__all__ = ["Interest", "Receivers", "Subscription", "Subscriptions", "WhenFull", "check_when_full", "interest_in"]
+__all__ = ["Interest", "Receivers", "Subscriptions", "WhenFull", "check_when_full", "interest_in"]
 
 WhenFull: TypeAlias = Literal["wait", "refuse"]
 """What happens to a publication that finds a subscriber's mailbox full: it waits as a tell does, or is refused."""
@@ -97,7 +90,7 @@ class Subscriptions:
             ArgumentError: the agent has as many subscriptions as it may.
         """
         member = self._have(owner, address, interest)
-        member.is_asked = True
+        member.is_asked, member.owner = True, owner
         return member
 
     def _have(self, owner: str, address: str, interest: Interest) -> Member:
@@ -107,30 +100,39 @@ class Subscriptions:
         if member is None:
             if len(own) >= self._most:
                 message = (
-                    f"agent {owner!r} has {self._most:,} subscriptions; cancel some, subscribe to a pattern "
+                    f"{owner!r} has {self._most:,} subscriptions; cancel some, subscribe to a pattern "
                     "instead of many topics, or raise Settings.subscriptions"
                 )
                 raise ArgumentError(message)
-            member = Member(address, owner, interest.pattern, interest.group, waits=True, turn=next(self._turns))
+            members = self.index.place(interest.pattern).members(interest.group)
+            member = members.get(address)  # another's: a family's, or that of one of its agents
+            if member is None:
+                member = Member(address, interest.pattern, interest.group, waits=True, turn=next(self._turns))
+                members[address] = member
             own[key] = member
-            self.index.place(interest.pattern).members(interest.group)[address] = member
         member.waits = interest.when_full == "wait"
         return member
 
     def cancel(self, member: Member) -> None:
         """Take back what `ask` was asked for; what a class declares stays."""
+        if not member.is_asked:
+            return
         member.is_asked = False
-        if not member.is_declared:
-            key = (member.address, member.pattern.text, member.group)
-            own = self._of.get(member.owner, {})
-            if own.get(key) is member:
-                del own[key]
-                self.index.discard(member)
+        if not member.is_declared or member.owner != member.address:
+            self._of.get(member.owner, {}).pop((member.address, member.pattern.text, member.group), None)
+        self._discard_if_over(member)
 
     def end(self, owner: str) -> None:
-        """Take back everything of the agent at *owner*, which is not there any more."""
+        """Take back everything of *owner*, an agent or a family, which is not there any more."""
         for member in self._of.pop(owner, {}).values():
-            member.is_declared = member.is_asked = False
+            if member.address == owner:
+                member.is_declared = False
+            if member.owner == owner:
+                member.is_asked = False
+            self._discard_if_over(member)
+
+    def _discard_if_over(self, member: Member) -> None:
+        if not (member.is_declared or member.is_asked):
             self.index.discard(member)
 
     # -- receiving -----------------------------------------------------------------------------------------------------
@@ -174,77 +176,3 @@ def _by_group(places: list[Place]) -> dict[str, list[Members]]:
         for name, members in place.groups.items():
             found.setdefault(name, []).append(members)
     return found
-
-
-class Subscription:
-    """What `subscribe` returns: a way to take it back, from the loop and from threads."""
-
-    __slots__ = ("_interior", "_member")
-
-    def __init__(self, interior: "Interior", member: Member) -> None:
-        self._interior, self._member = interior, member
-
-    @classmethod
-    def of(cls, interior: "Interior", address: str, interest: Interest) -> "Subscription":
-        """Let *address* subscribe, from any thread; from another than the loop's this blocks for the moment it takes.
-
-        Raises:
-            UnknownAgentError: nobody has that address.
-            ArgumentError: the agent has as many subscriptions as it may.
-            MeshClosedError: the mesh is closed.
-        """
-        begin = functools.partial(_subscribe, interior, check_address(address), interest)
-        if interior.was_opened and threading.get_ident() != interior.thread:
-
-            def operation(sink: "Sink") -> None:
-                sink.set_result(attempt(begin))
-
-            member: Any = interior.gateway.block("subscribe", operation, may_warn=False).get()
-        else:
-            member = begin()
-        return cls(interior, member)
-
-    def __repr__(self) -> str:
-        member, state = self._member, "active" if self.is_active else "over"
-        group = f" as one of {member.group!r}" if member.group else ""
-        return f"<Subscription of {member.address!r} to {member.pattern.text!r}{group} {state}>"
-
-    @property
-    def topic(self) -> str:
-        """The topic or pattern that is subscribed to."""
-        return self._member.pattern.text
-
-    @property
-    def address(self) -> str:
-        """Who subscribes."""
-        return self._member.address
-
-    @property
-    def group(self) -> str | None:
-        """Of which group it is a member; `None`: it receives everything."""
-        return self._member.group or None
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it has neither been cancelled nor ended with its agent."""
-        return self._member.is_asked
-
-    def cancel(self) -> None:
-        """Receive nothing more by this; what is in the mailbox stays there. May be called again, from any thread."""
-        cancel = functools.partial(self._interior.subscriptions.cancel, self._member)
-        if not self._interior.was_opened or self._interior.gateway.is_inside():
-            cancel()
-            return
-        with contextlib.suppress(MeshClosedError):  # with what else this thread asks for, and before what it asks next
-            self._interior.gateway.post(cancel)
-
-
-def _subscribe(interior: "Interior", address: str, interest: Interest) -> Member:
-    """Do it; on the loop, or before there is one."""
-    if interior.has_ended:
-        raise MeshClosedError(interior.name, "it is closed")
-    cells = interior.cells()
-    cell = interior.router.find(address) if interior.was_opened else cells.get(split_key(address)[0])
-    if cell is None:
-        raise UnknownAgentError(address, cells)
-    return interior.subscriptions.ask(cell.address, address, interest)

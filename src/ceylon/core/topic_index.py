@@ -15,18 +15,18 @@ _ANY: Final = "*"
 class Member(msgspec.Struct, eq=False):
     """One subscription: an address in a place of the index.
 
-    `owner` is the agent it ends with; `turn` grows each time that it has got something for its group. `is_declared`
+    `owner` is the agent, or the family, that what was asked ends with; `turn` grows each time that it has got something for its group. `is_declared`
     says that the agent's class asks for it, `is_asked` that somebody has by `subscribe`; without either it is over.
     """
 
     address: str
-    owner: str
     pattern: TopicPattern
     group: str
     waits: bool
     turn: int
     is_declared: bool = False
     is_asked: bool = False
+    owner: str = ""
 
 
 Members = dict[str, Member]
