@@ -238,9 +238,8 @@ class HandoffCallee(_Free):
 
 
 def is_there(address: str, context: "Context") -> bool:
-    """Say whether there is an agent at *address*, which takes mail."""
-    cell = context.interior.router.find(address)
-    return cell is not None and cell.state.takes_mail
+    """Say whether there is an agent at *address*, which takes mail, or will be one at the first message."""
+    return context.interior.router.knows(address)
 
 
 def _with_context(action: Action, bound: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -74,6 +74,9 @@ class Context(Origin, AsyncVerbs):
         """Let the agent get one `Terminated` when *recipient* has ended; at once, if there is no such agent.
 
         That holds across the agent's own restarts. What *recipient* has told the agent before is in front of it.
+
+        Raises:
+            ArgumentError: it is the name of a family or a pool; each of their agents ends alone.
         """
         self.interior.watches.begin(self.cell, address_of(recipient))
 

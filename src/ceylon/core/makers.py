@@ -6,16 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ceylon.core.names import check_name, family_name
-from ceylon.core.ports import check_agent
+from ceylon.core.ports import as_agent
 from ceylon.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from ceylon.core.ports import AgentLike
+    from ceylon.core.ports import AgentLike, AgentSource
 
 __all__ = ["Maker", "Makes", "in_the_making"]
 
-Makes: TypeAlias = "type[AgentLike] | Callable[[str], AgentLike]"
-"""A class whose instances are made with a name and nothing else, or a function of the key that returns an agent."""
+Makes: TypeAlias = "type[AgentLike] | Callable[[str], AgentLike | AgentSource]"
+"""A class whose instances are made with a name and nothing else, or a function of the key that returns an agent.
+
+It may return what an agent is made of, too: a pipeline.
+"""
 
 in_the_making: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("ceylon_in_the_making", default=False)
 """Whether an agent is just being made for a key: whatever its constructor is called with, its name is the family's."""
@@ -45,8 +48,7 @@ class Maker:
             made = self._makes(self.name if self.cls is not None else key)
         finally:
             in_the_making.reset(token)
-        _check_made(made)
-        agent: AgentLike = made
+        agent = _agent_of(made)
         if agent.__ceylon_options__().takes_keys:
             message = (
                 f"{agent!r} keeps a conversation for every key by itself and has `concurrency` for many at a time; "
@@ -57,11 +59,15 @@ class Maker:
         return agent
 
 
-def _check_made(made: object) -> None:
-    """Raise `DefinitionError` unless that is an agent; a coroutine is closed, or Python warns of it besides."""
+def _agent_of(made: object) -> "AgentLike":
+    """Return *made*, or the agent that is made of it, a pipeline; a coroutine is closed, or Python warns of it besides.
+
+    Raises:
+        DefinitionError: it is none, and none can be made of it.
+    """
     if inspect.iscoroutine(made):
         made.close()
-    check_agent(made)
+    return as_agent(made)
 
 
 def _check_class(cls: type, name: str, verb: str) -> None:

@@ -29,12 +29,12 @@ _WORDS: Final = {"completed": "done", "dead_lettered": "dead letters"}
 def draw_mesh(interior: "Interior") -> str:
     """Return the mesh as it is now, as Mermaid text; on the loop."""
     if not interior.was_opened:
-        return _Drawing(interior.name, interior.early, [], interior.settings.picture_agents).text()
+        return _Drawing(interior, interior.name, [], interior.settings.picture_agents).text()
     settings, router = interior.settings, interior.router
     roads = roads_of(router)
     ended = sum(road.total - road.counts.get("open", 0) - road.counts.get("refused", 0) for road in roads)
     window = f"the last {ended:,} messages that ended" if router.endings.is_full else _counted(ended, "message")
-    drawing = _Drawing(f"{interior.name}: {window}", router.cells, roads, settings.picture_agents)
+    drawing = _Drawing(interior, f"{interior.name}: {window}", roads, settings.picture_agents)
     return drawing.text(settings.picture_roads)
 
 
@@ -42,14 +42,14 @@ class _Drawing:
     """One picture of one mesh while it is made.
 
     Args:
+        interior: The mesh.
         title: Shown above it.
-        cells: The agents by address.
         roads: Who has talked to whom.
         most: So many agents get a box.
     """
 
-    def __init__(self, title: str, cells: "dict[str, Cell]", roads: Iterable[Road], most: int) -> None:
-        self._cells = dict(cells)
+    def __init__(self, interior: "Interior", title: str, roads: Iterable[Road], most: int) -> None:
+        self._cells, self._registered = dict(interior.cells()), interior.registered
         self._shown = _busiest(self._cells, most)
         self._chart = Chart(title, "down" if len(self._shown) <= _ABREAST else "right")
         self._boxes = [cell for address, cell in self._cells.items() if address in self._shown]
@@ -114,11 +114,13 @@ class _Drawing:
         got = [road for road in self._roads if road.recipient == address]
         was_refused = any("refused" in road.counts for road in got)
         is_unknown = was_refused and not any(set(road.counts) - {"refused"} for road in got)
-        self._chart.node(
-            self._key(address),
-            [address, "no such agent" if is_unknown else "not there any more"],
-            mark="failed" if is_unknown else "never",
-        )
+        words: str
+        mark: Mark
+        words, mark = ("no such agent", "failed") if is_unknown else ("not there any more", "never")
+        group = self._registered.get(address)
+        if group is not None:
+            words, mark = "out of memory" if group.wants_key() else "former members", "never"
+        self._chart.node(self._key(address), [address, words], mark=mark)
 
     def _hidden(self, agents: int, roads: int) -> None:
         if agents or any(_OTHERS in (road.sender, road.recipient) for road in self._roads):

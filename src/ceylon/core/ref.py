@@ -23,6 +23,7 @@ from ceylon.messages import ActionCall, Message
 
 if TYPE_CHECKING:
     from ceylon.core.budgets import Budget
+    from ceylon.core.handlers import Behaviour
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike
@@ -256,6 +257,15 @@ class _Handle(Composable):
             return cell.agent.__ceylon_itself__
         registered = self._mesh.registered.get(name)
         return None if registered is None else registered.example
+
+    @property
+    def __ceylon_does__(self) -> "Behaviour | None":
+        """What the agent behind the address does, without interceptors; `None`: nobody can say; likewise."""
+        agent = self.__ceylon_target__
+        if agent is not None:
+            return agent.__ceylon_behaviour__
+        registered = self._mesh.registered.get(split_key(self.address)[0])
+        return getattr(registered.maker.cls, "__ceylon_behaviour__", None) if registered is not None else None
 
     @property
     def __ceylon_mesh__(self) -> "Interior":

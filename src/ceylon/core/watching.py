@@ -1,9 +1,9 @@
 """Death watch: an agent is told when another one has ended, once, whatever the end was."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ceylon.core.names import check_address
-from ceylon.errors import describe
+from ceylon.errors import ArgumentError, describe
 from ceylon.messages import TELL, Message
 
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
 __all__ = ["Terminated", "Watches"]
+
+_MANY: Final = "{!r} stands for many agents, of which each ends alone; watch one: the ref for a key, or `pool.members`"
 
 
 class Terminated(Message[None], tag="$terminated"):
@@ -34,8 +36,14 @@ class Watches:
         self._interior = interior
 
     def begin(self, watcher: "Cell", address: str) -> None:
-        """Let *watcher* be told once of the end of the agent at *address*; at once, if there is none."""
+        """Let *watcher* be told once of the end of the agent at *address*; at once, if there is none.
+
+        Raises:
+            ArgumentError: there are many behind that name.
+        """
         cell = self._interior.router.find(check_address(address))
+        if address in self._interior.registered:
+            raise ArgumentError(_MANY.format(address))
         if cell is None:
             self._tell(watcher, Terminated(address, "unknown"))
         elif cell is not watcher:  # nobody hears of his own end

@@ -38,20 +38,20 @@ class AgentUnit(Unit):
             ref = await run.ref_of(self._target)
             if execution is None or run.watcher is None:
                 return await ref.ask(value)
-            return await self._show(run, ref, value, execution, run.watcher)
+            return await self._show(ref, value, execution, run.watcher)
         except BaseException as error:
             run.blame(error, self)
             raise
 
-    async def _show(self, run: Run, ref: "Ref", value: Any, execution: "Execution", watcher: "Watcher") -> Any:
+    async def _show(self, ref: "Ref", value: Any, execution: "Execution", watcher: "Watcher") -> Any:
         """Ask it such that what comes before the answer can be seen."""
         behind = ref.__ceylon_target__
         if isinstance(behind, AnsweringAgent):
             return await _of_model(ref, value, execution)
         if hasattr(behind, "__ceylon_pipeline__"):
             return await _Nested(self.place, execution, watcher).run(ref, value)
-        cell = run.interior.router.find(ref.address)
-        handler = None if cell is None else cell.behaviour.handler_of(value.__class__)
+        behaviour = ref.__ceylon_does__
+        handler = None if behaviour is None else behaviour.handler_of(value.__class__)
         if handler is None or not handler.yields:
             return await ref.ask(value)
         items: list[Any] = []

@@ -39,7 +39,8 @@ class Places:
             await interior.lifecycle.wait_for_change(cell)  # another pipeline, which nobody has any more, lets it go
         if home is not None and not home[0].is_default and not home[0].has_ended:
             raise AgentInUseError(agent.name, home[0].name)
-        address = private_address(agent.name) if "$" in context.address else agent.name
+        is_one_of_many = "$" in context.address or "/" in context.address  # that all have children called so
+        address = private_address(agent.name) if is_one_of_many else agent.name
         made = self._own[id(agent)] = Ref(interior, interior.spawn(context.cell, agent, address))
         return made
 
