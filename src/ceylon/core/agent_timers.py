@@ -177,10 +177,13 @@ class AgentTimers:
 
     def _tick(self, timer: OwnTimer) -> None:
         """Tell once more; of an agent's own ticks, only if none waits already, and not while its mesh ends."""
+        cell, told = timer.cell, None
         if not timer.is_lasting:
-            self._tell(timer.cell, timer.message)
-        elif timer.cell.state.takes_mail and not self._interior.router.is_refusing and not self._waits(timer):
-            timer.waiting = self._tell(timer.cell, timer.message)
+            told = self._tell(cell, timer.message)
+        elif cell.state.takes_mail and not self._interior.router.is_refusing and not self._waits(timer):
+            told = timer.waiting = self._tell(cell, timer.message)
+        if told is not None and told.recipient == cell.address:  # an interceptor may have sent it elsewhere
+            cell.ticked()
 
     def _waits(self, timer: OwnTimer) -> bool:
         """Say whether the last tick is still in the mailbox; or in a handler, where another could run beside it."""

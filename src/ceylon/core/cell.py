@@ -202,6 +202,9 @@ class Cell:
         self.admit()
         return True
 
+    def ticked(self) -> None:
+        """Take note that what it has just accepted is one of its own ticks."""
+
     def rest(self) -> None:
         """Give back what an idle agent does not need; no thread holds a lease on it, and the mailbox is empty."""
         self.mail = ()

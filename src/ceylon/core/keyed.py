@@ -195,7 +195,8 @@ class KeyedAgents:
         """Take note that *cell* has nothing in its mailbox just now, nor perhaps anything else to do."""
         if not self._places.holds(cell):
             return
-        self._places.touch(cell, self._interior.driver.now())
+        if cell.sent != cell.seen:
+            self._places.touch(cell, self._interior.driver.now())
         if self._places.wanted() > 0 and cell.is_idle:
             self._leave_taking.begin(cell)
             self._make_room()
@@ -206,7 +207,7 @@ class KeyedAgents:
         while left and not self._has_ended and (cell := self._places.first()) is not None:
             if cell.rested_at + self.idle > now:
                 break
-            is_due = cell.is_idle and cell.accepted == cell.seen
+            is_due = cell.is_idle and cell.sent == cell.seen
             self._places.touch(cell, now)
             if is_due:
                 self._leave_taking.begin(cell)

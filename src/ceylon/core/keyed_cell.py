@@ -26,10 +26,11 @@ class KeyedCell(Cell):
     While it waits for a place it has no instance, and a mailbox without room unless somebody is leaving for it.
     `is_spoilt`: a handler of the instance there has failed so that it would begin again, were it not about to end.
     `is_saved`: its state is where the next one finds it.
-    `rested_at` is when it was last seen to have nothing to do, and `seen` how much it had accepted by then.
+    `rested_at` is when it was last seen to have nothing to do, and `seen` how much it had been sent by then. `ticks` are
+    what it has told itself again and again, which keeps nobody in memory.
     """
 
-    __slots__ = ("family", "is_saved", "is_spoilt", "key", "rested_at", "restores", "seen")
+    __slots__ = ("family", "is_saved", "is_spoilt", "key", "rested_at", "restores", "seen", "ticks")
 
     def __init__(self, family: "KeyedAgents", address: str, key: str, options: "AgentOptions") -> None:
         absent = Absent(family.name)
@@ -41,7 +42,7 @@ class KeyedCell(Cell):
         self.state = State.WAITING
         self.restores = self.is_spoilt = self.is_saved = False
         self.rested_at = 0.0
-        self.seen = -1
+        self.seen, self.ticks = -1, 0
 
     def furnish(self, agent: "AgentLike", behaviour: "Behaviour", options: "AgentOptions", capacity: int) -> None:
         """Put *agent* in, which is about to start."""
@@ -79,12 +80,21 @@ class KeyedCell(Cell):
         tasks = any(task.name != "lifespan" for task in life.tasks)
         return not (tasks or life.children or any(isinstance(timer.schedule, Once | OnceAt) for timer in life.timers))
 
+    @property
+    def sent(self) -> int:
+        """How many messages it has had, its own ticks apart."""
+        return self.accepted - self.ticks
+
     # -- its own ways, see `Cell` --------------------------------------------------------------------------------------
 
     def rest(self) -> None:
         """Give back what an idle agent does not need, and let the family know."""
         super().rest()
         self.family.rested(self)
+
+    def ticked(self) -> None:
+        """Take note that what it has just accepted is one of its own ticks."""
+        self.ticks += 1
 
     def unpark(self, envelope: "Envelope") -> bool:
         """Take back a wait for room; a place that nobody wants any more is given up."""

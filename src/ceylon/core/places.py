@@ -51,7 +51,7 @@ class Places:
 
     def touch(self, cell: "KeyedCell", now: float) -> None:
         """Take note that *cell* rests from now on, behind the others."""
-        cell.rested_at, cell.seen = now, cell.accepted
+        cell.rested_at, cell.seen = now, cell.sent
         self.seated.move_to_end(cell.address)
 
     def first(self) -> "KeyedCell | None":
