@@ -26,8 +26,8 @@ class KeyedCell(Cell):
     While it waits for a place it has no instance, and a mailbox without room unless somebody is leaving for it.
     `is_spoilt`: a handler of the instance there has failed so that it would begin again, were it not about to end.
     `is_saved`: its state is where the next one finds it.
-    `rested_at` is when it was last seen to have nothing to do, and `seen` how much it had been sent by then. `ticks` are
-    what it has told itself again and again, which keeps nobody in memory.
+    `rested_at` is when it was last seen to have nothing to do, and `seen` how much it had been sent by then.
+    `ticks` counts what it has told itself again and again, which keeps nobody in memory.
     """
 
     __slots__ = ("family", "is_saved", "is_spoilt", "key", "rested_at", "restores", "seen", "ticks")

@@ -289,7 +289,8 @@ class Mesh(AsyncVerbs, Collecting):
     ) -> Subscription:
         """Let *recipient* receive what is published on *topic*, by its handlers for topics or else by type.
 
-        It ends when it is cancelled or the agent is gone, and stays while that begins again. The same agent, topic and
+        It ends when it is cancelled or the agent is gone, and stays while that begins again; that of a keyed agent ends
+        with its family, that of a pool, of which one member gets each message, with the pool. The same agent, topic and
         group are one subscription. From another thread this blocks for the moment it takes.
 
         Args:

@@ -15,8 +15,9 @@ _ANY: Final = "*"
 class Member(msgspec.Struct, eq=False):
     """One subscription: an address in a place of the index.
 
-    `owner` is the agent, or the family, that what was asked ends with; `turn` grows each time that it has got something for its group. `is_declared`
-    says that the agent's class asks for it, `is_asked` that somebody has by `subscribe`; without either it is over.
+    `owner` is the agent, or the family, that what was asked for ends with; `turn` grows each time that it has got
+    something for its group. `is_declared` says that the agent's class asks for it, `is_asked` that somebody has by
+    `subscribe`; without either it is over.
     """
 
     address: str
