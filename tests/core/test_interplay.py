@@ -16,9 +16,11 @@ from ceylon import (
     Context,
     DeadlockError,
     FamilyFullError,
+    LlmAgent,
     MailboxFullError,
     Mesh,
     RejectedError,
+    StageTypeError,
     Terminated,
     UnknownAgentError,
     action,
@@ -26,8 +28,10 @@ from ceylon import (
     on,
 )
 from ceylon.messages import Envelope
-from ceylon.pipelines import pipeline
+from ceylon.models.turns import ToolCall
+from ceylon.pipelines import call, pipeline
 from ceylon.settings import DEFAULTS
+from ceylon.testing import ScriptedModel
 from support.core_agents import Held, Keeper, until
 from support.law import lawful_mesh
 
@@ -419,3 +423,44 @@ async def test_a_picture_says_that_keyed_agents_are_out_of_memory(mesh: Mesh) ->
 
     assert "out of memory" in mesh.draw()
     assert "no such agent" not in mesh.draw()
+
+
+class Shouter(Agent):
+    """Has nothing but an action."""
+
+    @action
+    def shout(self, text: str) -> str:
+        """Say it louder."""
+        return text.upper()
+
+
+def _shouters(mesh: Mesh, kind: str) -> str:
+    """Let there be one of many shouters, none of which is in memory; return its address."""
+    if kind == "pool":
+        return mesh.pool(Shouter, "many", size=2).address
+    mesh.register(Shouter if kind == "class" else lambda _: Shouter("many"), "many")
+    return "many/one"
+
+
+@pytest.mark.parametrize("kind", ["pool", "class", "function"])
+async def test_an_action_of_one_of_many_is_a_stage_before_anybody_has_spoken_to_it(mesh: Mesh, kind: str) -> None:
+    address = _shouters(mesh, kind)
+
+    assert await pipeline(call(mesh.ref(address), "shout")).run("hello") == "HELLO"
+
+
+@pytest.mark.parametrize("kind", ["pool", "class", "function"])
+async def test_one_of_many_is_a_tool_before_anybody_has_spoken_to_it(mesh: Mesh, kind: str) -> None:
+    address = _shouters(mesh, kind)
+    model = ScriptedModel([ToolCall("1", "shout", {"text": "hello"}), "done"])
+    bot = mesh.add(LlmAgent("bot", model, tools=[mesh.ref(address)]))
+
+    assert await bot.ask("please") == "done"
+    assert "HELLO" in str(model.requests[-1].turns)
+
+
+async def test_a_stage_that_is_an_agent_with_actions_only_says_so(mesh: Mesh) -> None:
+    mesh.add(Shouter("shouter"))
+
+    with pytest.raises(StageTypeError, match="'shouter' takes actions only"):
+        pipeline(str, mesh.ref("shouter"))

@@ -169,6 +169,8 @@ def _ref_of(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> R
 
 def _of_agent(ref: Ref, taken: set[str], interior: "Interior") -> Iterator[Callee]:
     """Yield the actions of the agent behind *ref*; one that has none, or that has a model, is asked itself."""
+    if ref.__ceylon_mesh__ is interior:
+        interior.router.wake(ref.address)
     target = ref.__ceylon_target__
     if target is None:
         raise UnknownAgentError(ref.address, interior.router.cells)

@@ -1,5 +1,6 @@
 """Find the mailbox behind an address, put envelopes into it, and carry outcomes back to whoever asked."""
 
+import contextlib
 import itertools
 import math
 from collections import deque
@@ -166,6 +167,14 @@ class Router:
             except (CeylonError, ValueError):  # a dead letter says it
                 return None
         return cell
+
+    def wake(self, address: str) -> None:
+        """Bring the keyed agent at *address* to memory if there is none of its family: somebody has to see what it does."""
+        name, key = split_key(address)
+        group = self.registered.get(name)
+        if group is not None and group.wants_key() and group.example is None and not self.is_refusing:
+            with contextlib.suppress(CeylonError, ValueError):  # whoever speaks to it hears of that
+                group.receiver(self.envelope(TELL, None, address, None), key)
 
     def knows(self, address: str) -> bool:
         """Say whether somebody takes mail at *address*, or will be there as soon as something comes."""

@@ -124,6 +124,7 @@ class ActionUnit(Unit):
         del execution
         try:
             ref = await run.ref_of(self._node.target)
+            run.interior.router.wake(ref.address)
             return await ref.call(self._node.action, **self._arguments(value))
         except BaseException as error:
             run.blame(error, self)

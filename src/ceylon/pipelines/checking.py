@@ -145,7 +145,8 @@ def _agent(agent: Agent, stage: Stage, gift: _Gift) -> Any:
         return Any
     taken = [each for each in accepted if fits(gift.hint, each)]
     if not taken:
-        raise StageTypeError(gift.giver, show(gift.hint), _words(stage), " | ".join(map(show, accepted)))
+        wanted = " | ".join(map(show, accepted)) or "actions only"
+        raise StageTypeError(gift.giver, show(gift.hint), _words(stage), wanted)
     return union_of(_reply(agent, each) for each in taken)
 
 
