@@ -169,7 +169,7 @@ class Router:
         return cell
 
     def wake(self, address: str) -> None:
-        """Bring the keyed agent at *address* to memory if there is none of its family: somebody has to see what it does."""
+        """Bring the keyed agent at *address* to memory if there is none of its family, to be seen what it does."""
         name, key = split_key(address)
         group = self.registered.get(name)
         if group is not None and group.wants_key() and group.example is None and not self.is_refusing:
