@@ -9,6 +9,7 @@ import pytest
 
 from ceylon import (
     Agent,
+    AgentStartError,
     ApprovalRequest,
     Approved,
     ArgumentError,
@@ -156,6 +157,26 @@ async def test_what_waits_for_one_of_a_group_passes_the_interceptors_too(anyio_b
         await mesh.drain()
 
         assert [agent.name for agent in held if "secret" in agent.ended] == ["second"]
+
+
+async def test_an_interceptor_may_send_elsewhere_what_finds_a_group_full(anyio_backend: Any) -> None:
+    def elsewhere(envelope: Envelope, call_next: Any) -> None:
+        is_job = envelope.message == "job"
+        call_next(msgspec.structs.replace(envelope, recipient="spare") if is_job else envelope)
+
+    async with lawful_mesh(interceptors=[elsewhere]) as mesh:
+        held, spare = _crowded("first"), Keeper("spare")
+        mesh.add(spare)
+        mesh.subscribe("jobs", mesh.add(held), group="hands")
+        await mesh.tell("first", "under way")
+        await until(lambda: held.begun)
+        await mesh.tell("first", "waits")
+
+        assert await mesh.publish("jobs", "job") == 1
+        held.gate.set()
+        await mesh.drain()
+
+        assert spare.kept == ["job"]
 
 
 def _crowded(name: str) -> Held:
@@ -314,6 +335,38 @@ async def test_dead_letters_come_to_a_keyed_agent_and_to_a_pool(mesh: Mesh) -> N
     await mesh.drain()
 
     assert [(address, letter.envelope.recipient) for address, letter in heard] == [("family/a", "nobody")]
+
+
+async def test_who_cannot_be_made_is_passed_over_and_keeps_nothing_from_the_others(mesh: Mesh) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    def make(key: str) -> Agent:
+        if key == "bad":
+            raise ValueError(key)
+        return Subscriber("family", heard)
+
+    mesh.register(make, "family")
+    for key in ("bad", "good"):
+        mesh.subscribe("all", f"family/{key}")
+        mesh.subscribe("jobs", f"family/{key}", group="hands")
+    mesh.subscribe("$dead_letters", "family/bad")
+
+    assert await mesh.publish("all", "rain") == await mesh.publish("jobs", "dig") == 1
+    await mesh.drain()
+
+    assert heard == [("family/good", "rain"), ("family/good", "dig")]
+    assert {letter.reason for letter in mesh.dead_letters()} == {"unrouted"}
+
+
+async def test_waking_an_agent_that_cannot_be_made_leaves_its_error_to_the_call(mesh: Mesh) -> None:
+    def make(key: str) -> Agent:
+        raise ValueError(key)
+
+    mesh.register(make, "family")
+
+    with pytest.raises(AgentStartError):
+        await pipeline(call(mesh.ref("family/bad"), "shout")).run("hello")
+    assert [letter.envelope.recipient for letter in mesh.dead_letters()] == ["family/bad"]
 
 
 async def test_only_what_a_name_could_have_behind_it_may_subscribe(mesh: Mesh) -> None:
