@@ -517,3 +517,25 @@ async def test_a_stage_that_is_an_agent_with_actions_only_says_so(mesh: Mesh) ->
 
     with pytest.raises(StageTypeError, match="'shouter' takes actions only"):
         pipeline(str, mesh.ref("shouter"))
+
+
+async def test_an_action_of_a_keyed_agent_that_waits_for_its_place_is_a_stage_too(mesh: Mesh) -> None:
+    class Slow(Shouter):
+        @on
+        async def hold(self, gate: anyio.Event) -> None:
+            await gate.wait()
+
+    gate, results = anyio.Event(), list[str]()
+    family = mesh.register(Slow, "family", limit=1)
+    await family.ref("a").tell(gate)
+
+    async def run() -> None:
+        results.append(await pipeline(call(family.ref("b"), "shout")).run("hello"))
+
+    async with anyio.create_task_group() as tasks:
+        for number in (1, 2):
+            tasks.start_soon(run)
+            await until(lambda number=number: len([w for w in mesh.waits() if w.on == "family/b"]) == number)  # type: ignore[misc]
+        gate.set()
+
+    assert results == ["HELLO", "HELLO"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 import msgspec
 
 from ceylon.core import submitting, verbs
+from ceylon.core.cell import State
 from ceylon.core.composing import Composable
 from ceylon.core.current import current
 from ceylon.core.names import check_address, split_key
@@ -253,7 +254,7 @@ class _Handle(Composable):
         """
         cells, name = self._mesh.cells(), split_key(self.address)[0]
         cell = cells.get(self.address) or cells.get(name)
-        if cell is not None:
+        if cell is not None and cell.state is not State.WAITING:
             return cell.agent.__ceylon_itself__
         registered = self._mesh.registered.get(name)
         return None if registered is None else registered.example

@@ -172,7 +172,9 @@ class Router:
         """Bring the keyed agent at *address* to memory if there is none of its family, to be seen what it does."""
         name, key = split_key(address)
         group = self.registered.get(name)
-        if group is not None and group.wants_key() and group.example is None and not self.is_refusing:
+        if group is None or address in self.cells or self.is_refusing:
+            return
+        if group.wants_key() and group.example is None:
             with contextlib.suppress(CeylonError, ValueError):  # whoever speaks to it hears of that
                 group.receiver(self.envelope(TELL, None, address, None), key)
 
