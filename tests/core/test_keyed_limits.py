@@ -120,11 +120,13 @@ async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(a
             await family.ref("b").tell("hello")
         with pytest.raises(MailboxFullError, match="room/c"):
             family.ref("c").tell_nowait("hello")
+        with pytest.raises(FamilyFullError, match=r"room/s.*for 0.02 s"):
+            await family.ref("s").submit("hello")
         with pytest.raises(AskTimeoutError):
             await family.ref("d").ask("hello", timeout=0.02)
 
         assert (caught.value.family, caught.value.limit, caught.value.waited) == ("room", 1, 0.02)
-        assert mesh.statistics().refused == 3
+        assert mesh.statistics().refused == 4
         for number in range(20):
             with pytest.raises(FamilyFullError):
                 family.ref(f"x{number}").tell_nowait("hello")

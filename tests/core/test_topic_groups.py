@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ceylon import Agent, Context, Mesh, on
-from ceylon.core.publishing import Publication
+from ceylon.core.publication import Publication
 from ceylon.core.subscriptions import Subscriptions
 from ceylon.settings import DEFAULTS
 from support.core_agents import Keeper, until

@@ -10,7 +10,7 @@ from bugs.workload import FAULTS, run_workload
 from ceylon import Mesh, NextDelivery, NextHandling
 from ceylon.core.delivering import InterceptedRouter
 from ceylon.core.group_calls import GroupCall
-from ceylon.core.publishing import Publication
+from ceylon.core.publication import Publication
 from ceylon.core.router import Router
 from ceylon.errors import RejectedError
 from ceylon.messages import Envelope, Outcome

@@ -110,7 +110,7 @@ class InterceptedRouter(Router):
         return super().ask(envelope, future, *arguments, **options)
 
     def let_pass(self, envelope: Envelope) -> None:
-        """Take *envelope* through the onion, and over what that has changed.
+        """See `Router`; take *envelope* through the onion, and over what that has changed.
 
         Raises:
             RejectedError: it did not pass.

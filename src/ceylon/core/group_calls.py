@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from ceylon.core.calls import Call, ParkedCall
 from ceylon.core.ledger import Reason
-from ceylon.errors import CeylonError, DeadlockError, MailboxFullError
+from ceylon.errors import CeylonError, DeadlockError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
     from ceylon.core.origin import Origin
-    from ceylon.core.publishing import Publication
+    from ceylon.core.publication import Publication
     from ceylon.core.router import Router
     from ceylon.core.topic_index import Member
     from ceylon.core.waits import Groups, WaitsGraph
@@ -63,10 +63,9 @@ class GroupCall(Call):
         """Any of the envelopes that wait; the others differ in their recipients."""
         return self._stands[0].envelope
 
-    def stand_before(self, member: "Member", envelope: "Envelope") -> None:
-        """Wait at *member* too, if that could ever end."""
-        cell = self._router.find(member.address)
-        if cell is None or envelope.sender == cell.address or self._would_never_end(cell, envelope):
+    def stand_before(self, member: "Member", envelope: "Envelope", cell: "Cell") -> None:
+        """Wait at *member* too, which has no room in *cell*, if that could ever end."""
+        if envelope.sender == cell.address or self._would_never_end(cell, envelope):
             return
         stand = Stand(self._router, self, member, envelope)
         stand.cell = cell
@@ -119,7 +118,7 @@ class GroupCall(Call):
             first = self._stands[0]
             self._leave_all()
             self._router.refuse_full(first.envelope)
-            self.fail(MailboxFullError(first.cell.address, first.cell.capacity, self._waited))
+            self.fail(first.cell.why_full(self._waited))
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the publisher's patience is taken back."""

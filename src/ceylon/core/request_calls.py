@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ceylon.core.calls import AskCall, Call
-from ceylon.errors import DeadlockError, MailboxFullError
+from ceylon.errors import DeadlockError
 from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class RoomCall(Call):
         if not self.is_settled:
             self.ask.cancel()
             self._router.refuse_full(self.ask.envelope)
-            self.fail(MailboxFullError(self.ask.cell.address, self.ask.cell.capacity, self._waited))
+            self.fail(self.ask.cell.why_full(self._waited))
 
     def cancel(self) -> None:
         """Let go, because the sender has left; what was not in the mailbox never will be."""

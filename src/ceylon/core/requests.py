@@ -16,7 +16,7 @@ from ceylon.errors import (
     AskTimeoutError,
     CeylonError,
     DeadlockError,
-    MailboxFullError,
+    RejectedError,
     RequestCancelledError,
     RequestTimeoutError,
     UnknownRequestError,
@@ -54,12 +54,17 @@ class Requests:
     ) -> RoomCall | None:
         """Deliver *envelope* for *source*, and let *sink* have a `Request` once it is in the mailbox."""
         router = self._router
+        try:
+            router.let_pass(envelope)
+        except RejectedError as error:
+            sink.set_result(Outcome(error=error))
+            return None
         cell = router.find(envelope.recipient)
         if cell is not None and cell.state.takes_mail and not cell.has_room():
-            error = self._why_not(envelope, cell, source)
-            if error is not None:
+            refusal = self._why_not(envelope, cell, source)
+            if refusal is not None:
                 router.refuse_full(envelope)
-                sink.set_result(Outcome(error=error))
+                sink.set_result(Outcome(error=refusal))
                 return None
         ticket = Ticket(
             self._interior.message_id(envelope.id), envelope, router.driver.now(), self._interior.sources.now("")
@@ -87,7 +92,7 @@ class Requests:
     def _why_not(self, envelope: "Envelope", cell: "Cell", source: "Origin | None") -> CeylonError | None:
         """Return why *source* may not wait for room; a tell is told the same."""
         if envelope.sender == cell.address:
-            return MailboxFullError(cell.address, cell.capacity)
+            return cell.why_full()
         if source is not None:
             try:
                 self._router.waits.check(source, self._router.waits.of_room(cell, envelope), cell.address)

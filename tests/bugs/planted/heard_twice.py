@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.publishing import Publication, Publisher
+from ceylon.core.publication import Publication
+from ceylon.core.publishing import Publisher
 from ceylon.core.topics import words_of
 
 
