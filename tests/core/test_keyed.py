@@ -2,7 +2,9 @@
 
 import gc
 import math
+import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -485,3 +487,32 @@ async def test_where_a_mail_is_shows_in_the_ledger_and_in_why(anyio_backend: Any
         assert "agent leaving" in str(why)
         assert why.blocked_by == ("slow/x",)
         events["gate"].set()
+
+
+class Starter(Agent):
+    """Brings so many of a family into memory."""
+
+    async def on_message(self, count: int, context: Context) -> None:
+        for number in range(count):
+            await context.tell(f"shop/{number}", "come")
+
+
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """Let threads take turns as often as Python can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_any_thread_may_look_while_agents_come(impatient_threads: None) -> None:
+    with BlockingMesh("market") as mesh:
+        family = mesh.register(Shop, "shop")
+        request = mesh.add(Starter("starter")).submit(200)
+        while not request.is_done:
+            assert mesh.agents[0] == "starter"
+            assert mesh.ref(Shop, key="x") == family.ref("x")
+            assert family.active is not None
+
+        assert len(mesh.agents) == 201

@@ -49,7 +49,7 @@ class KeyedAgents:
         self.idle = idle
         self.snapshots = snapshots
         self.make = maker.make
-        self.lost: list[BaseException] = []  # why states were not saved of those that had to end all the same
+        self._lost: BaseException | None = None  # why the first state was not saved that should have been at an end
         self._places = Places(limit)
         self.held_up_by = self._places.held_up_by
         self._leave_taking = LeaveTaking(interior, self._places, self._make_room, self._come_again)
@@ -81,8 +81,8 @@ class KeyedAgents:
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents, if any is in memory."""
-        first = self._places.first()
-        return None if first is None else first.agent
+        seated = list(self._places.seated.values())
+        return seated[0].agent if seated else None
 
     def wants_key(self) -> bool:
         """Say that an address has one."""
@@ -116,7 +116,7 @@ class KeyedAgents:
             await lifecycle.stop(cell, until=end)
         for timer in (self._timer, self._leave_taking.timer):
             self._interior.timers.cancel(timer)
-        return self.lost[0] if self.lost else None
+        return self._lost
 
     # -- coming --------------------------------------------------------------------------------------------------------
 
@@ -235,6 +235,11 @@ class KeyedAgents:
         self._fill()
         if cell in self._places.queue:
             self._make_room()
+
+    def lose(self, error: BaseException) -> None:
+        """Take note that a state is lost, since its agent had to end all the same; `end` says why the first was."""
+        if self._lost is None:
+            self._lost = error
 
     def left(self, cell: KeyedCell) -> None:
         """Take note that *cell* is gone, for whatever reason; its place is somebody else's."""

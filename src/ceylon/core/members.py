@@ -61,7 +61,8 @@ class Members:
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents."""
-        return self.present[0].agent if self.present else None
+        present = list(self.present)
+        return present[0].agent if present else None
 
     def wants_key(self) -> bool:
         """Say that its address has none."""
