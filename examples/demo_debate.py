@@ -51,8 +51,9 @@ def as_it_is(debate: Debate) -> Debate:
 
 def write_down(heard: dict[str, Any]) -> Debate:
     """Return the debate after the round."""
+    before: Debate = heard["before"]
     lines = [f"{side}: {' '.join(heard[side].split())}" for side in ("for", "against")]
-    return msgspec.structs.replace(heard["before"], said=(*heard["before"].said, *lines))
+    return msgspec.structs.replace(before, said=(*before.said, *lines))
 
 
 def case(debate: Debate) -> str:
@@ -62,7 +63,7 @@ def case(debate: Debate) -> str:
 
 def debate_of(model: Any, rounds: int) -> Pipeline:
     """Return the debate, with agents of its own: they come with it into a mesh, and leave with it."""
-    sides = {
+    sides: dict[str, Any] = {
         side: pipeline(speech(side), LlmAgent(f"speaker-{side}", model, max_tokens=32)) for side in ("for", "against")
     }
     judge = LlmAgent("judge", model, output=Verdict, max_tokens=24)

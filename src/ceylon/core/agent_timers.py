@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ceylon.core.ticks import Ticking
     from ceylon.messages import Envelope
 
-__all__ = ["AgentTimers", "OwnTimer", "TimerHandle"]
+__all__ = ["AgentTimers", "TimerHandle"]
 
 
 class OwnTimer(Timer):
@@ -124,7 +124,7 @@ class AgentTimers:
 
     def begin(self, cell: "Cell", ticking: "Ticking") -> None:
         """Let *cell* have the ticks its class asks for, from now to its end; after a restart they go on as before."""
-        if cell.life is not None and any(timer.is_lasting for timer in cell.life.timers):
+        if cell.life is not None and any(it.is_lasting for it in cell.life.timers):
             return
         for schedule, tick in ticking.schedules:
             timer = OwnTimer(cell, schedule, tick, self._fired)
