@@ -144,6 +144,9 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -
         mesh.pool(Needy, size=1)
     with pytest.raises(DefinitionError, match=r"mesh\.add"):
         mesh.pool(lambda number: LlmAgent("model", "ollama::none"), "model", size=1)
+    only = Worker("only")
+    with pytest.raises(DefinitionError, match="one agent twice"):
+        mesh.pool(lambda number: only, "worker", size=2)
     mesh.add(Worker("worker"))
     with pytest.raises(DuplicateNameError):
         mesh.pool(Worker, size=1)

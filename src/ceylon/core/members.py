@@ -12,7 +12,7 @@ from ceylon.core.member_cell import MemberCell
 from ceylon.core.ordered import Ordered
 from ceylon.core.pins import Pins
 from ceylon.core.routings import ByKey, Routing, seed_of, strategy_of
-from ceylon.errors import ArgumentError, MeshClosedError, UnknownAgentError
+from ceylon.errors import ArgumentError, DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Members:
         places = (place for place in range(len(taken) + count) if seed_of(place) not in taken)
         made = [(self._numbers + 1 + step, seed_of(next(places))) for step in range(count)]
         agents = [self.maker.make(str(number)) for number, _ in made]
+        self._check(agents)
         for (number, seed), agent in zip(made, agents, strict=True):
             self._numbers = number
             address = f"{self.name}/{number}"
@@ -125,6 +126,16 @@ class Members:
             cell = self._interior.cells()[address]
             assert isinstance(cell, MemberCell)  # noqa: S101 – it was made a line above
             self.present.append(cell)
+
+    def _check(self, agents: "Sequence[AgentLike]") -> None:
+        """Raise before any of *agents* has a place, if one has another already or would have two."""
+        for agent in agents:
+            self._interior.read(agent)
+        if len(set(map(id, agents))) < len(agents):
+            message = (
+                f"what makes the members of pool {self.name!r} gave one agent twice; let it make a new one each time"
+            )
+            raise DefinitionError(message)
 
     def resize(self, size: int, sink: "Sink", source: "Origin | None") -> None:
         """Have *size* members; *sink* hears when those who leave are gone, or at once if they wait for *source*."""
