@@ -21,7 +21,7 @@ from ceylon.settings import DEFAULTS
 from support.core_agents import until
 from support.law import lawful_mesh
 
-HASTY = msgspec.structs.replace(DEFAULTS, tell_timeout=0.02)
+HASTY = msgspec.structs.replace(DEFAULTS, tell_timeout=0.02, family_retry=0.02)
 
 
 class Room(Agent):
@@ -121,7 +121,7 @@ async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(a
         with pytest.raises(MailboxFullError, match="room/c"):
             family.ref("c").tell_nowait("hello")
         with pytest.raises(FamilyFullError, match=r"room/s.*for 0.02 s"):
-            await family.ref("s").submit("hello")
+            await (await family.ref("s").submit("hello"))
         with pytest.raises(AskTimeoutError):
             await family.ref("d").ask("hello", timeout=0.02)
 
@@ -192,7 +192,7 @@ async def test_a_state_that_cannot_be_saved_keeps_the_place_until_it_can(anyio_b
         async def on_message(self, message: Any) -> Any:
             return self.key
 
-    async with lawful_mesh() as mesh:
+    async with lawful_mesh(settings=HASTY) as mesh:
         family = mesh.register(Till, limit=1)
         await family.ref("a").ask("hello")
 

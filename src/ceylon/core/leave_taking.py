@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["LeaveTaking"]
 
 _COMING: Final = frozenset({State.STARTING, State.RESTARTING})
-_SOON: Final = 1.0
-"""Seconds until an agent whose state could not be saved is asked to leave again, if another waits for its place."""
 
 
 class LeaveTaking:
@@ -103,7 +101,7 @@ class LeaveTaking:
         self._places.touch(cell, now)
         self._interior.lifecycle.go_on(cell)
         if self._places.queue and not self.timer.is_armed:
-            self._interior.timers.add(now + _SOON, self.timer)
+            self._interior.timers.add(now + self._interior.settings.family_retry, self.timer)
 
     def _go_or_return(self, cell: "KeyedCell") -> None:
         """Take *cell* out, unless there is mail: then it begins again, behind those that wait for a place."""
