@@ -82,7 +82,7 @@ class PyLocalMesh(Requesting):
 
     def list_agents(self) -> list[str]:
         """Return the names of the agents, in the order they were added."""
-        return [post.name for post in self._ceylon_posts.values()]
+        return [post.name for post in list(self._ceylon_posts.values())]  # at once: any thread may add one
 
     def add_agent(self, agent: "PyAgent") -> PyAgentMessageProcessor:
         """Take *agent* in, under its name; what is sent to it is handled from now on, after its own `on_start`.
