@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     family_idle: float = 600.0  # without a message, before one leaves memory
     family_limit: int = 10_000  # of one family in memory; the longest idle ones go first
     snapshots: int = 100_000  # states kept in memory; what would be one more is refused, nothing is thrown away
-    family_retry: float = 1.0  # until one that could not be saved is asked to leave again, if another wants its place
+    family_retry: float = 1.0  # before one that could not be saved, or all that worked, are asked for a place again
     family_departures: int = 100  # begun at one look; the loop is others' too
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint

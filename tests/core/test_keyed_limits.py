@@ -1,5 +1,6 @@
 """How many keyed agents may be in memory: who has rested longest makes room, and while nobody rests, senders wait."""
 
+import sys
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from ceylon import (
     Mesh,
     UnknownAgentError,
 )
+from ceylon.core.keyed_cell import KeyedCell
 from ceylon.settings import DEFAULTS
 from support.core_agents import until
 from support.law import lawful_mesh
@@ -107,6 +109,32 @@ async def test_while_nobody_rests_senders_wait_and_come_first_who_came_first(mes
 
     assert [key for key, _ in house.heard] == ["held", "c", "d", "e"]
     assert house.most == 1
+
+
+async def test_who_waits_costs_the_same_however_many_are_at_work(mesh: Mesh) -> None:
+    house, looks = House(), 0
+    family = mesh.register(house.room, "room", limit=100)
+    look = KeyedCell.is_idle.fget.__code__  # type: ignore[attr-defined]
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal looks
+        looks += event == "call" and frame.f_code is look
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(family.ref(f"held{number}").ask, "hello")
+        await until(lambda: len(house.heard) == 100)
+        for number in range(100):
+            tasks.start_soon(family.ref(f"b{number}").ask, "hello")
+        await until(lambda: len(mesh.interior.cells()) == 200)
+        sys.setprofile(count)
+        try:
+            house.gate.set()
+            await until(lambda: len(house.heard) == 200)
+        finally:
+            sys.setprofile(None)
+
+    assert 100 <= looks < 1000  # each for each were 10,000
 
 
 async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(anyio_backend: Any) -> None:

@@ -100,6 +100,7 @@ class LeaveTaking:
         now = self._interior.driver.now()
         self._places.touch(cell, now)
         self._interior.lifecycle.go_on(cell)
+        self._places.expect_idle()
         if self._places.queue and not self.timer.is_armed:
             self._interior.timers.add(now + self._interior.settings.family_retry, self.timer)
 
