@@ -283,7 +283,7 @@ async def test_a_request_that_does_not_pass_is_refused_to_whoever_submits_it(any
         shop = mesh.add(Shop("shop"))
 
         with pytest.raises(RejectedError, match="PermissionError: rum"):
-            await shop.submit("rum")
+            await (await shop.submit("rum"))
 
         assert (mesh.pending(), mesh.results()) == ([], [])
         assert mesh.statistics().dead_letters == {"rejected": 1}
