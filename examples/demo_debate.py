@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ceylon import Budget, LlmAgent, Mesh, Message, ModelError
+from ceylon import Budget, HandlerError, LlmAgent, Mesh, Message
 from ceylon.pipelines import Pipeline, loop, parallel, pipeline
 
 PLENTY = Budget(calls=20, tokens=20_000, seconds=240)
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         main(given.model, given.rounds)
-    except ModelError as error:  # no model, no key, a wrong name: its sentence says what to do
-        sys.exit(f"error: {error}")
+    except HandlerError as error:  # an agent's; no model, no key, a wrong name: the root's sentence says what to do
+        sys.exit(f"error: {error.root}")
     except KeyboardInterrupt:  # Ctrl-C: the mesh has stopped in order
         sys.exit(130)
