@@ -86,7 +86,7 @@ def _call(interceptor: Callable[[Envelope, NextDelivery], Any], envelope: Envelo
 
 
 class InterceptedRouter(Router):
-    """A router with that onion; every tell, ask, stream and publication passes it once, before all else."""
+    """A router with that onion; every tell, ask, request, stream and publication passes it once, before all else."""
 
     def __init__(self, interior: "Interior", *arguments: Any) -> None:
         super().__init__(interior, *arguments)

@@ -78,11 +78,9 @@ class Members:
         Raises:
             ArgumentError: the function that finds the key of a message has none for this one.
         """
-        if key:
+        if key or not self.present:
             return None
-        if not self.present:
-            return None
-        cell = self._holder(envelope) or self._strategy.choose(self.present, envelope)
+        cell = self._choose(envelope)
         if not cell.is_there:
             self._mend()
             there = [each for each in self.present if each.is_there]
@@ -92,11 +90,12 @@ class Members:
         envelope.recipient = cell.address
         return cell
 
-    def _holder(self, envelope: "Envelope") -> MemberCell | None:
-        """Return who still has messages of the same key, if that has moved."""
+    def _choose(self, envelope: "Envelope") -> MemberCell:
+        """Return who is to have *envelope* of all: by key, whoever still has messages of one that has moved."""
         if not self._pins or not isinstance(self._strategy, ByKey):
-            return None
-        return self._pins.holder(self._strategy.key(envelope.message), envelope)
+            return self._strategy.choose(self.present, envelope)
+        key = self._strategy.key(envelope.message)  # once: the function is a user's
+        return self._pins.holder(key, envelope) or self._strategy.owner(self.present, key)
 
     async def all_leave(self, until: float) -> None:
         """Keep them: members go with the mesh."""
