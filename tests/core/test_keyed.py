@@ -1,5 +1,6 @@
 """One agent for each key: it comes with its first message, leaves when nobody speaks to it, and loses nothing."""
 
+import asyncio
 import gc
 import math
 import sys
@@ -516,3 +517,19 @@ def test_any_thread_may_look_while_agents_come(impatient_threads: None) -> None:
             assert family.active is not None
 
         assert len(mesh.agents) == 201
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError])
+async def test_whatever_a_constructor_raises_is_told_to_who_sends_and_disturbs_nobody(
+    mesh: Mesh, kind: type[BaseException]
+) -> None:
+    def fail(key: str) -> Agent:
+        raise kind(key)
+
+    family = mesh.register(fail, "family")
+    for send in (family.ref("x").tell, family.ref("x").ask, family.ref("x").submit):
+        with pytest.raises(AgentStartError, match=kind.__name__):
+            await send("hello")
+
+    assert mesh.statistics().dead_letters == {"unrouted": 3}
+    assert (await mesh.add(Shop("shop")).ask("who"))[0] == "shop"

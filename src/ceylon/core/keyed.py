@@ -78,8 +78,7 @@ class KeyedAgents:
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents, if any is in memory."""
-        seated = list(self._places.seated.values())
-        return seated[0].agent if seated else None
+        return next((cell.agent for cell in list(self._places.seated.values())), None)
 
     def wants_key(self) -> bool:
         """Say that an address has one."""
@@ -127,9 +126,10 @@ class KeyedAgents:
         try:
             agent = self.make(cell.key)
             behaviour, self._options = interior.read(agent)
-        except Exception as error:
-            failed = AgentStartError(cell.address, error)
-            raise failed from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                interior.interrupt()
+            raise AgentStartError(cell.address, error) from error
         self._places.seat(cell, interior.driver.now())
         cell.furnish(agent, behaviour, self._options, interior.settings.mailbox_capacity)
         interior.admit(cell)

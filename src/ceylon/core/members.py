@@ -202,7 +202,9 @@ class Members:
             return
         try:
             self._put_in(place, cell.seed)
-        except Exception as error:  # noqa: BLE001 – a user's __init__
+        except BaseException as error:  # noqa: BLE001 – a user's __init__; nothing is awaited here
+            if isinstance(error, KeyboardInterrupt):
+                interior.interrupt()
             logger().error("agent_rebuild_failed", agent=self.name, exc_info=error)
             self._end_if_empty()
 
