@@ -1,5 +1,6 @@
 """Agents that share the work behind one address: who gets what, who waits, who comes, and who goes."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -314,6 +315,15 @@ async def test_a_routing_that_fails_is_told_to_the_sender(mesh: Mesh) -> None:
     with pytest.raises(ArgumentError, match="no key for str: AttributeError"):
         await pool.ask("hello")
     assert await pool.ask(Job("a")) in {"1", "2"}
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
+async def test_nor_does_a_routing_leave_by_what_ends_programs_and_tasks(mesh: Mesh, kind: type[BaseException]) -> None:
+    def leave(message: Any) -> str:
+        raise kind(message)
+
+    with pytest.raises(ArgumentError, match=f"no key for str: {kind.__name__}"):
+        await mesh.pool(Worker, size=2, routing=leave).ask("hello")
 
 
 @pytest.mark.process
