@@ -288,8 +288,9 @@ class Mesh(AsyncVerbs, Collecting):
     ) -> Subscription:
         """Let *recipient* receive what is published on *topic*, by its handlers for topics or else by type.
 
-        It ends when it is cancelled or the agent is gone, and stays while that begins again. The same agent, topic and
-        group are one subscription. From another thread this blocks for the moment it takes.
+        It ends when it is cancelled or the agent is gone (a keyed one also by leaving memory), and stays while that
+        begins again. The same agent, topic and group are one subscription. From another thread this blocks for the
+        moment it takes.
 
         Args:
             topic: A topic or a pattern; ``*`` is one word, ``**`` any number at the end.
