@@ -238,11 +238,16 @@ class DeliveryError(CeylonError):
 
 
 class UnknownAgentError(DeliveryError, LookupError):
-    """No agent has this address."""
+    """No agent has this address; or no family of agents is of this class, if it *is_class*."""
 
-    def __init__(self, address: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, address: str, known: Iterable[str] = (), *, is_class: bool = False) -> None:
         names = sorted(known)
-        super().__init__(f"no agent at {address!r}{_suggest(address, names, 'the mesh has')}")
+        nobody = (
+            f"{address} is registered nowhere here: `mesh.register({address})`"
+            if is_class
+            else f"no agent at {address!r}"
+        )
+        super().__init__(f"{nobody}{_suggest(address, names, 'the mesh has')}")
         self.address, self.known = address, names
 
 

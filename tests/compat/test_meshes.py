@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ceylon
 from ceylon.compat import (
     Agent,
     AsyncMessageProcessor,
@@ -202,6 +203,15 @@ async def test_a_broadcast_begins_at_once_where_a_loop_runs(mesh: LocalMesh, ech
 def test_a_second_agent_of_one_name_is_a_runtime_error(mesh: LocalMesh, echo: Echo) -> None:
     with pytest.raises(RuntimeError, match="echo"):
         mesh.add_agent(Echo())
+
+
+def test_what_is_no_agent_of_this_package_is_refused_by_name(mesh: LocalMesh, echo: Echo) -> None:
+    for stranger in ("echo", ceylon.Agent("native")):
+        with pytest.raises(TypeError, match="no agent of `ceylon.compat`"):
+            mesh.add_agent(stranger)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="no `LlmAgent` of `ceylon.compat`"):
+        mesh.add_llm_agent(echo)  # type: ignore[arg-type]
+    assert mesh.list_agents() == ["echo"]
 
 
 def test_one_agent_may_be_in_two_meshes(mesh: LocalMesh, echo: Echo) -> None:

@@ -196,6 +196,7 @@ def test_what_can_be_no_stage_is_refused_with_its_place(stage: Any, hint: str) -
         race,
         lambda: parallel(shout, b=shout),
         lambda: branch(shout, {}),
+        lambda: branch({"a": shout}, shout),  # type: ignore[arg-type] # swapped
         lambda: pipeline(Shop("shop")) >> 5,
         lambda: call("shop", "stock"),
         lambda: reduce(5, 0),

@@ -101,6 +101,9 @@ def branch(by: Any, choices: Mapping[Any, Any], default: Any = None) -> Pipeline
     Raises:
         DefinitionError: something can be no stage, or there is nothing to choose from.
     """
+    if not isinstance(choices, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] – swapped, mostly
+        message = f"branch(by, choices): the choices are a mapping of keys to stages, not {choices!r}"
+        raise DefinitionError(message)
     if not choices and default is None:
         message = "branch(): there is nothing to choose from"
         raise DefinitionError(message)
