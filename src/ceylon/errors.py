@@ -242,11 +242,7 @@ class UnknownAgentError(DeliveryError, LookupError):
 
     def __init__(self, address: str, known: Iterable[str] = (), *, is_class: bool = False) -> None:
         names = sorted(known)
-        nobody = (
-            f"{address} is registered nowhere here: `mesh.register({address})`"
-            if is_class
-            else f"no agent at {address!r}"
-        )
+        nobody = f"{address} is not registered: `mesh.register({address})`" if is_class else f"no agent at {address!r}"
         super().__init__(f"{nobody}{_suggest(address, names, 'the mesh has')}")
         self.address, self.known = address, names
 

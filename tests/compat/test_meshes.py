@@ -207,9 +207,9 @@ def test_a_second_agent_of_one_name_is_a_runtime_error(mesh: LocalMesh, echo: Ec
 
 def test_what_is_no_agent_of_this_package_is_refused_by_name(mesh: LocalMesh, echo: Echo) -> None:
     for stranger in ("echo", ceylon.Agent("native")):
-        with pytest.raises(TypeError, match="no agent of `ceylon.compat`"):
+        with pytest.raises(TypeError, match=r"no agent of `ceylon\.compat`"):
             mesh.add_agent(stranger)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="no `LlmAgent` of `ceylon.compat`"):
+    with pytest.raises(TypeError, match=r"no `LlmAgent` of `ceylon\.compat`"):
         mesh.add_llm_agent(echo)  # type: ignore[arg-type]
     assert mesh.list_agents() == ["echo"]
 
