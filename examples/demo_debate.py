@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ceylon import Budget, LlmAgent, Mesh, Message, ModelError
+from ceylon import Budget, HandlerError, LlmAgent, Mesh, Message
 from ceylon.pipelines import Pipeline, loop, parallel, pipeline
 
 PLENTY = Budget(calls=20, tokens=20_000, seconds=240)
@@ -51,8 +51,9 @@ def as_it_is(debate: Debate) -> Debate:
 
 def write_down(heard: dict[str, Any]) -> Debate:
     """Return the debate after the round."""
+    before: Debate = heard["before"]
     lines = [f"{side}: {' '.join(heard[side].split())}" for side in ("for", "against")]
-    return msgspec.structs.replace(heard["before"], said=(*heard["before"].said, *lines))
+    return msgspec.structs.replace(before, said=(*before.said, *lines))
 
 
 def case(debate: Debate) -> str:
@@ -62,7 +63,7 @@ def case(debate: Debate) -> str:
 
 def debate_of(model: Any, rounds: int) -> Pipeline:
     """Return the debate, with agents of its own: they come with it into a mesh, and leave with it."""
-    sides = {
+    sides: dict[str, Any] = {
         side: pipeline(speech(side), LlmAgent(f"speaker-{side}", model, max_tokens=32)) for side in ("for", "against")
     }
     judge = LlmAgent("judge", model, output=Verdict, max_tokens=24)
@@ -100,7 +101,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         main(given.model, given.rounds)
-    except ModelError as error:  # no model, no key, a wrong name: its sentence says what to do
-        sys.exit(f"error: {error}")
+    except HandlerError as error:  # an agent's; no model, no key, a wrong name: the root's sentence says what to do
+        sys.exit(f"error: {error.root}")
     except KeyboardInterrupt:  # Ctrl-C: the mesh has stopped in order
         sys.exit(130)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ceylon import LlmAgent, Mesh, ModelError
+from ceylon import HandlerError, LlmAgent, Mesh
 from ceylon.pipelines import Failed, Pipeline, each, parallel, pipeline, reduce
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -89,7 +89,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         main(given.model, given.folder)
-    except ModelError as error:  # no model, no key, a wrong name: its sentence says what to do
-        sys.exit(f"error: {error}")
+    except HandlerError as error:  # an agent's; no model, no key, a wrong name: the root's sentence says what to do
+        sys.exit(f"error: {error.root}")
     except KeyboardInterrupt:  # Ctrl-C: the mesh has stopped in order
         sys.exit(130)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ceylon import LlmAgent, Mesh, ModelError
+from ceylon import HandlerError, LlmAgent, Mesh
 from ceylon.pipelines import Pipeline, StageEvent, each, loop, parallel, pipeline, reduce
 
 WIRE = {
@@ -98,7 +98,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="auto", help="provider::model; default: what is there")
     try:
         main(parser.parse_args().model)
-    except ModelError as error:  # no model, no key, a wrong name: its sentence says what to do
-        sys.exit(f"error: {error}")
+    except HandlerError as error:  # an agent's; no model, no key, a wrong name: the root's sentence says what to do
+        sys.exit(f"error: {error.root}")
     except KeyboardInterrupt:  # Ctrl-C: the mesh has stopped in order
         sys.exit(130)

@@ -17,10 +17,10 @@ from ceylon import (
     ApprovalRequest,
     Approved,
     Denied,
+    HandlerError,
     LlmAgent,
     Mesh,
     Message,
-    ModelError,
     TerminalApprover,
     action,
     on,
@@ -142,7 +142,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         main(given.model, asks=given.ask)
-    except ModelError as error:  # no model, no key, a wrong name: its sentence says what to do
-        sys.exit(f"error: {error}")
+    except HandlerError as error:  # an agent's; no model, no key, a wrong name: the root's sentence says what to do
+        sys.exit(f"error: {error.root}")
     except KeyboardInterrupt:  # Ctrl-C: the mesh has stopped in order
         sys.exit(130)

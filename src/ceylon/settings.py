@@ -101,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pipeline_timeout: float = 3_600.0  # a run that is asked for: it is made of turns of 600 s
     pipeline_concurrency: int = 64  # runs of one pipeline at a time; each mostly waits for its agents
     each_concurrency: int = 8  # items in one step at a time: what one model server usually takes
+    flow_items_told: int = 1_000  # of a flow, in the event of its end; of a longer one only each item's own event tells
     stage_tries: int = 3  # of a stage under `retry`, the first included …
     stage_pause: float = 0.1  # … with so many seconds before the second …
     stage_pause_factor: float = 2.0  # … and so much longer before each further one

@@ -14,7 +14,7 @@ from support.callers_report import read_reports
 from support.callers_stage import Stage, blocking_stage, populate
 
 OTHERWISE = {"context", "default_mesh"}  # run in handlers, and elsewhere
-OWN_MESH = {"mesh.start", "mesh.wait"}  # these make one
+OWN_MESH = {"mesh.collect", "mesh.start", "mesh.wait"}  # these make one
 NO_WAIT = {"agent.conversation", "agent.send_message_async", "agent.send_messages_async", "mesh.statistics"}
 WAITING = sorted(verb for verb in {*BLOCKING} - OWN_MESH - NO_WAIT if verb.partition(".")[0] not in OTHERWISE)
 
@@ -56,3 +56,9 @@ async def test_a_blocking_verb_on_the_meshs_own_loop_is_refused_at_once(verb: st
 
         with pytest.raises(BlockingCallError, match="await"):
             BLOCKING[verb](stage)
+
+
+async def test_collecting_on_the_meshs_own_loop_is_refused_at_once(anyio_backend: str) -> None:
+    async with Mesh() as mesh:
+        with pytest.raises(BlockingCallError, match="await"):
+            mesh.blocking.collect()

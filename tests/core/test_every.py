@@ -181,7 +181,7 @@ async def test_a_repeated_timer_does_not_drift_and_makes_good_for_what_it_missed
         assert times == pytest.approx([10.0 * number for number in range(1, 11)], abs=0.1)
 
         timer = next(iter(mesh.interior.router.cells["alarm"].life.timers))  # type: ignore[union-attr]
-        timer.due -= 1_000.0  # type: ignore[union-attr] # as if the loop had been held so long
+        timer.due -= 1_000.0  # as if the loop had been held so long
         await anyio.sleep(15.0)
 
         assert len(alarm.times) == 11

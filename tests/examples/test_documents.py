@@ -13,6 +13,7 @@ from support.callers_status import public_verbs
 from support.examples import DEMOS, EXAMPLES, ROOT, SNIPPETS, run_example
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+ON_THE_FRONT_PAGE = ("hello", "calls", "composed")
 FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")]
 BLOCK = re.compile(r"^( *)```python[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INCLUDED = re.compile(r'--8<-- "(examples/[\w/]+\.py)(?::(\w+))?"')
@@ -44,12 +45,12 @@ def test_every_block_of_a_page_is_taken_from_an_example(page: Path) -> None:
 def test_the_blocks_of_the_readme_are_an_example_word_by_word() -> None:
     shown = blocks(ROOT / "README.md")
 
-    assert shown == [section(f"examples/snippets/{name}.py", name) for name in ("hello", "calls")]
+    assert shown == [section(f"examples/snippets/{name}.py", name) for name in ON_THE_FRONT_PAGE]
 
 
 def test_every_section_of_a_snippet_is_shown_somewhere() -> None:
     shown = {found for page in PAGES for found in INCLUDED.findall(page.read_text(encoding="utf-8"))}
-    shown |= {(f"examples/snippets/{name}.py", name) for name in ("hello", "calls")}
+    shown |= {(f"examples/snippets/{name}.py", name) for name in ON_THE_FRONT_PAGE}
     marked = {
         (f"examples/snippets/{name}", found)
         for name in SNIPPETS

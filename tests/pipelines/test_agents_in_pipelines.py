@@ -22,6 +22,7 @@ from ceylon import (
 from ceylon.pipelines import PipelineAgent, call, each, parallel, pipeline
 from ceylon.testing import ScriptedModel
 from support.core_agents import until
+from support.leftovers import DEADLINE
 from support.virtual_time import run_virtually
 
 
@@ -210,7 +211,7 @@ async def test_a_model_without_a_mesh_runs_in_the_default_one_and_leaves_it() ->
     assert await (writer >> str.upper).run("write") == "TWO"
     gone = weakref.ref(writer)
     del writer
-    with anyio.fail_after(5):
+    with anyio.fail_after(DEADLINE):
         while gone() is not None:
             gc.collect()
             await anyio.sleep(0.005)

@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from ceylon import Agent, CeylonError, Mesh, on
 from ceylon.pipelines import StageEvent, branch, each, fallback, loop, parallel, pipeline, race, retry, timeout
+from ceylon.settings import DEFAULTS
 from support.core_agents import until
+from support.law import lawful_mesh
 from support.virtual_time import run_virtually
 
 ENDS = ("ended", "failed", "cancelled")
@@ -124,6 +127,22 @@ async def test_the_items_of_a_step_carry_their_numbers_and_parents(mesh: Mesh) -
     assert {event.index: event.value for event in step} == {0: 10, 1: 12, 2: 14}
     parent = next(event.id for event in events if event.place == "0")
     assert {event.parent for event in step} == {parent}
+
+
+async def test_the_end_of_a_long_flow_does_not_hold_all_its_items(anyio_backend: str) -> None:
+    few = msgspec.structs.replace(DEFAULTS, flow_items_told=3)
+    async with lawful_mesh(settings=few) as mesh:
+        built = pipeline(each(double))
+        mesh.add(built)
+        ends = {}
+        for count in (3, 4):
+            events = await collect(built, range(count))
+            ends[count] = next(event.value for event in events if event.place == "0" and event.what == "ended")
+            assert [event.value for event in events if event.what == "part"][:count] == [
+                2 * each for each in range(count)
+            ]
+
+    assert ends == {3: [0, 2, 4], 4: None}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,21 @@ async def test_failures_may_wait_for_the_others(mesh: Mesh) -> None:
     assert "there was also ValueError: x" in caught.value.__notes__
 
 
+async def test_of_very_many_failures_at_once_only_some_are_told(mesh: Mesh) -> None:
+    gate = anyio.Event()
+
+    async def fail_together(_: Any) -> None:
+        await gate.wait()
+        raise ValueError("one of many")
+
+    async def open_it(_: Any) -> None:
+        gate.set()
+
+    with pytest.raises(ValueError, match="one of many") as caught:
+        await there(mesh, parallel(*[fail_together] * 50, open_it)).run("x")
+    assert len(caught.value.__notes__) <= 7
+
+
 async def test_failures_may_stay_in_their_places(mesh: Mesh) -> None:
     result = await parallel(ok=same, bad=fail, on_failure="keep").run("x")
 

@@ -244,6 +244,7 @@ def test_types_of_one_value_fit_each_other(value: str) -> None:
     assert refusals(hints, lambda given, taken: pipeline(gives(given), takes(taken))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", TYPES)
 def test_so_they_do_inside_lists_and_behind_combinators(value: str) -> None:
     hints = TYPES[value]

@@ -35,7 +35,7 @@ class Flow:
     async def watch(self) -> None:
         """Ask again and again."""
         while True:
-            await anyio.sleep(self.slowest * self.chance.uniform(0.001, 1.0))
+            await anyio.sleep(self.slowest * self.chance.uniform(0.01, 1.5))
             self.look()
 
     async def pause(self) -> None:
@@ -81,7 +81,7 @@ class Flow:
 async def check_order(simulation: Simulation) -> None:
     """Send items through ordered and unordered steps."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(chance.randint(1, 14))
+    count = simulation.times(chance.randint(1, 10))
     first, second = (each(flow.step(name), concurrency=chance.randint(1, 8)) for name in ("first", "second"))
     seen: list[int] = []
 
@@ -110,7 +110,7 @@ def to_list(count: int) -> Callable[[Any], Any]:
 async def check_unordered(simulation: Simulation) -> None:
     """Let results go as they come: in the order of their ends, each once."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(chance.randint(1, 14))
+    count = simulation.times(chance.randint(1, 10))
     seen: list[int] = []
 
     async def see(items: AsyncIterator[int]) -> list[int]:
@@ -128,7 +128,7 @@ async def check_unordered(simulation: Simulation) -> None:
 async def check_back_pressure(simulation: Simulation) -> None:
     """Let some of source, steps and consumer be slow."""
     flow, chance = Flow(simulation), simulation.random
-    count = simulation.times(25)
+    count = simulation.times(18)
     widths = [chance.randint(1, 6) for _ in range(2)]
     ordered = [chance.random() < 0.7 for _ in range(2)]
     steps = ["one", "two"]

@@ -124,7 +124,7 @@ class AgentTimers:
 
     def begin(self, cell: "Cell", ticking: "Ticking") -> None:
         """Let *cell* have the ticks its class asks for, from now to its end; after a restart they go on as before."""
-        if cell.life is not None and any(isinstance(it, OwnTimer) and it.is_lasting for it in cell.life.timers):
+        if cell.life is not None and any(it.is_lasting for it in cell.life.timers):
             return
         for schedule, tick in ticking.schedules:
             timer = OwnTimer(cell, schedule, tick, self._fired)
@@ -200,7 +200,7 @@ class AgentTimers:
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, cell: "Cell", timer: Timer) -> None:
+    def cancel(self, cell: "Cell", timer: OwnTimer) -> None:
         """End one of the agent's timers."""
         if cell.life is not None:
             cell.life.timers.discard(timer)
@@ -209,6 +209,6 @@ class AgentTimers:
     def cancel_all(self, cell: "Cell") -> None:
         """End all of them; before a restart, those of the instance that ends."""
         for timer in list(cell.life.timers) if cell.life is not None else ():
-            if cell.state is State.RESTARTING and isinstance(timer, OwnTimer) and timer.is_lasting:
+            if cell.state is State.RESTARTING and timer.is_lasting:
                 continue
             self.cancel(cell, timer)

@@ -16,6 +16,7 @@ from ceylon.messages import Envelope
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Hashable
 
+    from ceylon.core.agent_timers import OwnTimer
     from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
     from ceylon.core.failures import Failure
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.core.ports import AgentLike, AgentOptions
     from ceylon.core.signals import Signal
-    from ceylon.core.timers import Timer
     from ceylon.core.waits import Groups
 
 __all__ = ["Cell", "Life", "Record", "State"]
@@ -365,7 +365,7 @@ class Life:
 
     def __init__(self) -> None:
         self.tasks: Ordered[OwnTask] = Ordered()
-        self.timers: Ordered[Timer] = Ordered()
+        self.timers: Ordered[OwnTimer] = Ordered()
         self.children: dict[str, Cell] = {}  # in the order they were started
         self.watchers: dict[str, Cell] = {}  # whoever is to be told of the agent's end
         self.watched: dict[str, Cell] = {}  # whose ends it is to be told of

@@ -5,13 +5,16 @@ A task group would wrap it into a group of errors, and would take a stray cancel
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import anyio
 
 from ceylon.errors import describe
 
 __all__ = ["Crew"]
+
+_ALSO: Final = "meanwhile there was also "
+_MOST_TOLD: Final = 5  # failures beside the first; of a thousand nobody reads the rest
 
 
 class Crew:
@@ -56,8 +59,9 @@ class Crew:
 
     @staticmethod
     def _add(first: BaseException, other: BaseException) -> None:
-        if other is not first:
-            first.add_note(f"meanwhile there was also {describe(other)}")
+        told = sum(note.startswith(_ALSO) for note in getattr(first, "__notes__", ()))
+        if other is not first and told <= _MOST_TOLD:
+            first.add_note(_ALSO + (describe(other) if told < _MOST_TOLD else "more of them"))
 
     def cancel(self) -> None:
         """Let the tasks that still run be cancelled, and the block go on at its end."""

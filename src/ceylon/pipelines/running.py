@@ -158,11 +158,15 @@ class _WatchedFlow(Flow):
 
     async def drive(self, emit: Callable[[Any], Awaitable[None]]) -> None:
         kept: list[Any] = []
+        most, count = self._run.interior.settings.flow_items_told, 0
 
         async def pass_on(item: Any) -> None:
-            kept.append(item)
+            nonlocal count
+            if count < most:
+                kept.append(item)
             if self._shows_items:
-                await self._execution.tell("part", value=item, index=len(kept) - 1)
+                await self._execution.tell("part", value=item, index=count)
+            count += 1
             await emit(item)
 
         try:
@@ -170,7 +174,7 @@ class _WatchedFlow(Flow):
         except BaseException as error:
             await self._execution.fail(error, is_cancelled=self._run.is_cancelled_by(error))
             raise
-        await self._execution.end(kept)
+        await self._execution.end(kept if count <= most else None)
 
     def abandon(self) -> None:
         self._flow.abandon()

@@ -5,10 +5,10 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from ceylon.pipelines.policies import ParallelUnit
-from ceylon.pipelines.running import Run
 
 from ceylon.errors import describe
+from ceylon.pipelines.policies import ParallelUnit
+from ceylon.pipelines.running import Run
 
 
 @contextlib.contextmanager

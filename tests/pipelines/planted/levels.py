@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from ceylon.pipelines.callables import FunctionUnit
 from ceylon.pipelines.policies import SequenceUnit
 from ceylon.pipelines.running import Run, Unit

@@ -11,5 +11,5 @@ from ceylon.pipelines import policies
 @contextlib.contextmanager
 def plant() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policies, "_id", lambda execution: 0)
+        patch.setattr(policies, "number_of", lambda execution: 0)
         yield

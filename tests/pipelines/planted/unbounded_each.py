@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 import pytest
+
 from ceylon.pipelines.flows import _Line
 
 
