@@ -373,3 +373,14 @@ def test_an_agent_of_the_lowest_kind_is_taken_too(mesh: LocalMesh) -> None:
 
     assert (mesh.query("lowest", "hi").response, agent.get_last_response()) == ("low: hi",) * 2
     assert mesh.query("agent", "hi").response == "Message received"
+
+
+def test_an_error_calls_a_message_what_programs_call_it(mesh: LocalMesh) -> None:
+    class Careless(Agent):
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            raise ValueError(message)
+
+    mesh.add_agent(Careless("careless"))
+
+    with pytest.raises(RuntimeError, match="careless failed on Text: ValueError: hello"):
+        mesh.query_sync("careless", "hello")
