@@ -383,4 +383,4 @@ def test_an_error_calls_a_message_what_programs_call_it(mesh: LocalMesh) -> None
     mesh.add_agent(Careless("careless"))
 
     with pytest.raises(RuntimeError, match="careless failed on Text: ValueError: hello"):
-        mesh.query_sync("careless", "hello")
+        _ = mesh.query_sync("careless", "hello")
