@@ -113,6 +113,11 @@ def test_sequences_are_flat_and_equal_however_they_were_joined() -> None:
     assert one != pipeline(split)
 
 
+def test_the_class_is_not_what_makes_a_pipeline() -> None:
+    with pytest.raises(DefinitionError, match=r"write `pipeline\(stage, \.\.\.\)`"):
+        Pipeline(len)  # type: ignore[arg-type]
+
+
 def test_a_name_keeps_a_pipeline_together_inside_another() -> None:
     inner = pipeline(split, len).named("count")
     built = pipeline(shout, inner, name="all")
