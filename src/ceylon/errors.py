@@ -207,7 +207,8 @@ class AgentInUseError(CeylonError, ValueError):
     """An agent is in one mesh at a time, and this one is in another."""
 
     def __init__(self, name: str, mesh: str) -> None:
-        super().__init__(f"agent {name!r} is in mesh {mesh!r}; it can be added here once that mesh is closed")
+        when = "the pipeline it has run in is gone; or add that" if mesh == "default" else "that mesh is closed"
+        super().__init__(f"agent {name!r} is in mesh {mesh!r}; it can be added here once {when}")
         self.name, self.mesh = name, mesh
 
 

@@ -103,6 +103,8 @@ async def test_what_was_tried_without_a_mesh_can_be_added_to_one(mesh: Mesh, *, 
     shop, writer = Shop("shop"), LlmAgent("writer", ScriptedModel(["one", "two", "three"]))
     tried = writer >> shop
     assert await tried.run("tea") == "shop: one"
+    with pytest.raises(AgentInUseError, match="gone; or add that"):
+        mesh.add(shop)
 
     ref = mesh.add((tried if whole else tried >> str.upper).named("news"))
 
