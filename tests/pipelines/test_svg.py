@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from IPython.core.formatters import DisplayFormatter
 
 from ceylon import DrawingError
@@ -124,6 +124,7 @@ def test_a_forked_process_draws_as_well() -> None:
 
 
 @settings(max_examples=2, deadline=None)
+@example({"kind": "sequence", "place": "", "children": [{"kind": "stage", "label": "$$x^2$$$", "place": "0"}]})
 @given(descriptions(leaves=3))
 def test_the_renderer_takes_any_pipeline(description: dict[str, Any]) -> None:
     check(description)

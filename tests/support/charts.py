@@ -85,7 +85,7 @@ def read(text: str) -> Chart:
 
 def _plain(quoted: str) -> str:
     lines = quoted[1:-1].replace("<br/>", "\n")  # before the numbers: a name may be `<br/>`
-    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), lines)
+    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), lines).replace("\u2060", "")
 
 
 # -- descriptions ------------------------------------------------------------------------------------------------------

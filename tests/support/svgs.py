@@ -25,4 +25,8 @@ def words_of(svg: str) -> list[str]:
         strange = [key for key in element.attrib if key.startswith("on") or key.rpartition("}")[2] in {"href", "src"}]
         assert not strange, f"<{name}> has {strange}"
     labels = [each for each in root.iter() if each.tag.rpartition("}")[2] in {"foreignObject", "text"}]
-    return [words for label in labels if (words := "".join(label.itertext()).strip("\xa0 "))]
+    return [words for label in labels if (words := _text(label))]
+
+
+def _text(label: ET.Element) -> str:
+    return "".join(label.itertext()).strip("\xa0 ").replace("\u2060", "")  # what parts two dollar signs

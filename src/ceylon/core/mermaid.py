@@ -64,7 +64,11 @@ _SAFE_OR_NOT: Final = re.compile(r"([^\W_]|(?<=[^\W_])[._-](?=[^\W_])|[ (),=Ã—â‰
 
 
 def escape(line: str) -> str:
-    """Return *line* as it may stand between the quotes of a label."""
+    """Return *line* as it may stand between the quotes of a label.
+
+    Two dollar signs begin a formula even where they are written as numbers; a joiner, which nobody sees, parts them.
+    """
+    line = line.replace("$$", "$\u2060$")
     return _SAFE_OR_NOT.sub(lambda found: found[1] or f"#{ord(found[2])};", line)
 
 
