@@ -127,6 +127,8 @@ def test_what_is_async_stands_around_handling_and_nowhere_else(interceptor: Any)
     "wrong", ["nothing", 5, lambda envelope: None, lambda a, b, c: None, (yield_ := lambda e, n: (yield))]
 )
 def test_what_is_no_interceptor_is_refused_when_the_mesh_is_made(wrong: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"interceptors=\[let_pass\]"):
+        Mesh(interceptors=let_pass)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="is no interceptor"):
         Mesh(interceptors=[wrong])
 

@@ -138,7 +138,7 @@ async def test_an_unknown_family_is_an_unknown_agent_and_the_known_are_named(mes
         await mesh.tell("shopp/x", "hello")
     with pytest.raises(UnknownAgentError, match="shop/…"):
         await mesh.tell("shop", "nobody's")
-    with pytest.raises(UnknownAgentError, match=r"TeaShop.*shop/…"):
+    with pytest.raises(UnknownAgentError, match=r"mesh\.register\(TeaShop\).*shop/…"):
         mesh.ref(TeaShop, key="x")
     with pytest.raises(ArgumentError, match="say whose"):
         mesh.ref(Shop)
@@ -167,10 +167,16 @@ class Needy(Agent):
         self.database = database
 
 
+class Nameless(Agent):
+    def __init__(self) -> None:
+        super().__init__("nameless")
+
+
 @pytest.mark.parametrize(
     ("makes", "words"),
     [
-        (Needy, "lambda key: Needy"),
+        (Needy, r"a required argument: 'database'.*lambda key: Needy"),
+        (Nameless, r"too many.*lambda key: Nameless"),
         (Shop("shop"), "give it the class, Shop"),
         (str, "no class of agents"),
         (5, "not 5"),

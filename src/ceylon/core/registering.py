@@ -143,7 +143,7 @@ def _name_of_class(interior: "Interior", cls: type, *, has_key: bool) -> str:
     registered = dict(interior.registered)  # at once: the caller may be any thread
     names = [name for name, each in registered.items() if each.maker.cls is cls]
     if not names:
-        raise UnknownAgentError(cls.__name__, [each.sample for each in registered.values()])
+        raise UnknownAgentError(cls.__name__, [each.sample for each in registered.values()], is_class=True)
     if len(names) > 1:
         message = (
             f"{cls.__name__} is registered as {' and as '.join(map(repr, names))}; say which: ref({names[0]!r}, ...)"
