@@ -105,7 +105,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flow_items_told: int = 1_000  # of a flow, in the event of its end; of a longer one only each item's own event tells
     stage_tries: int = 3  # of a stage under `retry`, the first included …
     stage_pause: float = 0.1  # … with so many seconds before the second …
-    stage_pause_factor: float = 2.0  # … and so much longer before each further one
+    stage_pause_factor: float = 2.0  # … and so much longer before each further one …
+    stage_longest_pause: float = 60.0  # … up to this
     # conversations
     conversations: int = 10_000  # least recently used go first
     conversation_turns: int = 200

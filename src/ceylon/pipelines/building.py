@@ -185,7 +185,7 @@ def retry(
         times: Tries in all.
         on: The errors after which it is tried again; of a `HandlerError` its `root` counts too.
         pause: Seconds before the second try.
-        factor: How much longer each further pause is.
+        factor: How much longer each further pause is, up to a minute.
     """
     check_number("retry", "times", times)
     check_seconds("retry", "pause", pause, least=0)
