@@ -207,7 +207,8 @@ class AgentInUseError(CeylonError, ValueError):
     """An agent is in one mesh at a time, and this one is in another."""
 
     def __init__(self, name: str, mesh: str) -> None:
-        super().__init__(f"agent {name!r} is in mesh {mesh!r}; it can be added here once that mesh is closed")
+        when = "the pipeline it has run in is gone; or add that" if mesh == "default" else "that mesh is closed"
+        super().__init__(f"agent {name!r} is in mesh {mesh!r}; it can be added here once {when}")
         self.name, self.mesh = name, mesh
 
 
@@ -238,11 +239,12 @@ class DeliveryError(CeylonError):
 
 
 class UnknownAgentError(DeliveryError, LookupError):
-    """No agent has this address."""
+    """No agent has this address; or no family of agents is of this class, if it *is_class*."""
 
-    def __init__(self, address: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, address: str, known: Iterable[str] = (), *, is_class: bool = False) -> None:
         names = sorted(known)
-        super().__init__(f"no agent at {address!r}{_suggest(address, names, 'the mesh has')}")
+        nobody = f"{address} is not registered: `mesh.register({address})`" if is_class else f"no agent at {address!r}"
+        super().__init__(f"{nobody}{_suggest(address, names, 'the mesh has')}")
         self.address, self.known = address, names
 
 

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     family_idle: float = 600.0  # without a message, before one leaves memory
     family_limit: int = 10_000  # of one family in memory; the longest idle ones go first
     snapshots: int = 100_000  # states kept in memory; what would be one more is refused, nothing is thrown away
+    family_retry: float = 1.0  # before one that could not be saved, or all that worked, are asked for a place again
     family_departures: int = 100  # begun at one look; the loop is others' too
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
@@ -104,7 +105,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flow_items_told: int = 1_000  # of a flow, in the event of its end; of a longer one only each item's own event tells
     stage_tries: int = 3  # of a stage under `retry`, the first included …
     stage_pause: float = 0.1  # … with so many seconds before the second …
-    stage_pause_factor: float = 2.0  # … and so much longer before each further one
+    stage_pause_factor: float = 2.0  # … and so much longer before each further one …
+    stage_longest_pause: float = 60.0  # … up to this
     # conversations
     conversations: int = 10_000  # least recently used go first
     conversation_turns: int = 200

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import json
+import warnings
 from collections.abc import Coroutine
 from typing import Any
 
@@ -140,3 +141,18 @@ def test_an_answer_nobody_asks_for_is_told() -> None:
 def test_a_closed_answer_is_no_loss() -> None:
     answer().close()
     gc.collect()
+
+
+def test_an_answer_whose_task_is_cancelled_before_its_first_step_is_no_loss() -> None:
+    async def cancel() -> None:
+        task = asyncio.create_task(answer())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(cancel())
+        gc.collect()
+
+    assert not caught

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ceylon
 from ceylon.compat import (
     Agent,
     AsyncMessageProcessor,
@@ -204,6 +205,15 @@ def test_a_second_agent_of_one_name_is_a_runtime_error(mesh: LocalMesh, echo: Ec
         mesh.add_agent(Echo())
 
 
+def test_what_is_no_agent_of_this_package_is_refused_by_name(mesh: LocalMesh, echo: Echo) -> None:
+    for stranger in ("echo", ceylon.Agent("native")):
+        with pytest.raises(TypeError, match=r"no agent of `ceylon\.compat`"):
+            mesh.add_agent(stranger)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"no `LlmAgent` of `ceylon\.compat`"):
+        mesh.add_llm_agent(echo)  # type: ignore[arg-type]
+    assert mesh.list_agents() == ["echo"]
+
+
 def test_one_agent_may_be_in_two_meshes(mesh: LocalMesh, echo: Echo) -> None:
     other = LocalMesh("other")
     other.add_agent(echo)
@@ -363,3 +373,14 @@ def test_an_agent_of_the_lowest_kind_is_taken_too(mesh: LocalMesh) -> None:
 
     assert (mesh.query("lowest", "hi").response, agent.get_last_response()) == ("low: hi",) * 2
     assert mesh.query("agent", "hi").response == "Message received"
+
+
+def test_an_error_calls_a_message_what_programs_call_it(mesh: LocalMesh) -> None:
+    class Careless(Agent):
+        def on_message(self, message: Any, context: Any = None) -> Any:
+            raise ValueError(message)
+
+    mesh.add_agent(Careless("careless"))
+
+    with pytest.raises(RuntimeError, match="careless failed on Text: ValueError: hello"):
+        _ = mesh.query_sync("careless", "hello")

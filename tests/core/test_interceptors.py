@@ -127,6 +127,8 @@ def test_what_is_async_stands_around_handling_and_nowhere_else(interceptor: Any)
     "wrong", ["nothing", 5, lambda envelope: None, lambda a, b, c: None, (yield_ := lambda e, n: (yield))]
 )
 def test_what_is_no_interceptor_is_refused_when_the_mesh_is_made(wrong: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"interceptors=\[let_pass\]"):
+        Mesh(interceptors=let_pass)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="is no interceptor"):
         Mesh(interceptors=[wrong])
 
@@ -183,11 +185,12 @@ async def test_everything_that_is_sent_passes_once_outermost_first(anyio_backend
         await shop.call("stock", sku="e")
         await mesh.publish("sales.tea", "f")
         await mesh.broadcast("g")
+        assert await (await shop.submit("h")) == "h nothing"
         await mesh.drain()
 
     kinds = [(name, kind, message) for name, kind, _, message in seen]
     sent = [("tell", "a"), ("tell", "b"), ("ask", "c"), ("stream", ["d"]), ("ask", ActionCall("stock", {"sku": "e"}))]
-    sent += [("tell", "f"), ("tell", "g")]
+    sent += [("tell", "f"), ("tell", "g"), ("ask", "h")]
     assert kinds == [(name, *each) for each in sent for name in ("outer", "inner")]
 
 
@@ -272,6 +275,57 @@ async def test_one_of_a_group_that_a_publication_may_not_reach_is_passed_over(an
         await mesh.drain()
 
     assert [keeper.kept for keeper in keepers] == [[0, 1, 2, 3], []]
+
+
+async def test_a_request_that_does_not_pass_is_refused_to_whoever_submits_it(anyio_backend: Any) -> None:
+    def refuse(envelope: Envelope, call_next: Any) -> None:
+        raise PermissionError(envelope.message)
+
+    async with lawful_mesh(interceptors=[refuse]) as mesh:
+        shop = mesh.add(Shop("shop"))
+
+        with pytest.raises(RejectedError, match="PermissionError: rum"):
+            await (await shop.submit("rum"))
+
+        assert (mesh.pending(), mesh.results()) == ([], [])
+        assert mesh.statistics().dead_letters == {"rejected": 1}
+
+
+async def test_a_publication_passes_before_it_waits_for_a_full_group(anyio_backend: Any) -> None:
+    def no_secrets(envelope: Envelope, call_next: Any) -> None:
+        if envelope.message == "secret":
+            raise PermissionError
+        call_next(envelope)
+
+    async with lawful_mesh(interceptors=[no_secrets]) as mesh:
+        held = Held("held")
+        held.mailbox_capacity = 1
+        mesh.add(held)
+        mesh.subscribe("sales", "held", group="billing")
+        await mesh.tell("held", "first")
+        await until(lambda: held.begun)
+        await mesh.tell("held", "second")
+
+        assert await mesh.publish("sales", "secret") == 0
+        assert mesh.statistics().dead_letters == {"rejected": 1}
+        held.gate.set()
+
+
+async def test_a_publication_reaches_the_others_if_one_is_sent_to_an_agent_that_cannot_be_made(
+    anyio_backend: Any,
+) -> None:
+    def to_nobody(envelope: Envelope, call_next: Any) -> None:
+        call_next(msgspec.structs.replace(envelope, recipient="family/x") if envelope.recipient == "a" else envelope)
+
+    def fail(key: str) -> Shop:
+        raise OSError(key)
+
+    async with lawful_mesh(interceptors=[to_nobody]) as mesh:
+        mesh.register(fail, "family")
+        for name in ("a", "b"):
+            mesh.add(Shop(name))
+
+        assert await mesh.publish("sales.tea", "x") == 1
 
 
 async def test_an_envelope_may_pass_with_another_message_and_to_somebody_else(anyio_backend: Any) -> None:

@@ -1,8 +1,11 @@
 """One agent for each key: it comes with its first message, leaves when nobody speaks to it, and loses nothing."""
 
+import asyncio
 import gc
 import math
+import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -135,7 +138,7 @@ async def test_an_unknown_family_is_an_unknown_agent_and_the_known_are_named(mes
         await mesh.tell("shopp/x", "hello")
     with pytest.raises(UnknownAgentError, match="shop/…"):
         await mesh.tell("shop", "nobody's")
-    with pytest.raises(UnknownAgentError, match=r"TeaShop.*shop/…"):
+    with pytest.raises(UnknownAgentError, match=r"mesh\.register\(TeaShop\).*shop/…"):
         mesh.ref(TeaShop, key="x")
     with pytest.raises(ArgumentError, match="say whose"):
         mesh.ref(Shop)
@@ -164,10 +167,16 @@ class Needy(Agent):
         self.database = database
 
 
+class Nameless(Agent):
+    def __init__(self) -> None:
+        super().__init__("nameless")
+
+
 @pytest.mark.parametrize(
     ("makes", "words"),
     [
-        (Needy, "lambda key: Needy"),
+        (Needy, r"a required argument: 'database'.*lambda key: Needy"),
+        (Nameless, r"too many.*lambda key: Nameless"),
         (Shop("shop"), "give it the class, Shop"),
         (str, "no class of agents"),
         (5, "not 5"),
@@ -485,3 +494,48 @@ async def test_where_a_mail_is_shows_in_the_ledger_and_in_why(anyio_backend: Any
         assert "agent leaving" in str(why)
         assert why.blocked_by == ("slow/x",)
         events["gate"].set()
+
+
+class Starter(Agent):
+    """Brings so many of a family into memory."""
+
+    async def on_message(self, count: int, context: Context) -> None:
+        for number in range(count):
+            await context.tell(f"shop/{number}", "come")
+
+
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """Let threads take turns as often as Python can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_any_thread_may_look_while_agents_come(impatient_threads: None) -> None:
+    with BlockingMesh("market") as mesh:
+        family = mesh.register(Shop, "shop")
+        request = mesh.add(Starter("starter")).submit(200)
+        while not request.is_done:
+            assert mesh.agents[0] == "starter"
+            assert mesh.ref(Shop, key="x") == family.ref("x")
+            assert family.active is not None
+
+        assert len(mesh.agents) == 201
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError])
+async def test_whatever_a_constructor_raises_is_told_to_who_sends_and_disturbs_nobody(
+    mesh: Mesh, kind: type[BaseException]
+) -> None:
+    def fail(key: str) -> Agent:
+        raise kind(key)
+
+    family = mesh.register(fail, "family")
+    for send in (family.ref("x").tell, family.ref("x").ask, family.ref("x").submit):
+        with pytest.raises(AgentStartError, match=kind.__name__):
+            await send("hello")
+
+    assert mesh.statistics().dead_letters == {"unrouted": 3}
+    assert (await mesh.add(Shop("shop")).ask("who"))[0] == "shop"

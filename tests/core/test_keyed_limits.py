@@ -1,5 +1,6 @@
 """How many keyed agents may be in memory: who has rested longest makes room, and while nobody rests, senders wait."""
 
+import sys
 from typing import Any
 
 import anyio
@@ -17,11 +18,12 @@ from ceylon import (
     Mesh,
     UnknownAgentError,
 )
+from ceylon.core.keyed_cell import KeyedCell
 from ceylon.settings import DEFAULTS
 from support.core_agents import until
 from support.law import lawful_mesh
 
-HASTY = msgspec.structs.replace(DEFAULTS, tell_timeout=0.02)
+HASTY = msgspec.structs.replace(DEFAULTS, tell_timeout=0.02, family_retry=0.02)
 
 
 class Room(Agent):
@@ -109,6 +111,32 @@ async def test_while_nobody_rests_senders_wait_and_come_first_who_came_first(mes
     assert house.most == 1
 
 
+async def test_who_waits_costs_the_same_however_many_are_at_work(mesh: Mesh) -> None:
+    house, looks = House(), 0
+    family = mesh.register(house.room, "room", limit=100)
+    look = KeyedCell.is_idle.fget.__code__  # type: ignore[attr-defined]
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal looks
+        looks += event == "call" and frame.f_code is look
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(family.ref(f"held{number}").ask, "hello")
+        await until(lambda: len(house.heard) == 100)
+        for number in range(100):
+            tasks.start_soon(family.ref(f"b{number}").ask, "hello")
+        await until(lambda: len(mesh.interior.cells()) == 200)
+        sys.setprofile(count)
+        try:
+            house.gate.set()
+            await until(lambda: len(house.heard) == 200)
+        finally:
+            sys.setprofile(None)
+
+    assert 100 <= looks < 1000  # each for each were 10,000
+
+
 async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(anyio_backend: Any) -> None:
     house = House()
     async with lawful_mesh(settings=HASTY) as mesh:
@@ -120,11 +148,13 @@ async def test_who_finds_no_place_in_time_is_told_so_and_leaves_nothing_behind(a
             await family.ref("b").tell("hello")
         with pytest.raises(MailboxFullError, match="room/c"):
             family.ref("c").tell_nowait("hello")
+        with pytest.raises(FamilyFullError, match=r"room/s.*for 0.02 s"):
+            await (await family.ref("s").submit("hello"))
         with pytest.raises(AskTimeoutError):
             await family.ref("d").ask("hello", timeout=0.02)
 
         assert (caught.value.family, caught.value.limit, caught.value.waited) == ("room", 1, 0.02)
-        assert mesh.statistics().refused == 3
+        assert mesh.statistics().refused == 4
         for number in range(20):
             with pytest.raises(FamilyFullError):
                 family.ref(f"x{number}").tell_nowait("hello")
@@ -190,7 +220,7 @@ async def test_a_state_that_cannot_be_saved_keeps_the_place_until_it_can(anyio_b
         async def on_message(self, message: Any) -> Any:
             return self.key
 
-    async with lawful_mesh() as mesh:
+    async with lawful_mesh(settings=HASTY) as mesh:
         family = mesh.register(Till, limit=1)
         await family.ref("a").ask("hello")
 

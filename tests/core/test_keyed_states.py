@@ -7,7 +7,16 @@ import anyio
 import msgspec
 import pytest
 
-from ceylon import Agent, AgentStartError, Context, HandlerError, InMemorySnapshots, Mesh, SnapshotError
+from ceylon import (
+    Agent,
+    AgentStartError,
+    Context,
+    FamilyFullError,
+    HandlerError,
+    InMemorySnapshots,
+    Mesh,
+    SnapshotError,
+)
 from ceylon.core.ports import OnFailure
 from ceylon.settings import DEFAULTS
 from ceylon.testing.contracts import snapshot_contract
@@ -139,6 +148,18 @@ async def test_a_mesh_that_stops_saves_all_states(anyio_backend: Any) -> None:
 
     assert len(store) == 250
     assert await store.load("till/7") == {"total": 7}
+
+
+async def test_a_mesh_that_stops_as_one_is_about_to_leave_saves_its_state_once(anyio_backend: Any) -> None:
+    store = Faulty()
+    async with lawful_mesh() as mesh:
+        family = mesh.register(Till, snapshots=store, limit=1)
+        await family.ref("a").tell(1)
+        with pytest.raises(FamilyFullError):
+            family.ref("b").tell_nowait(1)  # so "a" is asked to leave as soon as it rests
+
+    assert store.tries.count("save") == 1
+    assert await store.load("till/a") == {"total": 1}
 
 
 @pytest.mark.parametrize("at_once", [False, True])

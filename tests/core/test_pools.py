@@ -1,5 +1,6 @@
 """Agents that share the work behind one address: who gets what, who waits, who comes, and who goes."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from ceylon import (
     Agent,
     ArgumentError,
+    AskTimeoutError,
     BlockingMesh,
     Context,
     DeadlockError,
@@ -33,7 +35,7 @@ from ceylon.core.member_cell import MemberCell
 from ceylon.core.ports import OnFailure
 from ceylon.core.routings import ByKey
 from ceylon.testing import ScriptedModel
-from support.core_agents import until
+from support.core_agents import Held, until
 from support.law import lawful_mesh
 
 
@@ -143,6 +145,9 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -
         mesh.pool(Needy, size=1)
     with pytest.raises(DefinitionError, match=r"mesh\.add"):
         mesh.pool(lambda number: LlmAgent("model", "ollama::none"), "model", size=1)
+    only = Worker("only")
+    with pytest.raises(DefinitionError, match="one agent twice"):
+        mesh.pool(lambda number: only, "worker", size=2)
     mesh.add(Worker("worker"))
     with pytest.raises(DuplicateNameError):
         mesh.pool(Worker, size=1)
@@ -158,6 +163,24 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing_behind(mesh: Mesh) -
     with pytest.raises(UnknownAgentError, match="did you mean 'pool'"):
         await mesh.ask("pol", "hello")
     assert mesh.agents == ["worker", "pool/1"]
+
+
+async def test_a_key_that_has_moved_is_remembered_by_what_is_open_not_by_what_has_expired(mesh: Mesh) -> None:
+    pool = mesh.pool(Held, "pool", size=1, routing=str)
+    keys = ["a", "b", "c", "d"]
+    for key in keys:
+        await pool.tell(key)
+    await pool.resize(4)
+    pins = mesh.interior.registered["pool"]._pins  # type: ignore[attr-defined]  # noqa: SLF001 – what must not grow
+    moved = next(key for key in keys if repr(key).encode() in pins._pins)  # noqa: SLF001 – likewise
+
+    for _ in range(150):
+        with pytest.raises(AskTimeoutError):
+            await pool.ask(moved, timeout=0.0005)
+
+    assert len(pins._pins[repr(moved).encode()].waiting) <= 70  # noqa: SLF001 – likewise
+    for member in pool.members:
+        mesh.agent(member).gate.set()  # type: ignore[attr-defined]
 
 
 async def test_a_pool_ends_by_its_name(mesh: Mesh) -> None:
@@ -292,6 +315,15 @@ async def test_a_routing_that_fails_is_told_to_the_sender(mesh: Mesh) -> None:
     with pytest.raises(ArgumentError, match="no key for str: AttributeError"):
         await pool.ask("hello")
     assert await pool.ask(Job("a")) in {"1", "2"}
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
+async def test_nor_does_a_routing_leave_by_what_ends_programs_and_tasks(mesh: Mesh, kind: type[BaseException]) -> None:
+    def leave(message: Any) -> str:
+        raise kind(message)
+
+    with pytest.raises(ArgumentError, match=f"no key for str: {kind.__name__}"):
+        await mesh.pool(Worker, size=2, routing=leave).ask("hello")
 
 
 @pytest.mark.process

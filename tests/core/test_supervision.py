@@ -1,5 +1,6 @@
 """What happens after a failure: the agent resumes, begins again, or stops; its mailbox is kept or accounted for."""
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -572,3 +573,31 @@ def test_a_directive_that_is_none_is_refused_before_anything_fails(said: Any) ->
 
     with pytest.raises(ArgumentError, match="it is one of resume, restart, stop, escalate, or a function that returns"):
         Odd("odd").__ceylon_options__()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError])
+@pytest.mark.parametrize("in_pool", [False, True])
+async def test_an_agent_whose_constructor_raises_anything_on_a_restart_is_given_up(
+    mesh: Mesh, *, kind: type[BaseException], in_pool: bool
+) -> None:
+    made: list[str] = []
+
+    class Once(Agent):
+        on_failure = "restart"
+
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            if made:
+                raise kind(name)
+            made.append(name)
+
+        async def on_message(self, message: Any) -> Any:
+            raise ValueError(message)
+
+    once = mesh.pool(Once, size=1) if in_pool else mesh.add(Once("once"))
+    with pytest.raises(HandlerError):
+        await once.ask("hello")
+    await eventually(lambda: not mesh.agents)
+
+    with pytest.raises(UnknownAgentError):
+        await once.ask("hello")

@@ -65,6 +65,19 @@ def test_a_pattern_that_could_never_match_is_refused(pattern: str) -> None:
         TopicPattern(pattern)
 
 
+async def test_a_topic_and_a_message_that_are_swapped_are_told_apart(mesh: Mesh) -> None:
+    class Deaf(Agent):
+        async def on_message(self, message: Any) -> None:
+            """Hear nothing."""
+
+    ref = mesh.add(Deaf("deaf"))
+    for swapped in (5, b"a.b", ref):
+        with pytest.raises(ArgumentError, match="is no topic"):
+            await mesh.publish(swapped, "a.b")  # type: ignore[arg-type]
+        with pytest.raises(ArgumentError, match="is no topic pattern"):
+            mesh.subscribe(swapped, "a.b")  # type: ignore[arg-type]
+
+
 def test_a_wrong_pattern_of_a_handler_is_found_when_the_class_is_made() -> None:
     with pytest.raises(ArgumentError, match="is no topic pattern"):
 

@@ -1,6 +1,7 @@
 """Agents as stages, and pipelines as agents: where they live, who supervises whom, what goes along."""
 
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -95,6 +96,59 @@ async def test_an_agent_moves_on_when_the_pipeline_that_took_it_in_is_gone(mesh:
     await until(lambda: mesh.agents == ["echo"])
     mesh.add(shop)
     assert await (echo >> shop).run("tea") == "shop: echo: tea"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_was_tried_without_a_mesh_can_be_added_to_one(mesh: Mesh, *, whole: bool) -> None:
+    shop, writer = Shop("shop"), LlmAgent("writer", ScriptedModel(["one", "two", "three"]))
+    tried = writer >> shop
+    assert await tried.run("tea") == "shop: one"
+    with pytest.raises(AgentInUseError, match="gone; or add that"):
+        mesh.add(shop)
+
+    ref = mesh.add((tried if whole else tried >> str.upper).named("news"))
+
+    assert (await ref.ask("tea", timeout=DEADLINE)).lower() == "shop: two"
+    assert await tried.run("tea") == "shop: three"
+    assert {"news", "shop", "writer"} <= {*mesh.agents}
+    assert mesh.statistics().agents["news"].restarts == 0
+
+
+async def test_two_pipelines_that_want_an_agent_that_was_tried_out_share_it(mesh: Mesh) -> None:
+    shop = Shop("shop")
+    tried = str >> shop
+    await tried.run("tea")
+
+    news, letters = mesh.add(tried.named("news")), mesh.add((shop >> str.upper).named("letters"))
+
+    async with anyio.create_task_group() as group:
+        for ref in (news, letters):
+            group.start_soon(ref.ask, "milk")
+    assert shop.asked == ["tea", "milk", "milk"]
+
+
+async def test_a_run_without_a_mesh_ends_before_its_agents_move(mesh: Mesh) -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def slowly(value: str) -> str:
+        begun.set()
+        assert gate.wait(DEADLINE)
+        return value
+
+    tried = slowly >> Shop("shop")
+    results: list[Any] = []
+    async with anyio.create_task_group() as group:
+
+        async def run() -> None:
+            results.append(await tried.run("tea"))
+
+        group.start_soon(run)
+        await anyio.to_thread.run_sync(begun.wait, DEADLINE)
+        ref = mesh.add(tried.named("news"))
+        gate.set()
+        assert await ref.ask("milk", timeout=DEADLINE) == "shop: milk"
+
+    assert results == ["shop: tea"]
 
 
 async def test_one_pipeline_may_be_two_agents(mesh: Mesh) -> None:

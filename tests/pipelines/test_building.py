@@ -113,6 +113,11 @@ def test_sequences_are_flat_and_equal_however_they_were_joined() -> None:
     assert one != pipeline(split)
 
 
+def test_the_class_is_not_what_makes_a_pipeline() -> None:
+    with pytest.raises(DefinitionError, match=r"write `pipeline\(stage, \.\.\.\)`"):
+        Pipeline(len)  # type: ignore[arg-type]
+
+
 def test_a_name_keeps_a_pipeline_together_inside_another() -> None:
     inner = pipeline(split, len).named("count")
     built = pipeline(shout, inner, name="all")
@@ -196,6 +201,7 @@ def test_what_can_be_no_stage_is_refused_with_its_place(stage: Any, hint: str) -
         race,
         lambda: parallel(shout, b=shout),
         lambda: branch(shout, {}),
+        lambda: branch({"a": shout}, shout),  # type: ignore[arg-type] # swapped
         lambda: pipeline(Shop("shop")) >> 5,
         lambda: call("shop", "stock"),
         lambda: reduce(5, 0),

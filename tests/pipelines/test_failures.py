@@ -93,6 +93,28 @@ async def test_failures_may_wait_for_the_others(mesh: Mesh) -> None:
     assert "there was also ValueError: x" in caught.value.__notes__
 
 
+async def test_very_many_tries_end_with_the_error_of_the_last(mesh: Mesh) -> None:
+    tries: list[Any] = []
+
+    async def fail_again(value: Any) -> None:
+        tries.append(value)
+        raise ValueError("again")
+
+    with pytest.raises(ValueError, match="again"):
+        await there(mesh, retry(fail_again, 1_100, pause=0.0)).run("x")
+    assert len(tries) == 1_100
+
+
+async def test_a_list_that_is_changed_meanwhile_is_taken_as_it_was(mesh: Mesh) -> None:
+    items = [1, 2, 3]
+
+    async def change(item: int) -> int:
+        items.append(item)
+        return item
+
+    assert await there(mesh, each(change, 1)).run(items) == [1, 2, 3]
+
+
 async def test_of_very_many_failures_at_once_only_some_are_told(mesh: Mesh) -> None:
     gate = anyio.Event()
 

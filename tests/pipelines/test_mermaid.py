@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from ceylon import Mesh
+from ceylon import ArgumentError, Mesh
 from ceylon.core.mermaid import Chart, escape, fold
 from ceylon.pipelines import StageEvent, each, gather, parallel, pipeline
 from ceylon.pipelines.mermaid import draw
@@ -286,3 +286,11 @@ def test_usual_names_can_be_read_in_the_text_as_they_are() -> None:
 def test_long_names_are_broken_where_a_reader_would_and_cut_at_last() -> None:
     assert fold("a_name_of_many_words_in_one_line", 20) == ["a_name_of_many_", "words_in_one_line"]
     assert fold("x" * 200, 20) == ["x" * 20] * 3 + ["x" * 19 + "…"]
+
+
+def test_what_is_no_direction_and_no_event_is_refused() -> None:
+    for direction in ("LR", "up"):
+        with pytest.raises(ArgumentError, match="one of 'down', 'right'"):
+            pipeline(len).draw(direction=direction)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="'started' is no event"):
+        pipeline(len).draw(["started"])

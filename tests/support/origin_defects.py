@@ -8,7 +8,7 @@ import anyio
 
 from ceylon.compat import Agent, LlmAgent, LocalMesh
 from ceylon.compat.callers import Talk, Talks
-from ceylon.compat.seats import Received, Said
+from ceylon.compat.seats import Received, Text
 
 __all__ = [
     "Crowd",
@@ -26,7 +26,7 @@ class Mute(Agent):
     """Throws the handler's return value away."""
 
     def __ceylon_receiver__(self, mesh: str) -> Received:
-        def receive(said: Said) -> None:
+        def receive(said: Text) -> None:
             self.on_message(said.payload, None)
 
         return Received(receive, is_async=False)
@@ -43,7 +43,7 @@ class DeafToErrors(Agent):
     """Lets the errors of async handlers vanish."""
 
     def __ceylon_receiver__(self, mesh: str) -> Received:
-        async def receive(said: Said) -> Any:
+        async def receive(said: Text) -> Any:
             with contextlib.suppress(Exception):
                 return await self.on_message(said.payload, None)
 

@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from ceylon.compat.checking import is_a, text_in
 from ceylon.compat.contexts import PyAgentContext
-from ceylon.compat.entries import is_a
 from ceylon.compat.schemas import ANY_INPUTS, schema_of
 from ceylon.compat.settling import as_runtime_error, finish
 from ceylon.errors import ActionFailedError, ArgumentError, DefinitionError, UnknownActionError
@@ -75,8 +75,8 @@ class _PyAction:  # its published name
 
     def _ceylon_describe(self, name: str, description: str, input_schema: str, output_schema: str | None) -> None:
         self._ceylon_facts = {
-            "name": _text("name", name),
-            "description": _text("description", description),
+            "name": text_in("name", name),
+            "description": text_in("description", description),
             "input_schema": _json("input_schema", input_schema),
             "output_schema": None if output_schema is None else _json("output_schema", output_schema),
         }
@@ -207,13 +207,6 @@ def _finished(awaitable: Any) -> Any:
             awaitable.close()
 
 
-def _text(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        sentence = f"{what}={value!r} cannot be; it takes text"
-        raise DefinitionError(sentence)
-    return value
-
-
 def _json(what: str, text: str) -> Any:
     """Return what *text* says.
 
@@ -221,7 +214,7 @@ def _json(what: str, text: str) -> Any:
         ArgumentError: it is not JSON.
     """
     try:
-        return msgspec.json.decode(_text(what, text))
+        return msgspec.json.decode(text_in(what, text))
     except msgspec.DecodeError as error:
         sentence = f"{what} is not JSON: {error}"
         raise ArgumentError(sentence) from error

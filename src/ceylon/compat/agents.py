@@ -8,7 +8,7 @@ from ceylon.compat.actions import FunctionalAction, PyToolInvoker
 from ceylon.compat.answers import Told
 from ceylon.compat.callers import caller
 from ceylon.compat.contexts import PyAgentContext
-from ceylon.compat.seats import Received, Said, text_of
+from ceylon.compat.seats import Received, Text, text_of
 from ceylon.compat.settling import block, finish, loop_runs
 from ceylon.core import verbs
 from ceylon.errors import HandlerError
@@ -70,12 +70,12 @@ class PyAgent:
         """See `Tenant`."""
         context = PyAgentContext(mesh)
 
-        def handle(said: Said) -> Any:  # whatever is the agent's handler by then
+        def handle(said: Text) -> Any:  # whatever is the agent's handler by then
             return getattr(self, "on_message", _say_nothing)(said.payload, context)
 
         if inspect.iscoroutinefunction(getattr(self, "on_message", _say_nothing)):
 
-            async def receive(said: Said) -> Any:
+            async def receive(said: Text) -> Any:
                 return self._ceylon_keep(await handle(said))
 
             return Received(receive, is_async=True)
@@ -183,7 +183,7 @@ class Agent(PyAgent):
         source = verbs.source_in(interior)
         try:
             seconds = interior.settings.submit_timeout  # long work, and finite
-            return _said(await verbs.ask(interior, source, address, Said(message, who), seconds))
+            return _said(await verbs.ask(interior, source, address, Text(message, who), seconds))
         except HandlerError as error:
             root = error.root
         raise root from root.__cause__

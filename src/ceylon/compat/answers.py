@@ -87,8 +87,9 @@ class Answer(Coroutine[Any, Any, str]):
         return self._start().send(value)
 
     def throw(self, *error: Any) -> Any:
-        """See `Coroutine`."""
-        return self._start().throw(*error)
+        """See `Coroutine`; a task that is cancelled before its first step does this, and nobody has forgotten it."""
+        running, self._function = self._start(), None
+        return running.throw(*error)
 
     def close(self) -> None:
         """See `Coroutine`."""

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from ceylon.errors import ArgumentError, DefinitionError
+from ceylon.compat.checking import as_json, text_in, whole
 
 __all__ = ["MemoryEntry", "MemoryQuery", "PyMemoryEntry", "PyMemoryQuery"]
 
@@ -18,7 +18,7 @@ class PyMemoryEntry:
     """
 
     def __init__(self, content: str) -> None:
-        self._content = _text("content", content)
+        self._content = text_in("content", content)
         self._id = str(uuid.uuid4())
         self._created = datetime.now(UTC)
         self._expires: datetime | None = None
@@ -69,7 +69,7 @@ class PyMemoryEntry:
         Raises:
             TypeError: JSON cannot hold it.
         """
-        self._metadata[_text("key", key)] = as_json(value)
+        self._metadata[text_in("key", key)] = as_json(value)
         return self
 
     def with_ttl_seconds(self, seconds: int) -> Self:
@@ -113,41 +113,13 @@ class PyMemoryQuery:
 
     def with_filter(self, key: str, value: Any) -> Self:
         """Look only at entries whose metadata holds *value* under *key*."""
-        self._filters[_text("key", key)] = as_json(value)
+        self._filters[text_in("key", key)] = as_json(value)
         return self
 
     def with_limit(self, limit: int) -> Self:
         """Let the answer have so many entries at most."""
         self._limit = whole("limit", limit)
         return self
-
-
-def as_json(value: Any) -> Any:
-    """Return *value* as JSON gives it back; `TypeError` if it cannot hold it."""
-    return json.loads(json.dumps(value))
-
-
-def is_a(kind: type, value: object) -> bool:
-    """Say whether *value* is of *kind*, whatever the annotations promise."""
-    return isinstance(value, kind)
-
-
-def whole(name: str, value: object) -> int:
-    """Return *value* if it is a whole number, not negative."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        sentence = f"{name}={value!r} cannot be; it takes a whole number"
-        raise DefinitionError(sentence)
-    if value < 0:
-        sentence = f"{name}={value!r} cannot be; it takes 0 or more"
-        raise ArgumentError(sentence)
-    return value
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        sentence = f"{name}={value!r} cannot be; it takes text"
-        raise DefinitionError(sentence)
-    return value
 
 
 MemoryEntry = PyMemoryEntry

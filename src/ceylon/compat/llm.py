@@ -11,7 +11,7 @@ from ceylon.compat.callers import Talk, caller
 from ceylon.compat.llm_config import LlmConfig, PyLlmConfig
 from ceylon.compat.meter import meter
 from ceylon.compat.react import PyReActConfig, PyReActResult, react_of, reason
-from ceylon.compat.seats import Received, Said, address_for
+from ceylon.compat.seats import Received, Text, address_for
 from ceylon.compat.settling import as_runtime_error, finish, loop_runs
 from ceylon.errors import CeylonError, NotBuiltError
 from ceylon.settings import DEFAULTS
@@ -109,7 +109,7 @@ class PyLlmAgent(BuiltAgent):
     def __ceylon_receiver__(self, mesh: str) -> Received:
         """See `Tenant`."""
 
-        async def receive(said: Said) -> str:
+        async def receive(said: Text) -> str:
             return await self._ceylon_say(said.payload, self._ceylon_talks.begin(said.caller))
 
         return Received(receive, is_async=True, concurrency=DEFAULTS.model_concurrency)

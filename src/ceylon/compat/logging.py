@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ceylon.compat.entries import is_a
+from ceylon.compat.checking import is_a
 from ceylon.errors import ArgumentError, DefinitionError
 
 __all__ = ["LoggingConfig", "LoggingHandle", "PyLoggingConfig", "PyLoggingHandle", "init_logging", "init_logging_py"]

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
-from ceylon.compat.entries import MemoryEntry, MemoryQuery, PyMemoryEntry, PyMemoryQuery, is_a, whole
+from ceylon.compat.checking import is_a, whole
+from ceylon.compat.entries import MemoryEntry, MemoryQuery, PyMemoryEntry, PyMemoryQuery
 from ceylon.compat.meter import meter
 from ceylon.compat.shelves import LIMITS, Shelf, aside, at_once, told
 from ceylon.errors import DefinitionError

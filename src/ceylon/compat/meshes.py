@@ -16,7 +16,7 @@ from ceylon.core.default import default_mesh
 from ceylon.core.names import split_key
 from ceylon.core.publishing import PublishTerms
 from ceylon.core.ref import Ref
-from ceylon.errors import CeylonError, NotBuiltError
+from ceylon.errors import CeylonError, DefinitionError, NotBuiltError
 
 if TYPE_CHECKING:
     from ceylon.compat.agents import PyAgent
@@ -82,15 +82,16 @@ class PyLocalMesh(Requesting):
 
     def list_agents(self) -> list[str]:
         """Return the names of the agents, in the order they were added."""
-        return [post.name for post in self._ceylon_posts.values()]
+        return [post.name for post in list(self._ceylon_posts.values())]  # at once: any thread may add one
 
     def add_agent(self, agent: "PyAgent") -> PyAgentMessageProcessor:
         """Take *agent* in, under its name; what is sent to it is handled from now on, after its own `on_start`.
 
         Raises:
             RuntimeError: there is an agent of this name.
+            TypeError: it is no agent of `ceylon.compat`.
         """
-        post = self._ceylon_add(agent.name(), agent)
+        post = self._ceylon_add(_taken(agent, "__ceylon_receiver__").name(), agent)
         return PyAgentMessageProcessor(self._ceylon_interior(), post)
 
     def add_llm_agent(self, agent: "PyLlmAgent | LlmAgent") -> str:
@@ -98,8 +99,9 @@ class PyLocalMesh(Requesting):
 
         Raises:
             RuntimeError: it is not built, or there is an agent of this name.
+            TypeError: it is no `LlmAgent` of `ceylon.compat`.
         """
-        if not agent.is_built():
+        if not _taken(agent, "is_built").is_built():
             raise NotBuiltError(agent.name())
         return self._ceylon_add(agent.name(), agent).name
 
@@ -165,6 +167,15 @@ class PyLocalMesh(Requesting):
         posts = list(self._ceylon_posts.values())
         settle(self._ceylon_interior(), posts)
         return sum(post.report() for post in posts)
+
+
+def _taken(agent: Any, needed: str) -> Any:
+    """Return *agent* if it has what is *needed* of it."""
+    if hasattr(agent, needed):
+        return agent
+    kind = "`LlmAgent`" if needed == "is_built" else "agent"
+    message = f"{agent!r} is no {kind} of `ceylon.compat`; what is of `ceylon` itself goes into a `ceylon.Mesh`"
+    raise DefinitionError(message)
 
 
 class LocalMesh(PyLocalMesh):

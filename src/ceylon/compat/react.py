@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from ceylon.agents.llm_agent import LlmAgent
-from ceylon.compat.entries import whole
+from ceylon.compat.checking import whole
 from ceylon.errors import ArgumentError, MaxTurnsError
 from ceylon.models.turns import Part, ReplyPart, ThinkingPart, ToolCallPart, ToolResultPart
 

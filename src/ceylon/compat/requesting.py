@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ceylon.compat.answers import Told
 from ceylon.compat.callers import caller
 from ceylon.compat.requests import PyMeshRequest, PyMeshResult
-from ceylon.compat.seats import Said, address_for
+from ceylon.compat.seats import Text, address_for
 from ceylon.compat.settling import block, do, look
 from ceylon.core import verbs
 from ceylon.core.ref import Ref
@@ -194,7 +194,7 @@ class Requesting:
         return late
 
 
-def checked(payload: object) -> Said:
+def checked(payload: object) -> Text:
     """Return *payload* as it is sent.
 
     Raises:
@@ -202,4 +202,4 @@ def checked(payload: object) -> Said:
     """
     if not isinstance(payload, str):
         raise PayloadError(payload)
-    return Said(str(payload), caller())
+    return Text(str(payload), caller())

@@ -20,14 +20,14 @@ from ceylon.errors import InvalidNameError
 from ceylon.messages import Message
 from ceylon.settings import DEFAULTS
 
-__all__ = ["Flush", "Post", "Received", "Said", "Seat", "Tenant", "address_for", "seat_for", "text_of"]
+__all__ = ["Flush", "Post", "Received", "Seat", "Tenant", "Text", "address_for", "seat_for", "text_of"]
 
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _HOOKS: Final = ("on_start", "on_stop")
 _NOTHING_SAID: Final = "Message received"
 
 
-class Said(Message[Any], tag="$compat.said"):
+class Text(Message[Any], tag="$compat.said"):
     """A message of `ceylonai-next`, which is text, who sent it (see `ceylon.compat.callers`), and when."""
 
     payload: str
@@ -42,7 +42,7 @@ class Flush(Message[None], tag="$compat.flush"):
 class Received(msgspec.Struct, frozen=True):
     """How an agent takes messages: by which function, a plain one or not, and how many at a time."""
 
-    function: Callable[[Said], Any]
+    function: Callable[[Text], Any]
     is_async: bool
     concurrency: int = 1
     hooks: Mapping[str, Callable[[], Any]] = {}
@@ -107,7 +107,7 @@ class ThreadSeat(Seat):
     """For a plain handler: it may block, so it has a thread."""
 
     @on
-    def said(self, said: Said, context: BlockingContext) -> Any:
+    def said(self, said: Text, context: BlockingContext) -> Any:
         """Hand the message over."""
         try:
             with meter.handling(said.sent):
@@ -123,7 +123,7 @@ class LoopSeat(Seat):
     """For an async handler: it runs on the mesh's loop, as all of them do."""
 
     @on
-    async def said(self, said: Said) -> Any:
+    async def said(self, said: Text) -> Any:
         """Hand the message over."""
         try:
             with meter.handling(said.sent):

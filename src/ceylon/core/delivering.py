@@ -86,7 +86,7 @@ def _call(interceptor: Callable[[Envelope, NextDelivery], Any], envelope: Envelo
 
 
 class InterceptedRouter(Router):
-    """A router with that onion; every tell, ask, stream and publication passes it once, before all else."""
+    """A router with that onion; every tell, ask, request, stream and publication passes it once, before all else."""
 
     def __init__(self, interior: "Interior", *arguments: Any) -> None:
         super().__init__(interior, *arguments)
@@ -102,23 +102,15 @@ class InterceptedRouter(Router):
 
     def ask(self, envelope: Envelope, future: "Sink", *arguments: Any, **options: Any) -> "AskCall | None":
         """See `Router`."""
-        return super().ask(envelope, future, *arguments, **options) if self._may_pass(envelope, future) else None
-
-    def submit(self, envelope: Envelope, future: "Sink", *arguments: Any, **options: Any) -> Any:
-        """See `Router`."""
-        return super().submit(envelope, future, *arguments, **options) if self._may_pass(envelope, future) else None
-
-    def _may_pass(self, envelope: Envelope, future: "Sink") -> bool:
-        """Take *envelope* through the onion; if it does not pass, *future* hears why."""
         try:
             self.let_pass(envelope)
         except RejectedError as error:
             future.set_result(Outcome(error=error))
-            return False
-        return True
+            return None
+        return super().ask(envelope, future, *arguments, **options)
 
     def let_pass(self, envelope: Envelope) -> None:
-        """Take *envelope* through the onion, and over what that has changed.
+        """See `Router`; take *envelope* through the onion, and over what that has changed.
 
         Raises:
             RejectedError: it did not pass.

@@ -71,10 +71,13 @@ class BlockingFamily(_Family):
         return BlockingRef(self._mesh, address_in(self._mesh, self.name, key))
 
 
-class Pool(Ref):
-    """A handle on a pool: a ref whose messages are shared by the members."""
+class _Pool:
+    """What both kinds of handles on a pool know of it, in any thread."""
 
     __slots__ = ()
+
+    address: str
+    _mesh: "Interior"
 
     @property
     def size(self) -> int:
@@ -85,6 +88,12 @@ class Pool(Ref):
     def members(self) -> tuple[str, ...]:
         """The addresses of the members that get messages."""
         return tuple(cell.address for cell in list(_members(self._mesh, self.address).present))
+
+
+class Pool(_Pool, Ref):
+    """A handle on a pool: a ref whose messages are shared by the members."""
+
+    __slots__ = ()
 
     async def resize(self, size: int) -> None:
         """Have *size* members; those that are too many get nothing more, and go when they have handled what they have.
@@ -106,20 +115,10 @@ class Pool(Ref):
         return BlockingPool(self._mesh, self.address, self._options)
 
 
-class BlockingPool(BlockingRef):
+class BlockingPool(_Pool, BlockingRef):
     """A handle on a pool whose verbs block the calling thread."""
 
     __slots__ = ()
-
-    @property
-    def size(self) -> int:
-        """How many members get messages."""
-        return len(_members(self._mesh, self.address).present)
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """The addresses of the members that get messages."""
-        return tuple(cell.address for cell in list(_members(self._mesh, self.address).present))
 
     def resize(self, size: int) -> None:
         """Have *size* members, and wait until those that are too many are gone; see `Pool.resize`."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ceylon.core.calls import Call, ParkedCall
 from ceylon.core.ledger import Reason
-from ceylon.errors import CeylonError, DeadlockError, MailboxFullError
+from ceylon.errors import CeylonError, DeadlockError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class GroupCall(Call):
             first = self._stands[0]
             self._leave_all()
             self._router.refuse_full(first.envelope)
-            self.fail(MailboxFullError(first.cell.address, first.cell.capacity, self._waited))
+            self.fail(first.cell.why_full(self._waited))
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the publisher's patience is taken back."""

@@ -157,15 +157,8 @@ def around_handler(handler: Handler, behaviour: Behaviour, interceptors: _Onion)
     async def intercepted(_: object, __: object, context: "Context") -> Any:
         return await Handling(handler, behaviour, interceptors, context).run()
 
-    return Handler(
-        function=intercepted,
-        name=handler.name,
-        is_async=True,
-        threaded=False,
-        yields=False,
-        takes_context=True,
-        shielded=handler.shielded,
-        direct=True,
+    return msgspec.structs.replace(
+        handler, function=intercepted, is_async=True, threaded=False, yields=False, takes_context=True, direct=True
     )
 
 

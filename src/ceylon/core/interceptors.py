@@ -70,6 +70,9 @@ def sort_interceptors(interceptors: Sequence[Interceptor]) -> Interceptors | Non
     Raises:
         DefinitionError: one is no function of an envelope and ``call_next``.
     """
+    if callable(interceptors):
+        message = f"`interceptors` takes a list: interceptors=[{getattr(interceptors, '__name__', '...')}]"
+        raise DefinitionError(message)
     given: list[Any] = list(interceptors)
     for each in given:
         _check(each)

@@ -289,9 +289,12 @@ class Interior:
 
     def place(self, agent: "AgentLike", address: str, kind: "Callable[..., Cell]" = Cell) -> None:
         """Put *agent* into a cell that *kind* makes; on the loop, or before there is one."""
-        if self.was_opened and (not self.is_open or (self.is_stopping and kind is Cell)):
-            raise MeshClosedError(self.name, "it is closed")
-        cells = self.cells()
+        if self.was_opened:
+            cells = self.router.cells
+            if not self.is_open or (self.is_stopping and kind is Cell):
+                raise MeshClosedError(self.name, "it is closed")
+        else:
+            cells = self.early
         if address in cells or address in self.registered:
             raise DuplicateNameError(address, self.name)
         behaviour, options = self.read(agent)

@@ -67,7 +67,7 @@ class Keeping:
             return
         error = await self.save(cell)
         if error is not None:
-            cell.family.lost.append(error)
+            cell.family.lose(error)
             self._say_lost(cell)
 
     def lose(self, cell: "KeyedCell") -> None:

@@ -4,7 +4,6 @@ The place of a key, its cell, takes mail from the first message to the moment wh
 instances in it come and go. So a message that arrives while one leaves is the next one's, behind those before it.
 """
 
-import itertools
 from typing import TYPE_CHECKING
 
 from ceylon.core.absent import ABSENT_OPTIONS
@@ -44,13 +43,11 @@ class KeyedAgents:
         self, interior: "Interior", maker: "Maker", *, idle: float, limit: int, snapshots: "Snapshots"
     ) -> None:
         self._interior = interior
-        self.maker = maker
-        self.name = maker.name
+        self.maker, self.name, self.make = maker, maker.name, maker.make
         self.idle = idle
         self.snapshots = snapshots
-        self.make = maker.make
-        self.lost: list[BaseException] = []  # why states were not saved of those that had to end all the same
-        self._places = Places(limit)
+        self._lost: BaseException | None = None  # why the first state was not saved that should have been at an end
+        self._places = Places(limit, interior.settings)
         self.held_up_by = self._places.held_up_by
         self._leave_taking = LeaveTaking(interior, self._places, self._make_room, self._come_again)
         self._options = ABSENT_OPTIONS  # of the last one made
@@ -81,8 +78,7 @@ class KeyedAgents:
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents, if any is in memory."""
-        first = self._places.first()
-        return None if first is None else first.agent
+        return next((cell.agent for cell in list(self._places.seated.values())), None)
 
     def wants_key(self) -> bool:
         """Say that an address has one."""
@@ -116,7 +112,7 @@ class KeyedAgents:
             await lifecycle.stop(cell, until=end)
         for timer in (self._timer, self._leave_taking.timer):
             self._interior.timers.cancel(timer)
-        return self.lost[0] if self.lost else None
+        return self._lost
 
     # -- coming --------------------------------------------------------------------------------------------------------
 
@@ -130,9 +126,10 @@ class KeyedAgents:
         try:
             agent = self.make(cell.key)
             behaviour, self._options = interior.read(agent)
-        except Exception as error:
-            failed = AgentStartError(cell.address, error)
-            raise failed from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                interior.interrupt()
+            raise AgentStartError(cell.address, error) from error
         self._places.seat(cell, interior.driver.now())
         cell.furnish(agent, behaviour, self._options, interior.settings.mailbox_capacity)
         interior.admit(cell)
@@ -141,20 +138,23 @@ class KeyedAgents:
     def _enqueue(self, cell: KeyedCell) -> None:
         """Let *cell* wait for a place, and see to it that there is one."""
         newest = next(reversed(self._places.queue), None)
-        self._places.queue.add(cell)
-        self._interior.router.cells[cell.address] = cell
         if newest is not None:
             self.maybe_unwanted(newest)  # whoever wanted it did not wait
-        if self._places.wanted() <= 1:  # else nobody could leave before, and whoever rests will
+        self._places.line_up(cell)
+        self._interior.router.cells[cell.address] = cell
+        if self._places.wanted() == 1:  # else somebody leaves, or nobody could before, and whoever rests will
             self._make_room()
 
     def _make_room(self) -> None:
         """Let those leave that have rested longest, one for each that waits for a place, as far as there are such."""
-        while self._places.wanted() > 0 and (cell := self._places.longest_idle()) is not None:
-            self._leave_taking.begin(cell)
-        for promised in itertools.islice(self._places.queue, len(self._places.leaving)):
-            if not promised.capacity:
-                promised.open_to(self._interior.settings.mailbox_capacity)
+        now = self._interior.driver.now()
+        while self._places.wanted() > 0 and (cell := self._places.longest_idle(now)) is not None:
+            self._let_leave(cell)
+
+    def _let_leave(self, cell: KeyedCell) -> None:
+        """Let *cell* go, whose place is promised to the first that waits for one."""
+        self._leave_taking.begin(cell)
+        self._places.promise_last()
 
     def maybe_unwanted(self, cell: KeyedCell) -> None:
         """Give up a place that is waited for, if nobody wants it any more."""
@@ -197,9 +197,10 @@ class KeyedAgents:
             return
         if cell.sent != cell.seen:
             self._places.touch(cell, self._interior.driver.now())
-        if self._places.wanted() > 0 and cell.is_idle:
-            self._leave_taking.begin(cell)
-            self._make_room()
+        if self._places.wanted() <= 0:
+            self._places.expect_idle()
+        elif cell.is_idle:
+            self._let_leave(cell)
 
     def _look(self) -> None:
         """Let those leave that have been idle long enough; the others are looked at again."""
@@ -232,10 +233,15 @@ class KeyedAgents:
     def _come_again(self, cell: KeyedCell) -> None:
         """Give *cell*, whose instance has left, another one as soon as it is its turn."""
         cell.empty(self._options)
-        self._places.queue.add(cell)
+        self._places.line_up(cell)
         self._fill()
         if cell in self._places.queue:
             self._make_room()
+
+    def lose(self, error: BaseException) -> None:
+        """Take note that a state is lost, since its agent had to end all the same; `end` says why the first was."""
+        if self._lost is None:
+            self._lost = error
 
     def left(self, cell: KeyedCell) -> None:
         """Take note that *cell* is gone, for whatever reason; its place is somebody else's."""

@@ -1,6 +1,6 @@
 """The place of a keyed agent: it outlives the instances in it for as long as there is mail."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ceylon.core.absent import Absent
 from ceylon.core.cell import Cell, State
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ceylon.messages import Envelope
 
 __all__ = ["KeyedCell"]
+
+_SINGLE: Final = (Once, OnceAt)
 
 
 class KeyedCell(Cell):
@@ -78,7 +80,7 @@ class KeyedCell(Cell):
         if life is None:
             return True
         tasks = any(task.name != "lifespan" for task in life.tasks)
-        return not (tasks or life.children or any(isinstance(timer.schedule, Once | OnceAt) for timer in life.timers))
+        return not (tasks or life.children or any(isinstance(timer.schedule, _SINGLE) for timer in life.timers))
 
     @property
     def sent(self) -> int:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["LeaveTaking"]
 
 _COMING: Final = frozenset({State.STARTING, State.RESTARTING})
-_SOON: Final = 1.0
-"""Seconds until an agent whose state could not be saved is asked to leave again, if another waits for its place."""
 
 
 class LeaveTaking:
@@ -44,9 +42,13 @@ class LeaveTaking:
     def begin(self, cell: "KeyedCell") -> None:
         """Let the instance of *cell* go, which has nothing to do."""
         self._announce(cell)
+        era = cell.have_life().era
 
         async def depart() -> None:
-            await self._depart(cell, self._interior.driver.now())
+            if self._is_leaving(cell, era):  # and no stop was sooner, which saves the state itself
+                await self._depart(cell, self._interior.driver.now())
+            else:
+                self._places.leaving.discard(cell)
 
         self._interior.run(depart, "departure", cell)
 
@@ -90,20 +92,25 @@ class LeaveTaking:
         era = cell.have_life().era
         error = await self._interior.lifecycle.leave(cell, until)
         self._places.leaving.discard(cell)
-        if cell.state is State.LEAVING and cell.have_life().era == era:  # or a stop has taken over
+        if self._is_leaving(cell, era):  # or a stop has taken over
             if error is not None:
                 self._stay(cell)
             elif not self._interior.router.is_halted:
                 self._go_or_return(cell)
         return error
 
+    @staticmethod
+    def _is_leaving(cell: "KeyedCell", era: int) -> bool:
+        return cell.state is State.LEAVING and cell.have_life().era == era
+
     def _stay(self, cell: "KeyedCell") -> None:
         """Let *cell* go on with the instance it has, whose state could not be saved; it is tried again later."""
         now = self._interior.driver.now()
         self._places.touch(cell, now)
         self._interior.lifecycle.go_on(cell)
+        self._places.expect_idle()
         if self._places.queue and not self.timer.is_armed:
-            self._interior.timers.add(now + _SOON, self.timer)
+            self._interior.timers.add(now + self._interior.settings.family_retry, self.timer)
 
     def _go_or_return(self, cell: "KeyedCell") -> None:
         """Take *cell* out, unless there is mail: then it begins again, behind those that wait for a place."""

@@ -79,8 +79,8 @@ def _check_class(cls: type, name: str, verb: str) -> None:
         inspect.signature(cls).bind(name)
     except TypeError as error:
         message = (
-            f"{cls.__name__} is made with more than a name ({error}); "
-            f'give `{verb}` a function: mesh.{verb}(lambda key: {cls.__name__}(key, ...), "{name}")'
+            f"{cls.__name__} is not made with a name and nothing else ({error}); "
+            f'give `{verb}` a function that makes one: mesh.{verb}(lambda key: {cls.__name__}(...), "{name}")'
         )
         raise DefinitionError(message) from None
 

@@ -12,7 +12,7 @@ from ceylon.core.member_cell import MemberCell
 from ceylon.core.ordered import Ordered
 from ceylon.core.pins import Pins
 from ceylon.core.routings import ByKey, Routing, seed_of, strategy_of
-from ceylon.errors import ArgumentError, MeshClosedError, UnknownAgentError
+from ceylon.errors import ArgumentError, DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Members:
     @property
     def example(self) -> "AgentLike | None":
         """One of its agents."""
-        return self.present[0].agent if self.present else None
+        present = list(self.present)
+        return present[0].agent if present else None
 
     def wants_key(self) -> bool:
         """Say that its address has none."""
@@ -77,11 +78,9 @@ class Members:
         Raises:
             ArgumentError: the function that finds the key of a message has none for this one.
         """
-        if key:
+        if key or not self.present:
             return None
-        if not self.present:
-            return None
-        cell = self._holder(envelope) or self._strategy.choose(self.present, envelope)
+        cell = self._choose(envelope)
         if not cell.is_there:
             self._mend()
             there = [each for each in self.present if each.is_there]
@@ -91,11 +90,12 @@ class Members:
         envelope.recipient = cell.address
         return cell
 
-    def _holder(self, envelope: "Envelope") -> MemberCell | None:
-        """Return who still has messages of the same key, if that has moved."""
+    def _choose(self, envelope: "Envelope") -> MemberCell:
+        """Return who is to have *envelope* of all: by key, whoever still has messages of one that has moved."""
         if not self._pins or not isinstance(self._strategy, ByKey):
-            return None
-        return self._pins.holder(self._strategy.key(envelope.message), envelope)
+            return self._strategy.choose(self.present, envelope)
+        key = self._strategy.key(envelope.message)  # once: the function is a user's
+        return self._pins.holder(key, envelope) or self._strategy.owner(self.present, key)
 
     async def all_leave(self, until: float) -> None:
         """Keep them: members go with the mesh."""
@@ -117,6 +117,7 @@ class Members:
         places = (place for place in range(len(taken) + count) if seed_of(place) not in taken)
         made = [(self._numbers + 1 + step, seed_of(next(places))) for step in range(count)]
         agents = [self.maker.make(str(number)) for number, _ in made]
+        self._check(agents)
         for (number, seed), agent in zip(made, agents, strict=True):
             self._numbers = number
             address = f"{self.name}/{number}"
@@ -124,6 +125,16 @@ class Members:
             cell = self._interior.cells()[address]
             assert isinstance(cell, MemberCell)  # noqa: S101 – it was made a line above
             self.present.append(cell)
+
+    def _check(self, agents: "Sequence[AgentLike]") -> None:
+        """Raise before any of *agents* has a place, if one has another already or would have two."""
+        for agent in agents:
+            self._interior.read(agent)
+        if len(set(map(id, agents))) < len(agents):
+            message = (
+                f"what makes the members of pool {self.name!r} gave one agent twice; let it make a new one each time"
+            )
+            raise DefinitionError(message)
 
     def resize(self, size: int, sink: "Sink", source: "Origin | None") -> None:
         """Have *size* members; *sink* hears when those who leave are gone, or at once if they wait for *source*."""
@@ -191,7 +202,9 @@ class Members:
             return
         try:
             self._put_in(place, cell.seed)
-        except Exception as error:  # noqa: BLE001 – a user's __init__
+        except BaseException as error:  # noqa: BLE001 – a user's __init__; nothing is awaited here
+            if isinstance(error, KeyboardInterrupt):
+                interior.interrupt()
             logger().error("agent_rebuild_failed", agent=self.name, exc_info=error)
             self._end_if_empty()
 

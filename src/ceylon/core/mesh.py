@@ -326,7 +326,8 @@ class Mesh(AsyncVerbs, Collecting):
     @property
     def agents(self) -> list[str]:
         """The addresses of the agents, in the order they came: keyed ones that are in memory, members of pools too."""
-        return [address for address, cell in self._inside.cells().items() if cell.state is not State.WAITING]
+        cells = list(self._inside.cells().items())  # at once: the caller may be any thread
+        return [address for address, cell in cells if cell.state is not State.WAITING]
 
     @property
     def is_open(self) -> bool:

@@ -5,7 +5,7 @@ handled first, and nobody else begins with the key meanwhile.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Pins"]
 
+_FEW: Final = 64  # envelopes of one key; so many may have ended behind one that goes on
+
 
 class Pin(msgspec.Struct, eq=False):
-    """Whom a key stays with: until the last of these envelopes has ended."""
+    """Whom a key stays with: until the last of these envelopes has ended; of `most`, those that have are left out."""
 
     cell: "MemberCell"
     waiting: deque[int]
+    most: int = _FEW
 
 
 class Pins:
@@ -48,6 +51,9 @@ class Pins:
         if not pin.waiting or not pin.cell.is_there:
             del self._pins[key]
             return None
+        if len(pin.waiting) >= pin.most:  # the first goes on, while others expire
+            pin.waiting = deque(each for each in pin.waiting if each in self._opened or each in parked)
+            pin.most = _FEW + 2 * len(pin.waiting)
         pin.waiting.append(envelope.id)
         return pin.cell
 

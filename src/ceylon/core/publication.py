@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ceylon.core.calls import Call
 from ceylon.core.group_calls import GroupCall
 from ceylon.core.topic_index import Member
-from ceylon.errors import AgentStartError, DeliveryError, MeshClosedError
+from ceylon.errors import CeylonError
 from ceylon.messages import TELL, Outcome
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Publication"]
 
-_REFUSED: Final = (DeliveryError, AgentStartError, MeshClosedError, ValueError)
+_REFUSED: Final = (CeylonError, ValueError)
 """What a delivery may raise; a dead letter, or the mesh's end, says so."""
 
 _TurnedAway: TypeAlias = "tuple[Member, Envelope, Cell]"
@@ -91,8 +91,10 @@ class Publication(Call):
             passed.add(member.address)
             if self._put(member, turned):
                 return
-        if any(self._put(member, turned) for member in full if self.waits and member.waits):
+        patient, known = [member for member in full if self.waits and member.waits], len(turned)
+        if any(self._put(member, turned) for member in patient):
             return
+        is_said = len(turned) - known < len(patient)  # by the dead letter of one that was refused
         call = GroupCall(self._router, self, self._what[2], name, until)
         for member, envelope, cell in turned:
             if self.waits and member.waits:
@@ -100,7 +102,7 @@ class Publication(Call):
         if call.begin():
             self._open += 1
             self._waiting.append(call)
-        elif turned or full:
+        elif not is_said and (turned or full):
             self._router.refuse_full(turned[0][1] if turned else self.envelope_to(full[0].address))
 
     def _put(self, member: "Member", turned: "list[_TurnedAway]") -> bool:

@@ -39,7 +39,7 @@ class Registered(Protocol):
 
     @property
     def example(self) -> "AgentLike | None":
-        """One of its agents, which all do the same; `None`: there is none just now."""
+        """One of its agents, which all do the same, from any thread; `None`: there is none just now."""
         ...
 
     def receiver(self, envelope: "Envelope", key: str) -> "Cell | None":
@@ -140,10 +140,10 @@ def address_in(interior: "Interior", recipient: object, key: object) -> str:
 
 def _name_of_class(interior: "Interior", cls: type, *, has_key: bool) -> str:
     """Return the name under which *cls* is registered."""
-    registered = interior.registered
+    registered = dict(interior.registered)  # at once: the caller may be any thread
     names = [name for name, each in registered.items() if each.maker.cls is cls]
     if not names:
-        raise UnknownAgentError(cls.__name__, [each.sample for each in registered.values()])
+        raise UnknownAgentError(cls.__name__, [each.sample for each in registered.values()], is_class=True)
     if len(names) > 1:
         message = (
             f"{cls.__name__} is registered as {' and as '.join(map(repr, names))}; say which: ref({names[0]!r}, ...)"

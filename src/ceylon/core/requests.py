@@ -16,6 +16,7 @@ from ceylon.errors import (
     AskTimeoutError,
     CeylonError,
     DeadlockError,
+    RejectedError,
     RequestCancelledError,
     RequestTimeoutError,
     UnknownRequestError,
@@ -53,6 +54,11 @@ class Requests:
     ) -> RoomCall | None:
         """Deliver *envelope* for *source*, and let *sink* have a `Request` once it is in the mailbox."""
         router = self._router
+        try:
+            router.let_pass(envelope)
+        except RejectedError as error:
+            sink.set_result(Outcome(error=error))
+            return None
         ticket = Ticket(
             self._interior.message_id(envelope.id), envelope, router.driver.now(), self._interior.sources.now("")
         )
@@ -65,11 +71,11 @@ class Requests:
         if envelope.id in router.open:
             receipt.admit()
             return None
-        error = self._why_not(envelope, call.cell, source)
-        if error is not None:
+        refusal = self._why_not(envelope, call.cell, source)
+        if refusal is not None:
             call.cancel()
             router.refuse_full(envelope)
-            room.fail(error)
+            room.fail(refusal)
             return None
         room.begin(call, source, self._settings.tell_timeout)
         return room

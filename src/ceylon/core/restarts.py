@@ -92,7 +92,9 @@ class Restarts:
         """Put a new instance in the agent's place; say no, having given the agent up, if there can be none."""
         try:
             cell.agent = cell.rebuilt()
-        except Exception as refused:  # noqa: BLE001 – a user's __init__
+        except BaseException as refused:  # noqa: BLE001 – a user's __init__; nothing is awaited here
+            if isinstance(refused, KeyboardInterrupt):
+                self._interior.interrupt()
             logger().error("agent_rebuild_failed", agent=cell.address, exc_info=refused)
             cell.have_life().start_error = refused
             self._interior.failures.could_not_start(cell, refused)

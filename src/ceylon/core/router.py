@@ -286,11 +286,15 @@ class Router:
             self.dispatcher.end_ask(call)
         return call
 
+    def let_pass(self, envelope: Envelope) -> None:
+        """Do nothing: here no interceptor stands around a delivery."""
+
     def submit(
         self, envelope: Envelope, future: "Sink", timeout: float | None, kind: type[AskedLater]
     ) -> AskedLater | None:
         """Deliver *envelope*, an ask whose asker goes on; *future* gets its reply. `None`: it has an error already.
 
+        Whoever calls this has let it pass, before he looked for room.
         The steps are those of `ask`, without what is about an asker who waits: his slot, his stack, his place in the
         graph of waits.
         """

@@ -94,7 +94,9 @@ class ByKey:
         """
         try:
             key = self._key_of(message)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             text = f"the routing of pool {self._pool!r} has no key for {type_name(message)}: {describe(error)}"
             raise ArgumentError(text) from error
         if not isinstance(key, str | int | bytes):

@@ -76,8 +76,8 @@ def _take_all(interior: "Interior") -> "list[RequestResult]":
     return interior.requests.kept.take_all()
 
 
-class Collecting:
-    """What a mesh knows of its requests, and how to get at their results."""
+class _Requesting:
+    """What a mesh knows of its requests; nobody waits for that, so both skins have the same."""
 
     __slots__ = ()
 
@@ -99,6 +99,12 @@ class Collecting:
         """
         interior = self._interior()
         return interior.requests.kept.results() if interior.was_opened else []
+
+
+class Collecting(_Requesting):
+    """How to get at the results of requests."""
+
+    __slots__ = ()
 
     @overload
     def wait_for(self, request: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]: ...
@@ -136,26 +142,10 @@ class Collecting:
         return _take_all(interior)
 
 
-class BlockingCollecting:
+class BlockingCollecting(_Requesting):
     """The same, blocking the calling thread."""
 
     __slots__ = ()
-
-    def _interior(self) -> "Interior":
-        raise NotImplementedError
-
-    def _source(self) -> "Origin | None":
-        raise NotImplementedError
-
-    def pending(self) -> list[Request[Any]]:
-        """Return the requests that are under way, in the order they were submitted."""
-        interior = self._interior()
-        return interior.requests.pending() if interior.was_opened else []
-
-    def results(self) -> "list[RequestResult]":
-        """Return the results that nobody has collected yet; see `Mesh.results`."""
-        interior = self._interior()
-        return interior.requests.kept.results() if interior.was_opened else []
 
     @overload
     def wait_for(self, request: Request[R], *, timeout: float | None = None) -> R: ...

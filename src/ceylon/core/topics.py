@@ -17,7 +17,7 @@ class TopicPattern:
     __slots__ = ("is_open", "text", "words")
 
     def __init__(self, text: str) -> None:
-        words = text.split(".")
+        words = _split(text)
         if not all(words) or "**" in words[:-1]:
             message = f"{text!r} is no topic pattern: words between dots, '*' for one word, '**' only as the last"
             raise ArgumentError(message)
@@ -47,8 +47,16 @@ def words_of(topic: str) -> list[str]:
     Raises:
         ArgumentError: it is none; wildcards are for those who subscribe.
     """
-    words = topic.split(".")
+    words = _split(topic)
     if not all(words) or "*" in words or "**" in words:
         message = f"{topic!r} is no topic: publish on words between dots; '*' and '**' are for those who subscribe"
         raise ArgumentError(message)
     return words
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of *text*; one that is empty of what is no text, as where topic and message are swapped."""
+    try:
+        return text.split(".")
+    except (AttributeError, TypeError):
+        return [""]

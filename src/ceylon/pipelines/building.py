@@ -101,10 +101,15 @@ def branch(by: Any, choices: Mapping[Any, Any], default: Any = None) -> Pipeline
     Raises:
         DefinitionError: something can be no stage, or there is nothing to choose from.
     """
+    try:
+        items = choices.items()
+    except AttributeError:  # the two are swapped, mostly
+        message = f"branch(by, choices): the choices are a mapping of keys to stages, not {choices!r}"
+        raise DefinitionError(message) from None
     if not choices and default is None:
         message = "branch(): there is nothing to choose from"
         raise DefinitionError(message)
-    nodes = {key: as_node(stage, f"branch(…, {{{key!r}: …}})") for key, stage in choices.items()}
+    nodes = {key: as_node(stage, f"branch(…, {{{key!r}: …}})") for key, stage in items}
     other = None if default is None else as_node(default, "branch(…, default=…)")
     return _made(Branch(as_node(by, "branch(by, …)"), tuple(nodes.items()), other))
 
@@ -180,7 +185,7 @@ def retry(
         times: Tries in all.
         on: The errors after which it is tried again; of a `HandlerError` its `root` counts too.
         pause: Seconds before the second try.
-        factor: How much longer each further pause is.
+        factor: How much longer each further pause is, up to a minute.
     """
     check_number("retry", "times", times)
     check_seconds("retry", "pause", pause, least=0)

@@ -26,6 +26,9 @@ class Drawn:
             events: The `StageEvent`s of a run, also of one that goes on: what ran, how long, and what failed is drawn
                 over the pipeline.
             direction: Where the arrows lead: ``"down"``, or ``"right"`` for a short one.
+
+        Raises:
+            ArgumentError: there is no such direction, or something is no event.
         """
         return draw(self.describe(), events, direction=direction)
 

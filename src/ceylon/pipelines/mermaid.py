@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
 
 from ceylon.core.mermaid import Chart, Direction, Mark, Shape
+from ceylon.pipelines.options import check_choice
 from ceylon.pipelines.sentences import facts_of, sentences_of
 from ceylon.pipelines.tally import Place, Tally, tally_of
 
@@ -46,7 +47,11 @@ def draw(description: Mapping[str, Any], events: Iterable[Any] | None = None, *,
         description: What to draw.
         events: Those of a run, its `StageEvent`s: the run is drawn over the pipeline, also one that goes on.
         direction: Where the arrows lead.
+
+    Raises:
+        ArgumentError: there is no such direction, or something is no event.
     """
+    check_choice("direction", direction, get_args(Direction))
     tally = None if events is None else tally_of(events)
     name = str(description.get("name") or "pipeline")
     run = [] if tally is None else tally.places.get("", Place()).said()

@@ -1,15 +1,18 @@
 """Where the agents live that are stages of a pipeline: wherever they are, else with the pipeline's own agent."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ceylon.agents.agent import Agent
 from ceylon.agents.guest import private_address
 from ceylon.core.ref import Ref
-from ceylon.errors import AgentInUseError, DefinitionError
+from ceylon.errors import AgentInUseError, DefinitionError, MeshClosedError
 from ceylon.pipelines.nodes import Node, Stage, walk
 
 if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
     from ceylon.core.context import Context
+    from ceylon.core.interior import Interior
 
 __all__ = ["Places", "check_names"]
 
@@ -32,6 +35,9 @@ class Places:
         if own is not None:
             return own
         interior = context.interior
+        was = agent.__ceylon_home__
+        if was is not None and was[0].is_default and was[0] is not interior:
+            await _call_back(*was)
         while (home := agent.__ceylon_home__) is not None and home[0] is interior:
             cell = interior.router.find(home[1])
             if cell is None or cell.state.takes_mail:
@@ -43,6 +49,24 @@ class Places:
         address = private_address(agent.name) if is_one_of_many else agent.name
         made = self._own[id(agent)] = Ref(interior, interior.spawn(context.cell, agent, address))
         return made
+
+
+async def _call_back(default: "Interior", address: str) -> None:
+    """End the guest in the default mesh that has taken the agent there, if one has; the runs it has may finish.
+
+    It stands for a pipeline that was run before it, or a greater one, was added to a mesh; it comes again when needed.
+    """
+
+    def end(sink: "Sink") -> None:
+        cell = default.router.find(address)
+        host = None if cell is None else cell.parent
+        if host is not None and "$" in host.address and hasattr(host.agent, "__ceylon_pipeline__"):
+            default.stop_agent(host.address, sink)
+        else:
+            sink.set_result(None)
+
+    with contextlib.suppress(MeshClosedError):  # then it is free as well
+        await default.gateway.perform(end)
 
 
 def check_names(root: Node, name: str) -> None:

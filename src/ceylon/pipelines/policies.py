@@ -1,7 +1,7 @@
 """The nodes that run others: one after the other, side by side, once more, or for so long."""
 
 import itertools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio
 
@@ -23,6 +23,8 @@ __all__ = [
     "TapUnit",
     "TimeoutUnit",
 ]
+
+_DOUBLINGS: Final = 64  # of a pause; beyond its limit in any case, and more of them would overflow
 
 
 class SequenceUnit(Unit):
@@ -149,7 +151,8 @@ class RetryUnit(Unit):
                     raise
                 if execution is not None:
                     await execution.tell("retried", error=describe(error), index=number)
-            await anyio.sleep(node.pause * node.factor**number)
+            pause = node.pause * node.factor ** min(number, _DOUBLINGS)
+            await anyio.sleep(min(pause, run.interior.settings.stage_longest_pause))
         return None
 
 

@@ -1,7 +1,17 @@
 """Where the items of a flow come from: a list, an iterator that may block, an async iterator."""
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+)
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -60,8 +70,9 @@ class _Items(Flow):
         self._items = items
 
     async def drive(self, emit: Emit) -> None:
-        """See `Flow`."""
-        for item in self._items:
+        """See `Flow`; what somebody may change meanwhile is taken as it was."""
+        is_live = isinstance(self._items, MutableSequence | MutableSet | MutableMapping)
+        for item in list(self._items) if is_live else self._items:
             await emit(item)
 
     async def collect(self) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from ceylon.core.mermaid import Mark
+from ceylon.errors import ArgumentError
 
 __all__ = ["Place", "Tally", "seconds_of", "tally_of"]
 
@@ -119,8 +120,16 @@ class Tally:
         self._place_of: dict[int, str | None] = {}  # of an execution; `None`: of another pipeline's tree
 
     def see(self, event: Any) -> None:
-        """Count *event*."""
-        seen = msgspec.convert(event, Seen, from_attributes=True)
+        """Count *event*.
+
+        Raises:
+            ArgumentError: it is none.
+        """
+        try:
+            seen = msgspec.convert(event, Seen, from_attributes=True)
+        except msgspec.ValidationError as error:
+            message = f"{event!r} is no event of a pipeline; give what `pipeline.stream(...)` yields"
+            raise ArgumentError(message) from error
         self.now = max(self.now, seen.at)
         place = self._place_of[seen.id] if seen.id in self._place_of else self._placed(seen)
         if seen.what == "started":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.composing import Composable
 from ceylon.core.names import check_name
-from ceylon.errors import ArgumentError
+from ceylon.errors import ArgumentError, DefinitionError
 from ceylon.pipelines.checking import check
 from ceylon.pipelines.describing import describe
 from ceylon.pipelines.drawing import Drawn
@@ -33,6 +33,9 @@ class Pipeline(Drawn, Composable):
     __slots__ = ("__weakref__", "_concurrency", "_name", "_road", "_root")
 
     def __init__(self, root: Sequence, *, name: str | None = None, concurrency: int | None = None) -> None:
+        if not hasattr(root, "steps"):
+            message = f"{root!r} is no tree of a pipeline; write `pipeline(stage, ...)`, in small letters"
+            raise DefinitionError(message)
         check(root)
         self._root, self._name, self._concurrency = root, name, concurrency
         self._road = Road(self)
