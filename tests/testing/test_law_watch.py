@@ -80,9 +80,8 @@ async def test_a_deadline_that_ends_envelope_and_ask_is_no_lost_reply(watch: Law
     watch.verify()
 
 
-@pytest.mark.big
 async def test_an_ask_that_is_open_when_the_mesh_has_ended_is_seen(watch: LawWatch) -> None:
-    async with BreakableMesh("forgetful") as mesh:
+    async with BreakableMesh("forgetful", settings=quick(drain_timeout=0.05)) as mesh:
         echo = mesh.add(Echo("echo"))
         await echo.ask(1)
         mesh.interior.router.open[7] = Envelope(7, "ask", "", "echo", "lost")
