@@ -142,6 +142,8 @@ async def test_the_end_of_a_long_flow_does_not_hold_all_its_items(anyio_backend:
                 2 * each for each in range(count)
             ]
 
+            assert await built.stream(range(count)).result() == [2 * number for number in range(count)]
+
     assert ends == {3: [0, 2, 4], 4: None}
 
 

@@ -23,7 +23,8 @@ class StageEvent(Message[None], tag="$stage_event"):
         what: ``"started"`` comes first, and one of ``"ended"``, ``"failed"`` and ``"cancelled"`` last, after those of
             all its parts. Meanwhile ``"part"`` has an item of a flow, or a part of an agent's answer, and ``"retried"``
             says that a try has failed and there will be another. ``"skipped"``, alone, is a stage that was not chosen.
-        value: What came of it, or the part; nothing at the end of a flow of more than 1,000 items, which were parts.
+        value: What came of it, or the part; nothing at the end of a flow of more than 1,000 items
+            inside the pipeline: they were parts.
         error: What went wrong, in words.
         at: Seconds since the run began, on the mesh's clock.
         index: Which item of an `each`, which try of a `retry`, which round of a `loop`; the first is 0.

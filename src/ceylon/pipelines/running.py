@@ -1,6 +1,7 @@
 """One run: a handler's invocation, and what the stages in it need of that."""
 
 import copy
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -158,7 +159,8 @@ class _WatchedFlow(Flow):
 
     async def drive(self, emit: Callable[[Any], Awaitable[None]]) -> None:
         kept: list[Any] = []
-        most, count = self._run.interior.settings.flow_items_told, 0
+        is_result = not self._execution.parent  # of the whole run: that is told, however long
+        most, count = math.inf if is_result else self._run.interior.settings.flow_items_told, 0
 
         async def pass_on(item: Any) -> None:
             nonlocal count

@@ -91,7 +91,7 @@ class Execution:
 
     def __init__(self, watcher: Watcher, node: Watched, parent: int, index: int | None) -> None:
         self._watcher, self._node = watcher, node
-        self._parent, self._index = parent, index
+        self.parent, self._index = parent, index
         self.id = watcher.number()
         self._has_ended = False
 
@@ -122,4 +122,4 @@ class Execution:
 
     def _event(self, what: "Happening", **facts: Any) -> StageEvent:
         facts = {"index": self._index, "at": self._watcher.at(), **facts}
-        return StageEvent(self.id, self._parent, self._node.place, self._node.label, what, **facts)
+        return StageEvent(self.id, self.parent, self._node.place, self._node.label, what, **facts)
