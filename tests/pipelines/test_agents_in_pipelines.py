@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import weakref
 from typing import Any
 
 import anyio
@@ -19,6 +18,7 @@ from ceylon import (
     LlmAgent,
     Mesh,
     action,
+    default_mesh,
 )
 from ceylon.pipelines import PipelineAgent, call, each, parallel, pipeline
 from ceylon.testing import ScriptedModel
@@ -259,14 +259,16 @@ async def test_a_language_model_is_a_stage(mesh: Mesh) -> None:
 
 
 async def test_a_model_without_a_mesh_runs_in_the_default_one_and_leaves_it() -> None:
-    writer = LlmAgent("writer", ScriptedModel(["one", "two"]))
+    writer = LlmAgent("passing", ScriptedModel(["one", "two"]))
+    writing = (writer >> str.upper).named("passing-by")
 
-    assert await (writer >> str.upper).run("write") == "ONE"
-    assert await (writer >> str.upper).run("write") == "TWO"
-    gone = weakref.ref(writer)
-    del writer
+    assert await writing.run("write") == "ONE"
+    assert [name.partition("$")[0] for name in default_mesh().agents if "passing" in name] == ["passing-by", "passing"]
+    assert await (writer >> str.upper).named("passing-again").run("write") == "TWO"
+    del writer, writing
+
     with anyio.fail_after(DEADLINE):
-        while gone() is not None:
+        while any("passing" in name for name in default_mesh().agents):
             gc.collect()
             await anyio.sleep(0.005)
 
