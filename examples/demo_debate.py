@@ -15,7 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from ceylon import Budget, HandlerError, LlmAgent, Mesh, Message
-from ceylon.pipelines import Pipeline, loop, parallel, pipeline
+from ceylon.errors import OutputError
+from ceylon.pipelines import Pipeline, fallback, loop, parallel, pipeline
 
 PLENTY = Budget(calls=20, tokens=20_000, seconds=240)
 
@@ -61,14 +62,18 @@ def case(debate: Debate) -> str:
     return f"The motion is: {debate.motion} {' '.join(debate.said)} Who has won?"
 
 
+def undecided(debate: Debate) -> None:
+    """Stand in for a judge who cannot say it as it has to be said; a tiny model may not."""
+
+
 def debate_of(model: Any, rounds: int) -> Pipeline:
     """Return the debate, with agents of its own: they come with it into a mesh, and leave with it."""
     sides: dict[str, Any] = {
         side: pipeline(speech(side), LlmAgent(f"speaker-{side}", model, max_tokens=32)) for side in ("for", "against")
     }
-    judge = LlmAgent("judge", model, output=Verdict, max_tokens=24)
+    judge = LlmAgent("judge", model, output=Verdict, max_tokens=64)
     one_round = pipeline(parallel(before=as_it_is, **sides), write_down)
-    hearing = pipeline(case, judge)
+    hearing = fallback(pipeline(case, judge), undecided, on=OutputError)
     return pipeline(loop(one_round, at_most=rounds), parallel(debate=as_it_is, verdict=hearing), name="debate")
 
 
@@ -83,8 +88,9 @@ async def hold(model: Any, rounds: int) -> None:
         for line in ended["debate"].said:
             print(f"  {line[:100]}")
         verdict = ended["verdict"]
+        decision = "nothing" if verdict is None else f"{verdict.winner}, by {verdict.points}"
         print(f"In the hall: {', '.join(sorted(mesh.agents))}")
-        print(f"The judge says: {verdict.winner}, by {verdict.points}")
+        print(f"The judge says: {decision}")
         spent = mesh.statistics().spending.total
         print(f"{spent.requests} requests, {spent.input + spent.output} tokens")
 
