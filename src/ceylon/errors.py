@@ -442,7 +442,7 @@ class MissingPackageError(CeylonError, ImportError):
     """Something needs a package that does not come with Ceylon."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f'{what} needs the package {package}; install it: pip install "ceylon-mesh[{extra}]"')
+        super().__init__(f'{what} needs the package {package}; install it, in the clone: pip install -e ".[{extra}]"')
         self.what, self.package, self.extra = what, package, extra
 
 

@@ -97,7 +97,7 @@ def test_what_is_no_zone_is_refused(timezone: Any) -> None:
 def test_without_the_extra_the_class_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cronsim", None)
 
-    with pytest.raises(MissingPackageError, match=r'pip install "ceylon-mesh\[cron\]"') as raised:
+    with pytest.raises(MissingPackageError, match=r'pip install -e "\.\[cron\]"') as raised:
         cron("0 9 * * *")
 
     assert (raised.value.package, raised.value.extra) == ("cronsim", "cron")

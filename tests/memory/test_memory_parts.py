@@ -263,6 +263,8 @@ async def test_without_the_client_the_way_to_it_is_said(monkeypatch: pytest.Monk
     monkeypatch.setattr(redis_server, "find_spec", lambda _: None)
     server = redis_server.RedisServer("redis://127.0.0.1:1/0")
 
-    with pytest.raises(StoreUnavailableError, match=r"redis-py is not installed\. Install the client: pip install"):
+    with pytest.raises(
+        StoreUnavailableError, match=r"redis-py is not installed\. Install the client, in the clone: pip install"
+    ):
         await server.run(len)
     await server.aclose()

@@ -71,7 +71,7 @@ def ids(svg: str) -> set[str]:
 def test_without_the_extra_the_error_has_the_line_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mermaidx", None)  # as if it were not installed
 
-    with pytest.raises(DrawingError, match=r'pip install "ceylon-mesh\[drawing\]"'):
+    with pytest.raises(DrawingError, match=r'pip install -e "\.\[drawing\]"'):
         PIPELINE.svg()
     assert "clean" in PIPELINE.draw()
 

@@ -169,7 +169,7 @@ class PyRedisBackend(_Backend):
         redis_url: The server, like ``redis://127.0.0.1:6379``.
 
     Raises:
-        RuntimeError: nobody answers there, or the client is missing: ``pip install "ceylon-mesh[redis]"``.
+        RuntimeError: nobody answers there, or the client is missing: ``pip install -e ".[redis]"`` in the clone.
     """
 
     def __init__(self, redis_url: str) -> None:

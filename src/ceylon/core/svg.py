@@ -22,7 +22,7 @@ _OPTIONS: Final = {
     "maxEdges": 20_000,
 }
 _MISSING: Final = "an SVG needs a renderer"
-_INSTALL: Final = 'install it: pip install "ceylon-mesh[drawing]"; `draw()` gives the text without it'
+_INSTALL: Final = 'install it, in the clone: pip install -e ".[drawing]"; `draw()` gives the text without it'
 _ID: Final = "my-svg"  # what the renderer calls every picture; two of them on a page would style each other
 _TAGS: Final = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
 

@@ -19,7 +19,7 @@ Client: TypeAlias = Any
 _Result = TypeVar("_Result")
 
 _SECONDS: Final = 5.0  # for an answer; a server that takes longer is not there
-_INSTALL: Final = 'Install the client: pip install "ceylon-mesh[redis]".'
+_INSTALL: Final = 'Install the client, in the clone: pip install -e ".[redis]".'
 _ADVICE: Final = "Start a server, or correct the address; it is written like redis://127.0.0.1:6379/0."
 
 
