@@ -296,7 +296,7 @@ async def test_a_request_may_have_less_time(mesh: Mesh) -> None:
     with pytest.raises(AskTimeoutError):
         await request
     assert mesh.statistics().timers == 0
-    await until(lambda: held.cancelled)
+    await until(lambda: held.cancelled == held.begun)  # on a busy machine it may have expired before it was begun
 
 
 async def test_a_ref_has_a_time_for_its_requests_too(mesh: Mesh) -> None:
