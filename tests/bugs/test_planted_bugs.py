@@ -2,7 +2,6 @@
 
 import functools
 import importlib.util
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from ceylon import LawBrokenError
 from ceylon.testing import Faults, SimulationOutcome, run_simulation
 from ceylon.testing.simulation.report import concerned, leaves, relevant
 from ceylon.testing.simulation.shrinking import shrink
+from support.sabotaged import silent_log
 
 SEEDS: Final = 500
 SECONDS: Final = 60.0
@@ -49,10 +49,8 @@ class Find(msgspec.Struct, frozen=True):
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Let the agents fail without a word: hundreds of runs do so on purpose."""
-    log = logging.getLogger("ceylon")
-    was_disabled, log.disabled = log.disabled, True
-    yield
-    log.disabled = was_disabled
+    with silent_log():
+        yield
 
 
 def _bug_in(path: Path) -> Callable[[], AbstractContextManager[None]]:

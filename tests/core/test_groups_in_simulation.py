@@ -1,8 +1,6 @@
 """Keyed agents and pools under many orders of events: one at a time, nothing lost, everybody's order kept."""
 
-import contextlib
 import functools
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -19,6 +17,7 @@ from ceylon.core.pins import Pins
 from ceylon.core.places import Places
 from ceylon.testing import Faults, Simulation, simulate
 from ceylon.testing.simulation import run_simulation
+from support.sabotaged import replaced, silent_log
 from support.simulated_groups import run_keyed, run_pool
 
 FEW: Final = 25
@@ -30,10 +29,8 @@ SEEDS: Final = 60  # in which a bug is found
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Let handlers fail without a word: that is what faults are for."""
-    log = logging.getLogger("ceylon")
-    was_disabled, log.disabled = log.disabled, True
-    yield
-    log.disabled = was_disabled
+    with silent_log():
+        yield
 
 
 @simulate(FEW)
@@ -71,13 +68,6 @@ async def test_pools_under_many_seeds(simulation: Simulation) -> None:
 # -- sabotage ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _replaced(owner: type, name: str, broken: Callable[..., Any]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, broken)
-        yield
-
-
 def forget_who_leaves() -> AbstractContextManager[None]:
     """Let a message that comes while an agent leaves make another one at once."""
     leave = Lifecycle.leave
@@ -87,7 +77,7 @@ def forget_who_leaves() -> AbstractContextManager[None]:
         self._interior.router.cells.pop(cell.address, None)
         return await leave(self, cell, until)
 
-    return _replaced(Lifecycle, "leave", broken)
+    return replaced(Lifecycle, "leave", broken)
 
 
 def drop_what_waits() -> AbstractContextManager[None]:
@@ -96,7 +86,7 @@ def drop_what_waits() -> AbstractContextManager[None]:
     def broken(self: KeyedAgents, cell: KeyedCell) -> None:
         self._interior.lifecycle.vacate(cell)
 
-    return _replaced(KeyedAgents, "_come_again", broken)
+    return replaced(KeyedAgents, "_come_again", broken)
 
 
 def turn_the_mailbox_round() -> AbstractContextManager[None]:
@@ -108,7 +98,7 @@ def turn_the_mailbox_round() -> AbstractContextManager[None]:
         if self.mail:
             self.mail.reverse()
 
-    return _replaced(KeyedCell, "furnish", broken)
+    return replaced(KeyedCell, "furnish", broken)
 
 
 def save_nothing() -> AbstractContextManager[None]:
@@ -117,7 +107,7 @@ def save_nothing() -> AbstractContextManager[None]:
     async def broken(self: Keeping, cell: KeyedCell) -> None:
         """Save nothing."""
 
-    return _replaced(Keeping, "save", broken)
+    return replaced(Keeping, "save", broken)
 
 
 def overfill() -> AbstractContextManager[None]:
@@ -126,7 +116,7 @@ def overfill() -> AbstractContextManager[None]:
     def broken(self: Places) -> bool:
         return len(self.seated) < 2 * self.limit
 
-    return _replaced(Places, "has_free", broken)
+    return replaced(Places, "has_free", broken)
 
 
 def move_keys_at_once() -> AbstractContextManager[None]:
@@ -135,7 +125,7 @@ def move_keys_at_once() -> AbstractContextManager[None]:
     def broken(self: Pins, key: bytes, envelope: Any) -> None:
         """Hold no key."""
 
-    return _replaced(Pins, "holder", broken)
+    return replaced(Pins, "holder", broken)
 
 
 def cut_members_off() -> AbstractContextManager[None]:
@@ -146,7 +136,7 @@ def cut_members_off() -> AbstractContextManager[None]:
             cell.let_go()
             self._interior.run(lambda: self._interior.lifecycle.stop(cell), "stop", cell)
 
-    return _replaced(Members, "rested", broken)
+    return replaced(Members, "rested", broken)
 
 
 @pytest.mark.breaks_the_law

@@ -1,7 +1,5 @@
 """Interceptors, requests, ticks, keyed agents, pools, groups, pipelines and approvals in one program, many orders."""
 
-import contextlib
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,6 +13,7 @@ from ceylon.core.publication import Publication
 from ceylon.core.requests import Requests
 from ceylon.testing import Simulation, simulate
 from ceylon.testing.simulation import run_simulation
+from support.sabotaged import replaced, silent_log
 from support.simulated_interplay import run_interplay
 
 FEW: Final = 40
@@ -25,10 +24,8 @@ SEEDS: Final = 60  # in which a bug is found
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Let handlers fail without a word."""
-    log = logging.getLogger("ceylon")
-    was_disabled, log.disabled = log.disabled, True
-    yield
-    log.disabled = was_disabled
+    with silent_log():
+        yield
 
 
 @simulate(FEW)
@@ -45,13 +42,6 @@ async def test_all_of_composition_in_one_mesh_under_many_seeds(simulation: Simul
 # -- sabotage ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _replaced(owner: type, name: str, broken: Callable[..., Any]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, broken)
-        yield
-
-
 def submit_past_the_onion() -> AbstractContextManager[None]:
     """Let what is submitted be seen by no interceptor."""
     submit = Requests.submit
@@ -64,7 +54,7 @@ def submit_past_the_onion() -> AbstractContextManager[None]:
         finally:
             del router.let_pass
 
-    return _replaced(Requests, "submit", broken)
+    return replaced(Requests, "submit", broken)
 
 
 def wait_past_the_onion() -> AbstractContextManager[None]:
@@ -74,7 +64,7 @@ def wait_past_the_onion() -> AbstractContextManager[None]:
     def broken(self: GroupCall, member: Any, envelope: Any, cell: Any) -> None:
         stand_before(self, member, self.publication.envelope_to(member.address), cell)
 
-    return _replaced(GroupCall, "stand_before", broken)
+    return replaced(GroupCall, "stand_before", broken)
 
 
 def tick_twice() -> AbstractContextManager[None]:
@@ -86,7 +76,7 @@ def tick_twice() -> AbstractContextManager[None]:
         for schedule, tick in ticking.schedules:
             self._set(cell, schedule, tick)
 
-    return _replaced(AgentTimers, "begin", broken)
+    return replaced(AgentTimers, "begin", broken)
 
 
 def give_to_all() -> AbstractContextManager[None]:
@@ -97,7 +87,7 @@ def give_to_all() -> AbstractContextManager[None]:
             for address in members:
                 self.offer(address, waits=False)
 
-    return _replaced(Publication, "offer_group", broken)
+    return replaced(Publication, "offer_group", broken)
 
 
 def forget_requests() -> AbstractContextManager[None]:
@@ -110,7 +100,7 @@ def forget_requests() -> AbstractContextManager[None]:
         if not has_waits:
             self.kept.take(ticket)
 
-    return _replaced(Requests, "_end", broken)
+    return replaced(Requests, "_end", broken)
 
 
 @pytest.mark.parametrize(
