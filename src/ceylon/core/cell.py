@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from ceylon.core.calls import ParkedCall
     from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.keeping import Keeping
     from ceylon.core.leases import Lease
     from ceylon.core.lifecycle import Lifecycle
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike, AgentOptions
+    from ceylon.core.ports import AgentLike, AgentOptions, Directive
     from ceylon.core.signals import Signal
     from ceylon.core.waits import Groups
 
@@ -138,6 +139,19 @@ class Cell:
 
     def left(self) -> None:
         """Hear that the agent is out of the mesh."""
+
+    async def load(self, keeping: "Keeping") -> BaseException | None:  # noqa: ARG002 – of those that keep states
+        """Give a new instance the state that one before it has left; return what is raised."""
+        return None
+
+    async def save(self, keeping: "Keeping") -> None:
+        """Keep the state of an instance that has to end."""
+
+    def lose(self, keeping: "Keeping") -> None:
+        """Say what state is lost, because the instance ends here and now."""
+
+    def failed_late(self, decide: "Callable[[], Directive]") -> None:
+        """Hear that a handler failed when the end had begun already; *decide* asks the supervisor about it."""
 
     def why_full(self, waited: float = 0.0) -> MailboxFullError:
         """Return what a sender is told who has found no room for *waited* seconds."""
