@@ -4,20 +4,18 @@ Everything here is a snapshot, taken on the mesh's loop and made of plain data.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from ceylon.core.calls import Call, TellCall
-from ceylon.core.group_calls import GroupCall, Stand
 from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
-from ceylon.core.request_calls import RoomCall, SubmitCall
-from ceylon.core.streams import PullCall, StreamCall
+from ceylon.core.streams import StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
 
 if TYPE_CHECKING:
+    from ceylon.core.calls import Call
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
@@ -175,19 +173,9 @@ class Inspector:
 
     def waits(self) -> list[Wait]:
         """Return who waits for whom."""
-        found: list[Wait] = []
-        for call in list(self._router.calls.values()):
-            if isinstance(call, SubmitCall):  # nobody waits for its reply, but perhaps for room
-                if not call.has_room:
-                    groups = self._router.waits.of_room(call.cell, call.envelope)
-                    found.append(self._wait("room", call.envelope, groups))
-            elif not isinstance(call, StreamCall):
-                found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
-            elif call.channel.is_pulled:
-                groups = self._router.waits.of_envelope(call.cell, call.envelope)
-                found.append(self._wait("parts", call.envelope, groups))
+        found = list(self._of_calls(list(self._router.calls.values())))
         for cell in list(self._router.cells.values()):
-            found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
+            found += self._of_calls([call for call in cell.parked or () if call.envelope.id not in self._router.calls])
             found += [
                 wait
                 for origin in list((cell.under_way or {}).values())
@@ -195,6 +183,12 @@ class Inspector:
             ]
             found += self._of_threads(cell)
         return [*found, *self._of_requests(), *self._of_drains()]
+
+    def _of_calls(self, calls: "Iterable[Call]") -> "Iterator[Wait]":
+        """Give those of *calls* that somebody waits for just now."""
+        for call in calls:
+            if call.wanted is not None:
+                yield self._wait(call.wanted, call.envelope, call.groups(self._router.waits))  # type: ignore[attr-defined]
 
     def _of_requests(self) -> Iterator[Wait]:
         """Give who waits for the ends of requests."""
@@ -220,11 +214,6 @@ class Inspector:
             blocked_by=tuple(map(self._id, sorted(blocking))),
             remaining=self._remaining(envelope.deadline),
         )
-
-    def _of_tell(self, call: Call) -> Wait | None:
-        if not isinstance(call, (TellCall, Stand)):
-            return None
-        return self._wait("room", call.envelope, call.groups(self._router.waits))
 
     def _of_credit(self, origin: "Origin") -> Wait | None:
         """Return how a producer waits for its consumer, if it does."""
@@ -325,16 +314,8 @@ class Inspector:
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
             return groups, (self._wait(kind, envelope, groups),)
         credit = self._of_credit(handler)
-        waits = [self._of_handler(call) for call in handler.waits or ()] + ([credit] if credit is not None else [])
+        waits = [*self._of_calls(handler.waits or ()), *([credit] if credit is not None else [])]
         return self._router.waits.groups_of(handler), tuple(waits)
-
-    def _of_handler(self, call: Call) -> Wait:
-        groups = call.groups(self._router.waits)
-        parked = call.stream if isinstance(call, PullCall) else call
-        kind: WaitKind = "parts" if isinstance(call, PullCall) else "reply"
-        if isinstance(call, TellCall | RoomCall | GroupCall):
-            kind = "room"
-        return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:
         """Give the messages behind one, nearest first."""

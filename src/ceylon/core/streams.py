@@ -16,13 +16,14 @@ import msgspec
 from ceylon.core.calls import AskCall, Call
 from ceylon.core.signals import Signal
 from ceylon.errors import DeadlockError, StreamTimeoutError
-from ceylon.messages import Outcome
+from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ceylon.core.backend import Sink
     from ceylon.core.gateway import Gateway
+    from ceylon.core.inspection import WaitKind
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router
     from ceylon.core.waits import Groups, WaitsGraph
@@ -214,8 +215,21 @@ class StreamCall(AskCall):
         self.channel.end(outcome)
         return True
 
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`: the consumer waits while it pulls."""
+        return "parts" if self.channel.is_pulled else None
+
     def begin_wait(self, source: "Origin") -> None:
-        """See `AskCall`; the consumer waits while it pulls."""
+        """See `AskCall`; as above."""
+
+    def rest(self) -> None:
+        """See `AskCall`; the consumer has patience meanwhile."""
+        self.channel.rest()
+
+    def go_on(self) -> None:
+        """See `AskCall`."""
+        self.channel.go_on()
 
     def cancel(self) -> None:
         """See `AskCall`; a producer that waits for room goes on to be cancelled."""
@@ -305,9 +319,20 @@ class PullCall(Call):
         return ()
 
     @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`."""
+        return "parts"
+
+    @property
     def stream(self) -> "StreamCall | None":
         """The stream whose parts are awaited, if an agent sends them."""
         return self._source if isinstance(self._source, StreamCall) else None
+
+    @property
+    def envelope(self) -> Envelope:
+        """What is answered by those parts; for a handler's pulls, which are of an agent's."""
+        assert self.stream is not None  # noqa: S101 – see `tasks.run_stream`: no handler waits for another stream's
+        return self.stream.envelope
 
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`."""
