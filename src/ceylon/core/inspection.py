@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
-from ceylon.core.streams import StreamCall
+from ceylon.core.stream_calls import StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
 
