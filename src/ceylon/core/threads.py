@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.context import BlockingContext, blocking_twin
 from ceylon.core.current import current
-from ceylon.core.gateway import ThreadSink
 from ceylon.core.invocation import LAZY
 from ceylon.core.leases import EXPIRED, UNBEGUN, Hold, Lease, Run
 from ceylon.core.ledger import ThreadStatistics
 from ceylon.core.limits import LeaseLimit
 from ceylon.core.ordered import Ordered
 from ceylon.core.signals import Signal
+from ceylon.core.sinks import ThreadSink
 from ceylon.errors import DeadlockError, MeshClosedError
 from ceylon.messages import Outcome, attempt
 
