@@ -13,8 +13,9 @@ from ceylon.core.families import BlockingFamily, BlockingPool
 from ceylon.core.inspection import Inspector
 from ceylon.core.loop_thread import LoopThread
 from ceylon.core.mesh import Mesh
-from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.ref import BlockingRef, address_of
 from ceylon.core.registering import address_in
+from ceylon.core.skins import BlockingVerbs
 from ceylon.core.submitting import BlockingCollecting
 from ceylon.core.svg import mimebundle, svg_of
 from ceylon.core.verbs import source_in

@@ -19,9 +19,10 @@ from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
 from ceylon.core.ports import as_agent
-from ceylon.core.ref import AsyncVerbs, Ref, address_of
+from ceylon.core.ref import Ref, address_of
 from ceylon.core.registering import add_family, add_pool, address_in
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.skins import AsyncVerbs
 from ceylon.core.submitting import Collecting
 from ceylon.core.subscription import Subscription
 from ceylon.core.subscriptions import WhenFull, interest_in
