@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from ceylon.core.families import BlockingPool as BlockingPool
     from ceylon.core.families import Family as Family
     from ceylon.core.families import Pool as Pool
+    from ceylon.core.findings import Ledger as Ledger
+    from ceylon.core.findings import Wait as Wait
+    from ceylon.core.findings import Why as Why
     from ceylon.core.handling import NextHandling as NextHandling
-    from ceylon.core.inspection import Ledger as Ledger
-    from ceylon.core.inspection import Wait as Wait
-    from ceylon.core.inspection import Why as Why
     from ceylon.core.interceptors import Interceptor as Interceptor
     from ceylon.core.ledger import DeadLetter
     from ceylon.core.marking import on
@@ -206,8 +206,8 @@ _HOMES: Final = {
     "ceylon.core.default": ("default_mesh",),
     "ceylon.core.delivering": ("NextDelivery",),
     "ceylon.core.families": ("BlockingFamily", "BlockingPool", "Family", "Pool"),
+    "ceylon.core.findings": ("Ledger", "Wait", "Why"),
     "ceylon.core.handling": ("NextHandling",),
-    "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
     "ceylon.core.interceptors": ("Interceptor",),
     "ceylon.core.ledger": ("DeadLetter",),
     "ceylon.core.marking": ("on",),

@@ -25,8 +25,8 @@ from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.findings import Ledger, Wait, Why
     from ceylon.core.gateway import Operation
-    from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interceptors import Interceptor
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.budgets import Account
     from ceylon.core.cell import Cell
-    from ceylon.core.inspection import WaitKind
+    from ceylon.core.findings import WaitKind
     from ceylon.core.ledger import Reason
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router

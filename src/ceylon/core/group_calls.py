@@ -9,7 +9,7 @@ from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
-    from ceylon.core.inspection import WaitKind
+    from ceylon.core.findings import WaitKind
     from ceylon.core.origin import Origin
     from ceylon.core.publication import Publication
     from ceylon.core.router import Router

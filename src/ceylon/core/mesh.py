@@ -11,8 +11,9 @@ import msgspec
 
 from ceylon.core.cell import State
 from ceylon.core.families import Family, Pool
+from ceylon.core.findings import Ledger, Wait, Why
 from ceylon.core.gateway import NOT_STARTED
-from ceylon.core.inspection import Inspector, Ledger, Wait, Why
+from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments
 from ceylon.core.interceptors import sort_interceptors
 from ceylon.core.interior import Interior

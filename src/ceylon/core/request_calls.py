@@ -9,7 +9,7 @@ from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
-    from ceylon.core.inspection import WaitKind
+    from ceylon.core.findings import WaitKind
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router
     from ceylon.core.tickets import Ticket
