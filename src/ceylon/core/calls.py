@@ -126,7 +126,7 @@ class AskCall(ParkedCall):
         if self.source is not None:
             self.source.end_wait(self)
         if self.cell.guests:
-            router.take_back(self)
+            router.lending.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
         return True
@@ -166,7 +166,7 @@ class AskCall(ParkedCall):
             if self.source is not None:
                 self.source.end_wait(self)
             if self.cell.guests:
-                self._router.take_back(self)
+                self._router.lending.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ceylon.core.calls import AskCall, Call, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
+from ceylon.core.lending import Lending
 from ceylon.core.names import check_address, split_key
 from ceylon.core.waits import WaitsGraph
 from ceylon.errors import (
@@ -58,6 +59,7 @@ class Router:
         self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
         self.endings = Endings(settings.ledger_ring)
         self.waits = WaitsGraph(self)
+        self.lending = Lending(self)
         self.late_replies = 0
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
         self.is_halted = False  # the drain is over: what the stop hooks send passes no more
@@ -251,7 +253,7 @@ class Router:
             cell = self.cells.get(envelope.recipient) or self._examine(envelope)
             lender = 0
             if source is not None and not cell.is_free():
-                lender = self._lender(envelope, cell, source)
+                lender = self.lending.lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
             if envelope.budget is not None:
@@ -275,7 +277,7 @@ class Router:
             if source is not None:
                 call.begin_wait(source)
             if lender:
-                self._lend(call, lender, source)
+                self.lending.lend(call, lender, source)
         except BaseException as error:
             self.dispatcher.give_up_ask()  # or nobody would look at the agents that are ready
             if not isinstance(error, (CeylonError, ValueError)):
@@ -340,26 +342,6 @@ class Router:
         if deadline is not None:
             call.envelope.deadline = deadline
 
-    def _lender(self, envelope: Envelope, cell: "Cell", source: "Origin") -> int:
-        """Return the id of the envelope whose handler lends its slot to this ask; 0 if none does.
-
-        An agent lends to the asks of its own chain if it is reentrant, or if it keeps conversations apart: its slots
-        bound how many are under way, they do not keep handlers from each other.
-
-        Raises:
-            DeadlockError: the ask would wait for itself.
-        """
-        lender = 0
-        if (cell.options.reentrant or cell.options.takes_keys) and cell.address in envelope.chain:
-            sent: Envelope | None = envelope
-            while sent is not None and sent.sender != cell.address:
-                asked = self.calls.get(sent.parent)
-                sent = asked.envelope if asked is not None else None
-            if sent is not None and cell.invocation(sent.parent) is not None:
-                lender = sent.parent
-        self.waits.check(source, self.waits.of_new(cell, envelope, source, lender), cell.address)
-        return lender
-
     def _why_refused(self, source: "Origin", cell: "Cell", envelope: Envelope) -> DeadlockError | None:
         """Return why *source* may not wait until *envelope* finds room."""
         try:
@@ -373,20 +355,6 @@ class Router:
         cell = self._examine(envelope)
         cell.put_next(envelope, cell.is_guest)
         self.open[envelope.id] = envelope
-
-    def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
-        """Lend *call* the slot of the handler that waits for it, and its conversation if it asks in that itself."""
-        cell, key = call.cell, None
-        if source is not None and source.envelope.id == lender and cell.busy_keys:
-            key = cell.agent.__ceylon_serial_key__(call.envelope)
-            key = key if key == cell.agent.__ceylon_serial_key__(source.envelope) else None
-        cell.lend(call.envelope, lender, key)
-        self.dispatcher.offer(cell)
-
-    def take_back(self, call: AskCall) -> None:
-        """End the loan of *call*, if there is one: a handler of the same agent lends it a slot."""
-        if call.cell.is_guest(call.envelope):
-            call.cell.take_back(call.envelope.id)
 
     def _announce(self, letter: DeadLetter) -> None:
         """Let those hear of *letter* who want to."""

@@ -59,7 +59,7 @@ class StreamCall(AskCall):
         self._router.calls.pop(self.envelope.id, None)
         self._router.timers.cancel(self)
         if self.cell.guests:
-            self._router.take_back(self)
+            self._router.lending.take_back(self)
         if outcome.error is None and outcome.value is not None:
             self.channel.put_nowait(outcome.value)
         self.channel.end(outcome)
