@@ -1,4 +1,4 @@
-"""Find the mailbox behind an address, put envelopes into it, and carry outcomes back to whoever asked."""
+"""Put envelopes into the mailboxes behind their addresses, and carry outcomes back to whoever asked."""
 
 import contextlib
 import itertools
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ceylon.core.addresses import Addresses
 from ceylon.core.calls import AskCall, Call, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
 from ceylon.core.lending import Lending
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.core.publishing import Publisher
     from ceylon.core.quiet import Quiet
-    from ceylon.core.registering import Registered
     from ceylon.core.timers import Timers
 
 __all__ = ["Router"]
@@ -39,12 +39,11 @@ AskedLater = TypeVar("AskedLater", bound=AskCall)
 
 
 class Router:
-    """Every address of one mesh, and every call that waits for a reply."""
+    """Every message of one mesh on its way, and every call that waits for a reply."""
 
     dispatcher: "Dispatcher"
     publisher: "Publisher"
     quiet: "Quiet"
-    registered: "dict[str, Registered]"
 
     def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
         self.mesh = interior.name
@@ -52,8 +51,9 @@ class Router:
         self.driver = driver
         self.timers = timers
         self.settings = settings = interior.settings
-        self.cells: dict[str, Cell] = {}
-        self.registered = interior.registered
+        self.addresses = addresses = Addresses(interior.registered)
+        self.cells, self.registered = addresses.cells, addresses.registered  # which every message needs
+        self.find, self.knows = addresses.find, addresses.knows
         self.calls: dict[int, AskCall] = {}  # by envelope id
         self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
         self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
@@ -125,40 +125,19 @@ class Router:
             cell = self._receiver(envelope)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
-            known = [address for address, each in self.cells.items() if each.state.takes_mail]
-            known += [each.sample for each in self.registered.values()]
-            error = UnknownAgentError(check_address(envelope.recipient), known)
+            error = UnknownAgentError(check_address(envelope.recipient), self.addresses.known())
             raise error
         if cell.options.takes_keys:
             cell.agent.__ceylon_expect__(envelope)
         return cell
 
     def _receiver(self, envelope: Envelope) -> "Cell | None":
-        """Return who is to have *envelope*, of a family or a pool: made now, or chosen now.
-
-        Raises:
-            AgentStartError: it could not be made.
-            ArgumentError: the pool's routing has no answer.
-        """
-        name, key = split_key(envelope.recipient)
-        group = self.registered.get(name)
-        if group is None or envelope.recipient == f"{name}/":
-            return None
+        """Return who is to have *envelope*, of a family or a pool; see `Addresses.receiver`."""
         try:
-            return group.receiver(envelope, key)
+            return self.addresses.receiver(envelope)
         except (CeylonError, ValueError):
             self.dead_letters.add(envelope, Reason.UNROUTED)
             raise
-
-    def find(self, address: str) -> "Cell | None":
-        """Return the cell at *address*; a key behind the name is the agent's own affair."""
-        cell = self.cells.get(address)
-        if cell is None:
-            name, key = split_key(address)
-            cell = self.cells.get(name) if key else None
-            if cell is not None and not cell.options.takes_keys:
-                return None
-        return cell
 
     def receiver(self, envelope: Envelope) -> "Cell | None":
         """Return who is to have *envelope*, which the mesh itself sends; `None`: nobody, or nobody just now."""
@@ -179,15 +158,6 @@ class Router:
         if group.wants_key() and group.example is None:
             with contextlib.suppress(CeylonError, ValueError):  # whoever speaks to it hears of that
                 group.receiver(self.envelope(TELL, None, address, None), key)
-
-    def knows(self, address: str) -> bool:
-        """Say whether somebody takes mail at *address*, or will be there as soon as something comes."""
-        cell = self.find(address)
-        if cell is not None:
-            return cell.state.takes_mail
-        name, key = split_key(address)
-        group = self.registered.get(name)
-        return group is not None and group.wants_key() == bool(key)
 
     def tell_nowait(self, envelope: Envelope) -> None:
         """Deliver *envelope* now.
