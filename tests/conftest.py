@@ -13,6 +13,7 @@ pytest_plugins = [
     "plugins.async_tests",
     "plugins.outcomes",
     "plugins.skips",
+    "plugins.slow_callbacks",
     "plugins.steps",
 ]
 
