@@ -1,0 +1,53 @@
+"""Event loops whose time also leaps: what takes ten seconds is over at once, and what takes its time is not hurried."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import trio
+
+__all__ = ["leap", "leaping"]
+
+
+class _Ahead:
+    """How far the time of such loops is ahead of the real one; any thread may leap."""
+
+    seconds = 0.0
+
+
+AHEAD: Final = _Ahead()
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """asyncio on such a time."""
+
+    def time(self) -> float:
+        """Return it."""
+        return time.monotonic() + AHEAD.seconds
+
+
+class LeapingClock(trio.abc.Clock):
+    """trio on such a time."""
+
+    def start_clock(self) -> None:
+        """Begin; there is nothing to do."""
+
+    def current_time(self) -> float:
+        """Return it."""
+        return time.monotonic() + AHEAD.seconds
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return how long it is until then if nobody leaps."""
+        return deadline - self.current_time()
+
+
+def leaping(backend: str) -> tuple[str, dict[str, Any]]:
+    """Return what `anyio_backend` has to be for a test that leaps on the loop called *backend*."""
+    if backend == "trio":
+        return "trio", {"clock": LeapingClock()}
+    return "asyncio", {"loop_factory": LeapingLoop}
+
+
+def leap(seconds: float) -> None:
+    """Let *seconds* pass at once; a loop sees it in its next turn."""
+    AHEAD.seconds += seconds
