@@ -154,7 +154,7 @@ async def test_a_cancelled_handler_may_clean_up_with_messages_of_its_own(mesh: M
             finally:
                 assert context is not None
                 with anyio.CancelScope(shield=True):
-                    assert await context.ref("echo").ask("clean", timeout=1) == "clean"
+                    assert await context.ref("echo").ask("clean", timeout=60) == "clean"
                 self.ended.append("clean")
 
     tidy = Tidy("tidy")

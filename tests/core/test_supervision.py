@@ -412,7 +412,7 @@ async def test_an_on_restart_that_fails_for_ever_is_a_failure_for_good(mesh: Mes
 
     await ledger.tell(Explode())
     with pytest.raises((AgentStoppedError, AgentStartError)):
-        await ledger.ask(Total(), timeout=2)
+        await ledger.ask(Total(), timeout=60)
 
     await eventually(lambda: mesh.agents == [])
 

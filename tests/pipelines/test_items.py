@@ -146,7 +146,7 @@ async def test_unfinished_results_leave_too(mesh: Mesh) -> None:
         return double(number) if number % 2 else async_numbers(number)
 
     built = pipeline(each(unfinished, concurrency=2, ordered=False))
-    result = await mesh.add(built).ask(range(5), timeout=5)
+    result = await mesh.add(built).ask(range(5), timeout=60)
 
     assert sorted(result, key=str) == sorted([[], 2, [0, 1], 6, [0, 1, 2, 3]], key=str)
 

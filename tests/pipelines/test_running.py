@@ -254,7 +254,7 @@ async def test_in_a_handler_it_runs_in_the_same_mesh(mesh: Mesh) -> None:
         async def on_message(self, message: Any) -> Any:
             return await inner.run(message)
 
-    assert await mesh.add(Outer("outer")).ask("x", timeout=5) == ("test", True)
+    assert await mesh.add(Outer("outer")).ask("x", timeout=60) == ("test", True)
 
 
 async def test_without_a_mesh_it_runs_in_the_default_one() -> None:
@@ -286,9 +286,9 @@ async def test_the_deadline_of_a_run_goes_on_to_its_stages(mesh: Mesh) -> None:
         return context.remaining
 
     ref = mesh.add(pipeline(left))
-    remaining, default = await ref.ask(None, timeout=7), await ref.ask(None)
+    remaining, default = await ref.ask(None, timeout=70), await ref.ask(None)
 
-    assert 0 < remaining <= 7
+    assert 0 < remaining <= 70
     assert 3_000 < default <= 3_600
 
 

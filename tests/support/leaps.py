@@ -4,9 +4,12 @@ import asyncio
 import time
 from typing import Any, Final
 
+import pytest
 import trio
 
-__all__ = ["leap", "leaping"]
+from support.loops import chosen_loops
+
+__all__ = ["leap", "leaping", "on_leaping_loops"]
 
 
 class _Ahead:
@@ -51,3 +54,10 @@ def leaping(backend: str) -> tuple[str, dict[str, Any]]:
 def leap(seconds: float) -> None:
     """Let *seconds* pass at once; a loop sees it in its next turn."""
     AHEAD.seconds += seconds
+
+
+on_leaping_loops: Final = pytest.mark.parametrize(
+    "anyio_backend",
+    [pytest.param(leaping(loop.id), id=loop.id) for loop in chosen_loops("asyncio", "trio")],
+)
+"""Runs a test on such loops, in whatever module."""
