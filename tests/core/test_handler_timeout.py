@@ -1,8 +1,7 @@
 """A handler that takes too long: its message fails, its slot is free, and what goes on all the same is counted."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
 import anyio
@@ -13,7 +12,7 @@ from ceylon.core.limits import limit_of
 from ceylon.errors import ArgumentError
 from support.core_agents import until
 from support.hostile_agents import Stubborn, Wait
-from support.leaps import leap, leaping
+from support.leaps import leap, leaping, leaping_when
 from support.leftovers import DEADLINE, eventually, tidy_mesh
 from support.loops import chosen_loops
 
@@ -27,19 +26,6 @@ BEGUN: list[Any] = []
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run each test on loops whose time can leap."""
     return leaping(request.param)
-
-
-@asynccontextmanager
-async def too_long_once(has_begun: Callable[[], object]) -> AsyncIterator[None]:
-    """Let the time of the handlers be over as soon as *has_begun* says so."""
-    async with anyio.create_task_group() as tasks:
-
-        async def wait() -> None:
-            await eventually(has_begun)
-            leap(LONG)
-
-        tasks.start_soon(wait)
-        yield
 
 
 class Sleeper(Agent):
@@ -281,7 +267,7 @@ async def test_a_thread_that_takes_too_long_is_abandoned_counted_and_its_agent_g
         sleeper = mesh.add(ThreadSleeper("sleeper"))
         await sleeper.ask("before")
 
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             with pytest.raises(HandlerError) as caught:
                 await sleeper.ask(1.0)
 
@@ -322,7 +308,7 @@ async def test_the_messages_before_and_behind_a_stuck_one_are_handled(gate: thre
         for message in ("a", "b", 1.0, "c"):
             sleeper.tell_nowait(message)
 
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             assert await sleeper.ask("d") == ["c", "d"]
         gate.set()
         statistics = mesh.statistics().agents["sleeper"]
@@ -362,7 +348,7 @@ async def test_a_stuck_thread_may_go_on_with_blocking_verbs_and_disturbs_nobody(
     async with tidy_mesh(threads=1) as mesh:
         mesh.add(Other("other"))
         asker = mesh.add(Asker("asker"))
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             with pytest.raises(HandlerError):
                 await asker.ask(1)
 
@@ -388,7 +374,7 @@ async def test_a_thread_whose_time_is_over_in_a_blocking_verb_is_given_up_too(ga
         mesh.add(Other("other"))
         asker = mesh.add(Asker("asker"))
 
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             with pytest.raises(HandlerError) as caught:
                 await asker.ask(1)
 
@@ -404,7 +390,7 @@ async def test_a_threaded_handler_asked_for_a_stream_is_given_up_as_well(gate: t
     async with tidy_mesh() as mesh:
         sleeper = mesh.add(ThreadSleeper("sleeper"))
 
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             with pytest.raises(HandlerError) as caught:
                 await sleeper.stream(1.0).result()
 
@@ -460,7 +446,7 @@ async def test_a_generator_that_stalls_fails(most: Any, gate: threading.Event) -
         parts = mesh.add(Parts("parts"))
         taken = []
 
-        async with too_long_once(lambda: BEGUN):
+        async with leaping_when(lambda: BEGUN, LONG):
             with pytest.raises(HandlerError) as caught:
                 async for part in parts.stream(most):
                     taken.append(part)  # noqa: PERF401 – what came before the failure counts

@@ -301,9 +301,10 @@ async def test_a_consumer_cancelled_while_it_waits_for_a_part_stops_the_producer
     held = Held("held")
     ref = mesh.add(held)
 
-    with anyio.move_on_after(0.2):
-        async for _ in ref.stream("tea"):
-            pass
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.stream("tea").result)
+        await until(lambda: held.begun)
+        tasks.cancel_scope.cancel()
 
     await until(lambda: held.cancelled == ["tea"])
 
@@ -362,9 +363,14 @@ async def test_a_stream_that_waits_in_the_mailbox_is_taken_back(mesh: Mesh) -> N
     ref = mesh.add(held)
     await ref.tell("first")
 
-    with anyio.move_on_after(0.2):
+    async def take() -> None:
         async with ref.stream("second") as stream:
             await anext(stream)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        await until(lambda: mesh.statistics().agents["held"].pending == 2)
+        tasks.cancel_scope.cancel()
 
     await until(lambda: mesh.statistics().agents["held"].cancelled == 1)
     held.gate.set()

@@ -289,14 +289,14 @@ async def test_children_share_their_parents_drain_time() -> None:
             for number in range(20):
                 context.spawn(Hung(f"hung{number}")).tell_nowait("hello")
 
-    async with tidy_mesh(drain_timeout=0.4) as mesh:
+    async with tidy_mesh(drain_timeout=1.0) as mesh:
         mesh.add(Crowd("crowd"))
         await eventually(lambda: len(begun) == 20)
         began = anyio.current_time()
 
         await mesh.stop("crowd")
 
-        assert anyio.current_time() - began < 20 * 0.4 / 2
+        assert anyio.current_time() - began < 20 * 1.0 / 2
         assert mesh.statistics().stopped_agents.cancelled == 20
 
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import anyio
 import pytest
 import trio
 
+from support.leftovers import eventually
 from support.loops import chosen_loops
 
-__all__ = ["leap", "leaping", "on_leaping_loops"]
+__all__ = ["leap", "leaping", "leaping_when", "on_leaping_loops"]
 
 
 class _Ahead:
@@ -54,6 +58,19 @@ def leaping(backend: str) -> tuple[str, dict[str, Any]]:
 def leap(seconds: float) -> None:
     """Let *seconds* pass at once; a loop sees it in its next turn."""
     AHEAD.seconds += seconds
+
+
+@asynccontextmanager
+async def leaping_when(condition: Callable[[], object], seconds: float) -> AsyncIterator[None]:
+    """Let *seconds* pass at once as soon as *condition* holds, beside what the block does."""
+    async with anyio.create_task_group() as tasks:
+
+        async def wait() -> None:
+            await eventually(condition)
+            leap(seconds)
+
+        tasks.start_soon(wait)
+        yield
 
 
 on_leaping_loops: Final = pytest.mark.parametrize(
