@@ -26,7 +26,7 @@ from ceylon.errors import StreamTimeoutError
 from ceylon.settings import DEFAULTS
 from support.core_agents import SECONDS, Counter, Echo, Failing, Held, until
 from support.law import lawful_mesh
-from support.leaps import leap, on_leaping_loops
+from support.leaps import leap, leap_when_all_wait, on_leaping_loops
 
 CREDIT = DEFAULTS.stream_credit
 
@@ -520,9 +520,10 @@ async def test_a_stream_whose_next_part_does_not_come_ends(mesh: Mesh) -> None:
     stream = mesh.add(stalling).stream("tea", idle_timeout=10)
 
     assert await anext(stream) == 1
-    leap(10)
-    with pytest.raises(StreamTimeoutError, match=r"'stalling' sent nothing for 10 s") as caught:
-        await anext(stream)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leap_when_all_wait, 10)
+        with pytest.raises(StreamTimeoutError, match=r"'stalling' sent nothing for 10 s") as caught:
+            await anext(stream)
     assert isinstance(caught.value, TimeoutError)
     await until(lambda: stalling.closed)
     await mesh.drain()

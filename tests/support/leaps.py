@@ -13,7 +13,7 @@ import trio
 from support.leftovers import eventually
 from support.loops import chosen_loops
 
-__all__ = ["leap", "leaping", "leaping_when", "on_leaping_loops"]
+__all__ = ["leap", "leap_when_all_wait", "leaping", "leaping_when", "on_leaping_loops"]
 
 
 class _Ahead:
@@ -58,6 +58,12 @@ def leaping(backend: str) -> tuple[str, dict[str, Any]]:
 def leap(seconds: float) -> None:
     """Let *seconds* pass at once; a loop sees it in its next turn."""
     AHEAD.seconds += seconds
+
+
+async def leap_when_all_wait(seconds: float) -> None:
+    """Let *seconds* pass at once as soon as every task of the loop waits."""
+    await anyio.wait_all_tasks_blocked()
+    leap(seconds)
 
 
 @asynccontextmanager
