@@ -76,6 +76,22 @@ class TestTheEngine:
         assert parts[-1].reply.usage.output == whole.usage.output
         assert len(parts) > 3
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_with_a_seed_it_says_the_same_again(
+        self, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CEYLON_LOCAL_SEED", "7")
+        asked = question("Tell me a story of an unheard-of animal.", max_tokens=32)
+        said: list[str] = []
+        async with HttpClient() as client:
+            for _ in range(2):
+                session = await LocalModel().open(client)
+                said += [(await session.complete(asked)).text for _ in range(2)]
+                await session.aclose()
+
+        assert len(set(said)) == 1
+
     async def test_the_limit_is_a_finish(self, session: LocalSession) -> None:
         reply = await session.complete(question("Count to one hundred.", temperature=LIKELIEST, max_tokens=3))
 
@@ -377,6 +393,14 @@ def test_threads_are_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CEYLON_LOCAL_THREADS", words)
 
     with pytest.raises(ModelConfigError, match="CEYLON_LOCAL_THREADS"):
+        LocalModel().check()
+
+
+@pytest.mark.parametrize("words", ["chance", "-1", "1.5"])
+def test_a_seed_is_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CEYLON_LOCAL_SEED", words)
+
+    with pytest.raises(ModelConfigError, match="CEYLON_LOCAL_SEED"):
         LocalModel().check()
 
 
