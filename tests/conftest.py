@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from ceylon.testing.law import LawWatch
@@ -13,8 +14,13 @@ pytest_plugins = [
     "plugins.async_tests",
     "plugins.outcomes",
     "plugins.skips",
+    "plugins.slow_callbacks",
     "plugins.steps",
 ]
+
+# In CI Hypothesis does so by itself: how long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(params=chosen_loops("asyncio", "trio"))

@@ -113,7 +113,7 @@ def test_every_verb_works(mesh: BlockingMesh) -> None:
         mesh.publish("news.today", b"extra"),
         mesh.broadcast("to all", exclude=["shop"]),
         mesh.broadcast("to all"),
-        shop.using(timeout=1).ask("by using"),
+        shop.using(timeout=60).ask("by using"),
     ]
     mesh.drain()
 

@@ -108,9 +108,9 @@ async def by_a_group_that_fails(verb: Verb, ref: Ref, message: Any, begun: Calla
 
 async def by_timing_out(verb: Verb, ref: Ref, message: Any, begun: Callable[[], bool]) -> None:
     """Let the verb's own time pass."""
-    with pytest.raises(AskTimeoutError):
-        await verb(ref.using(timeout=0.5), message)
-    assert begun()
+    while not begun():  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await verb(ref.using(timeout=0.5), message)
 
 
 async def by_leaving_the_block(verb: Verb, ref: Ref, message: Any, begun: Callable[[], bool]) -> None:
@@ -190,7 +190,7 @@ async def test_an_asker_that_leaves_ends_what_nobody_else_needs_and_nothing_else
         agent = statistics.agents["busy"]
         is_cancelled = handler == "on the loop" or (handler == "in a thread" and kind is BusyTeller)
         assert busy.diary == ["begun", "cancelled" if handler == "on the loop" else "ended", "begun", "ended"]
-        assert (agent.accepted, agent.completed, agent.restarts) == (2, 1 if is_cancelled else 2, 0)
+        assert (agent.accepted - agent.expired, agent.completed, agent.restarts) == (2, 1 if is_cancelled else 2, 0)
         assert agent.cancelled == is_cancelled  # a generator in a thread ends before its next part
         assert statistics.late_replies == (not is_cancelled)
 

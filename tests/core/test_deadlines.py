@@ -15,14 +15,20 @@ from support.law import lawful_mesh
 # -- where a deadline comes from ---------------------------------------------------------------------------------------
 
 
+async def deadline_of(ref: Any, relay: Relay, seconds: float) -> bool:
+    """Say whether what *relay* is asked has so many *seconds* from the ask on, on the loop's own clock."""
+    earliest = anyio.current_time() + seconds
+    await ref.ask("tea")
+    latest = anyio.current_time() + seconds
+    deadline = relay.contexts[0].deadline
+    assert relay.contexts[0].remaining is not None
+    return deadline is not None and earliest <= deadline <= latest
+
+
 async def test_an_ask_has_a_deadline_though_nobody_gave_one(mesh: Mesh) -> None:
     relay = Relay("relay")
-    await mesh.add(relay).ask("tea")
 
-    remaining = relay.contexts[0].remaining
-
-    assert remaining is not None
-    assert DEFAULTS.ask_timeout - 1 < remaining <= DEFAULTS.ask_timeout
+    assert await deadline_of(mesh.add(relay), relay, DEFAULTS.ask_timeout)
 
 
 async def test_the_class_of_the_receiver_may_set_the_default(mesh: Mesh) -> None:
@@ -30,23 +36,15 @@ async def test_the_class_of_the_receiver_may_set_the_default(mesh: Mesh) -> None
         ask_timeout: float | None = 90.0
 
     relay = Slow("relay")
-    await mesh.add(relay).ask("tea")
 
-    remaining = relay.contexts[0].remaining
-
-    assert remaining is not None
-    assert 89 < remaining <= 90
+    assert await deadline_of(mesh.add(relay), relay, 90.0)
 
 
 async def test_the_settings_of_the_mesh_may_set_the_default(anyio_backend: str) -> None:
-    async with lawful_mesh(settings=msgspec.structs.replace(DEFAULTS, ask_timeout=7.0)) as mesh:
+    async with lawful_mesh(settings=msgspec.structs.replace(DEFAULTS, ask_timeout=70.0)) as mesh:
         relay = Relay("relay")
-        await mesh.add(relay).ask("tea")
 
-        remaining = relay.contexts[0].remaining
-
-    assert remaining is not None
-    assert 6 < remaining <= 7
+        assert await deadline_of(mesh.add(relay), relay, 70.0)
 
 
 async def test_what_is_left_of_the_askers_own_time_comes_before_the_class_of_the_receiver(mesh: Mesh) -> None:
@@ -56,10 +54,10 @@ async def test_what_is_left_of_the_askers_own_time_comes_before_the_class_of_the
     last = Slow("last")
     mesh.add(last)
 
-    await mesh.add(Relay("first")).ask(Ask(("last",), "tea"), timeout=3)
+    await mesh.add(Relay("first")).ask(Ask(("last",), "tea"), timeout=60)
 
     assert last.contexts[0].remaining is not None
-    assert last.contexts[0].remaining <= 3
+    assert last.contexts[0].remaining <= 60
 
 
 @pytest.mark.parametrize("kind", [Relay, ThreadRelay])
@@ -70,7 +68,7 @@ async def test_a_deadline_is_inherited_over_hops_and_never_grows(
     for relay in relays:
         mesh.add(relay)
 
-    await mesh.ask("a", Ask(("b", "c", "d"), "tea", timeout=20.0), timeout=5)
+    await mesh.ask("a", Ask(("b", "c", "d"), "tea", timeout=240.0), timeout=60)
 
     deadlines = [relay.contexts[0].deadline for relay in relays]
     assert len(set(deadlines)) == 1
@@ -82,7 +80,7 @@ async def test_a_shorter_time_given_on_the_way_holds_from_there_on(mesh: Mesh) -
     for relay in relays:
         mesh.add(relay)
 
-    await mesh.ask("a", Ask(("b", "c"), "tea", timeout=1.0), timeout=5)
+    await mesh.ask("a", Ask(("b", "c"), "tea", timeout=60.0), timeout=240)
 
     first, second, third = (relay.contexts[0].deadline for relay in relays)
     assert first is not None
@@ -106,7 +104,7 @@ async def test_what_an_ask_tells_inherits_no_deadline(mesh: Mesh) -> None:
     mesh.add(relay)
     mesh.add(listener)
 
-    await mesh.add(Clerk("clerk")).ask("tea", timeout=5)
+    await mesh.add(Clerk("clerk")).ask("tea", timeout=60)
     await mesh.drain()
 
     assert [context.deadline for context in relay.contexts + listener.contexts] == [None, None]
@@ -137,7 +135,7 @@ async def test_a_stream_takes_over_the_deadline_of_the_ask_it_is_part_of(mesh: M
     relay = Relay("relay")
     mesh.add(relay)
 
-    await mesh.add(Clerk("clerk")).ask("tea", timeout=5)
+    await mesh.add(Clerk("clerk")).ask("tea", timeout=60)
 
     assert relay.contexts[0].remaining is not None
 
@@ -159,8 +157,9 @@ async def test_an_async_handler_is_cancelled_at_the_deadline_and_counted_so(mesh
     held = Held("held")
     ref = mesh.add(held)
 
-    with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.2)
+    while not held.begun:  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await ref.ask("tea", timeout=0.2)
     await until(lambda: held.cancelled == ["tea"])
     await mesh.drain()
 
@@ -172,11 +171,12 @@ async def test_the_next_message_is_handled_after_one_was_cancelled(mesh: Mesh) -
     held = Held("held")
     ref = mesh.add(held)
 
-    with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.2)
+    while not held.begun:  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await ref.ask("tea", timeout=0.2)
     held.gate.set()
 
-    assert await ref.ask("coffee", timeout=5) == "coffee"
+    assert await ref.ask("coffee", timeout=60) == "coffee"
     assert held.ended == ["coffee"]
 
 
@@ -251,8 +251,9 @@ async def test_a_shielded_handler_runs_to_its_end(mesh: Mesh) -> None:
     careful = Careful("careful")
     ref = mesh.add(careful)
 
-    with pytest.raises(AskTimeoutError):
-        await ref.ask("tea", timeout=0.2)
+    while not careful.begun:  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await ref.ask("tea", timeout=0.2)
     assert careful.cancelled == []
     careful.gate.set()
     await mesh.drain()
@@ -305,8 +306,10 @@ async def test_every_handler_of_a_chain_is_cancelled_when_the_outermost_asker_gi
     mesh.add(held)
     mesh.add(Relay("second"))
 
-    with pytest.raises(AskTimeoutError):
-        await mesh.add(Relay("first")).ask(Ask(("second", "held"), "tea"), timeout=0.2)
+    first = mesh.add(Relay("first"))
+    while not held.begun:  # a busy machine may take longer to come so far
+        with pytest.raises(AskTimeoutError):
+            await first.ask(Ask(("second", "held"), "tea"), timeout=0.2)
     await mesh.drain()
 
     agents = mesh.statistics().agents
@@ -353,15 +356,17 @@ async def test_a_given_timeout_ends_a_stream_that_still_flows(mesh: Mesh) -> Non
             return parts()
 
     ref = mesh.add(Endless("endless"))
-    taken = []
+    taken: list[Any] = []
 
-    with pytest.raises(AskTimeoutError):
-        async for part in ref.stream("tea", timeout=0.2):
-            taken.append(part)  # noqa: PERF401 – the parts before the error are the point
+    while not taken:  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            async for part in ref.stream("tea", timeout=0.2):
+                taken.append(part)  # noqa: PERF401 – the parts before the error are the point
 
-    assert taken
     await mesh.drain()
-    assert mesh.statistics().agents["endless"].cancelled == 1
+    statistics = mesh.statistics().agents["endless"]
+    assert statistics.cancelled >= 1
+    assert statistics.completed == statistics.failed == 0
 
 
 class Nap(Message[str]):
@@ -384,8 +389,9 @@ async def test_a_handler_that_answers_its_cancellation_with_a_value_is_late(mesh
     stubborn = Stubborn("stubborn")
     ref = mesh.add(stubborn)
 
-    with pytest.raises(AskTimeoutError):
-        await ref.ask(Nap(), timeout=0.2)
+    while not stubborn.has_begun:  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await ref.ask(Nap(), timeout=0.2)
     await mesh.drain()
 
     statistics = mesh.statistics()

@@ -425,9 +425,13 @@ def test_a_trio_loop_in_the_main_thread_may_be_cancelled_while_it_asks(far_mesh:
     ref = Ref(far_mesh.interior, "echo")
 
     async def use() -> None:
-        with trio.move_on_after(0.02):
-            await ref.ask(1.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ref.ask, 1.0)
+            await eventually(lambda: echo.log)
+            nursery.cancel_scope.cancel()
 
+    echo = far_mesh.agent("echo")
+    assert isinstance(echo, Echo)
     trio.run(use)
 
     wait_until(lambda: far_mesh.statistics().agents["echo"].cancelled == 1)

@@ -12,10 +12,20 @@ from ceylon.core.limits import limit_of
 from ceylon.errors import ArgumentError
 from support.core_agents import until
 from support.hostile_agents import Stubborn, Wait
-from support.leftovers import eventually, tidy_mesh
+from support.leaps import leap, leaping, leaping_when
+from support.leftovers import DEADLINE, eventually, tidy_mesh
+from support.loops import chosen_loops
 
-SHORT = 0.02
-LONGER = 0.2  # for threads: a busy machine may keep one waiting
+SHORT = 0.02  # for what never ends
+LONG = 10.0  # for what has to begin first, or to end in time: no busy machine takes so long, and a leap takes no time
+BEGUN: list[Any] = []
+"""What has begun to hang in a thread."""
+
+
+@pytest.fixture(params=chosen_loops("asyncio", "trio"))
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Run each test on loops whose time can leap."""
+    return leaping(request.param)
 
 
 class Sleeper(Agent):
@@ -47,9 +57,8 @@ class Sleeper(Agent):
 class ThreadSleeper(Agent):
     """The same in a thread, until its gate is opened."""
 
-    handler_timeout: float | None = LONGER
+    handler_timeout: float | None = LONG
     gate = threading.Event()
-    begun = 0
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -57,8 +66,8 @@ class ThreadSleeper(Agent):
 
     @on
     def hang(self, seconds: float) -> str:
-        type(self).begun += 1
-        assert self.gate.wait(10)
+        BEGUN.append(seconds)
+        assert self.gate.wait(DEADLINE)
         return "too late"
 
     @on
@@ -70,7 +79,8 @@ class ThreadSleeper(Agent):
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
     """Hold the threads of `ThreadSleeper` until the test's end."""
-    ThreadSleeper.gate, ThreadSleeper.begun = threading.Event(), 0
+    ThreadSleeper.gate = threading.Event()
+    BEGUN.clear()
     yield ThreadSleeper.gate
     ThreadSleeper.gate.set()
 
@@ -129,11 +139,12 @@ async def test_the_supervisor_decides_after_a_timeout_as_after_any_failure() -> 
 
 async def test_waiting_in_the_mailbox_is_not_the_handlers_time() -> None:
     class Slow(Sleeper):
-        handler_timeout = LONGER
+        handler_timeout = LONG
 
         @on
         async def hang(self, seconds: float) -> None:
-            await anyio.sleep(LONGER / 4)
+            leap(LONG / 4)
+            await anyio.sleep(0.001)
 
     async with tidy_mesh() as mesh:
         sleeper = mesh.add(Slow("sleeper"))
@@ -185,8 +196,11 @@ async def test_a_mesh_may_set_the_limit_for_every_agent_that_sets_none() -> None
 
 
 async def test_handlers_in_time_leave_no_timer_behind() -> None:
+    class Quick(Sleeper):
+        handler_timeout = LONG
+
     async with tidy_mesh() as mesh:
-        sleeper = mesh.add(Sleeper("sleeper"))
+        sleeper = mesh.add(Quick("sleeper"))
 
         for _ in range(100):
             await sleeper.ask("quick")
@@ -253,8 +267,9 @@ async def test_a_thread_that_takes_too_long_is_abandoned_counted_and_its_agent_g
         sleeper = mesh.add(ThreadSleeper("sleeper"))
         await sleeper.ask("before")
 
-        with pytest.raises(HandlerError) as caught:
-            await sleeper.ask(1.0)
+        async with leaping_when(lambda: BEGUN, LONG):
+            with pytest.raises(HandlerError) as caught:
+                await sleeper.ask(1.0)
 
         assert isinstance(caught.value.root, HandlerTimeoutError)
         assert caught.value.root.still_runs
@@ -272,13 +287,14 @@ async def test_each_message_of_a_lease_has_its_own_time(gate: threading.Event) -
     class Paced(ThreadSleeper):
         @on
         def hang(self, seconds: float) -> str:
-            threading.Event().wait(0.004)
+            leap(LONG / 4)
+            threading.Event().wait(0.004)  # which lets the loop look
             return "in time"
 
     async with tidy_mesh(lease_seconds=60.0) as mesh:
         paced = mesh.add(Paced("paced"))
 
-        for _ in range(40):
+        for _ in range(8):
             paced.tell_nowait(1.0)
         await paced.ask("last")
 
@@ -292,7 +308,8 @@ async def test_the_messages_before_and_behind_a_stuck_one_are_handled(gate: thre
         for message in ("a", "b", 1.0, "c"):
             sleeper.tell_nowait(message)
 
-        assert await sleeper.ask("d") == ["c", "d"]
+        async with leaping_when(lambda: BEGUN, LONG):
+            assert await sleeper.ask("d") == ["c", "d"]
         gate.set()
         statistics = mesh.statistics().agents["sleeper"]
         assert (statistics.completed, statistics.failed) == (4, 1)
@@ -303,9 +320,13 @@ async def test_stuck_threads_keep_no_other_agent_from_threads(gate: threading.Ev
         for number in range(3):
             await mesh.add(ThreadSleeper(f"sleeper-{number}")).tell(1.0)
         other = mesh.add(ThreadSleeper("other"))
+        await eventually(lambda: len(BEGUN) == 2)
 
+        leap(LONG)
         assert await other.ask("still here") == ["still here"]
 
+        await eventually(lambda: len(BEGUN) == 3)
+        leap(LONG)
         await until(lambda: mesh.statistics().threads.stuck == 3)
         assert mesh.statistics().threads.running == 0
         gate.set()
@@ -313,11 +334,12 @@ async def test_stuck_threads_keep_no_other_agent_from_threads(gate: threading.Ev
 
 async def test_a_stuck_thread_may_go_on_with_blocking_verbs_and_disturbs_nobody(gate: threading.Event) -> None:
     class Asker(Agent):
-        handler_timeout = LONGER
+        handler_timeout = LONG
         answers: ClassVar[list[Any]] = []
 
         def on_message(self, message: Any, context: BlockingContext) -> None:
-            assert gate.wait(10)
+            BEGUN.append(message)
+            assert gate.wait(DEADLINE)
             self.answers.append(context.ask("other", "from beyond"))
 
     class Other(ThreadSleeper):
@@ -326,8 +348,9 @@ async def test_a_stuck_thread_may_go_on_with_blocking_verbs_and_disturbs_nobody(
     async with tidy_mesh(threads=1) as mesh:
         mesh.add(Other("other"))
         asker = mesh.add(Asker("asker"))
-        with pytest.raises(HandlerError):
-            await asker.ask(1)
+        async with leaping_when(lambda: BEGUN, LONG):
+            with pytest.raises(HandlerError):
+                await asker.ask(1)
 
         gate.set()
 
@@ -339,7 +362,7 @@ async def test_a_stuck_thread_may_go_on_with_blocking_verbs_and_disturbs_nobody(
 
 async def test_a_thread_whose_time_is_over_in_a_blocking_verb_is_given_up_too(gate: threading.Event) -> None:
     class Asker(Agent):
-        handler_timeout = LONGER
+        handler_timeout = LONG
 
         def on_message(self, message: Any, context: BlockingContext) -> Any:
             return context.ask("other", 1.0)
@@ -351,8 +374,9 @@ async def test_a_thread_whose_time_is_over_in_a_blocking_verb_is_given_up_too(ga
         mesh.add(Other("other"))
         asker = mesh.add(Asker("asker"))
 
-        with pytest.raises(HandlerError) as caught:
-            await asker.ask(1)
+        async with leaping_when(lambda: BEGUN, LONG):
+            with pytest.raises(HandlerError) as caught:
+                await asker.ask(1)
 
         assert isinstance(caught.value.root, HandlerTimeoutError)
         assert mesh.statistics().threads.stuck == 1
@@ -366,8 +390,9 @@ async def test_a_threaded_handler_asked_for_a_stream_is_given_up_as_well(gate: t
     async with tidy_mesh() as mesh:
         sleeper = mesh.add(ThreadSleeper("sleeper"))
 
-        with pytest.raises(HandlerError) as caught:
-            await sleeper.stream(1.0).result()
+        async with leaping_when(lambda: BEGUN, LONG):
+            with pytest.raises(HandlerError) as caught:
+                await sleeper.stream(1.0).result()
 
         assert isinstance(caught.value.root, HandlerTimeoutError)
         assert caught.value.root.still_runs
@@ -380,21 +405,28 @@ async def test_a_threaded_handler_asked_for_a_stream_is_given_up_as_well(gate: t
 class Parts(Agent):
     """Gives parts slowly, ten of them in more than its time, and stops giving any when it is asked for more."""
 
-    handler_timeout = 0.4
+    handler_timeout = LONG
 
     @on
     async def count(self, most: int) -> AsyncIterator[int]:
         for number in range(most):
-            await anyio.sleep(0.05 if number < 10 else 60)
+            if number < 10:
+                leap(LONG / 8)
+                await anyio.sleep(0.001)
+            else:
+                BEGUN.append(number)
+                await anyio.sleep_forever()
             yield number
 
     @on
     def count_in_a_thread(self, most: str) -> Iterator[int]:
         for number in range(int(most)):
             if number < 10:
-                threading.Event().wait(0.05)
+                leap(LONG / 8)
+                threading.Event().wait(0.004)  # which lets the loop look
             else:
-                assert ThreadSleeper.gate.wait(10)
+                BEGUN.append(number)
+                assert ThreadSleeper.gate.wait(DEADLINE)
             yield number
 
 
@@ -414,11 +446,12 @@ async def test_a_generator_that_stalls_fails(most: Any, gate: threading.Event) -
         parts = mesh.add(Parts("parts"))
         taken = []
 
-        with pytest.raises(HandlerError) as caught:
-            async for part in parts.stream(most):
-                taken.append(part)  # noqa: PERF401 – what came before the failure counts
+        async with leaping_when(lambda: BEGUN, LONG):
+            with pytest.raises(HandlerError) as caught:
+                async for part in parts.stream(most):
+                    taken.append(part)  # noqa: PERF401 – what came before the failure counts
 
-        assert taken == list(range(len(taken)))  # nearly always ten; a busy machine may cut it short
+        assert taken == list(range(10))
         assert isinstance(caught.value.root, HandlerTimeoutError)
         assert caught.value.root.still_runs == isinstance(most, str)
         assert mesh.statistics().agents["parts"].failed == 1
@@ -429,16 +462,19 @@ async def test_a_generator_that_stalls_fails(most: Any, gate: threading.Event) -
 @pytest.mark.parametrize("most", [10, "10"], ids=["async", "sync"])
 async def test_a_slow_consumer_is_not_the_generators_fault(most: Any, gate: threading.Event) -> None:
     class Quick(Parts):
-        handler_timeout = LONGER
+        handler_timeout = LONG
 
         @on
         async def count(self, most: int) -> AsyncIterator[int]:
             for number in range(most):
+                BEGUN.append(number)
                 yield number
 
         @on
         def count_in_a_thread(self, most: str) -> Iterator[int]:
-            yield from range(int(most))
+            for number in range(int(most)):
+                BEGUN.append(number)
+                yield number
 
     async with tidy_mesh(stream_credit=2) as mesh:
         quick = mesh.add(Quick("quick"))
@@ -447,7 +483,10 @@ async def test_a_slow_consumer_is_not_the_generators_fault(most: Any, gate: thre
         async for part in quick.stream(most):
             taken.append(part)
             if part == 4:
-                await anyio.sleep(1.5 * LONGER)
+                await eventually(lambda: len(BEGUN) > 6)  # as many as may be under way
+                await anyio.sleep(0.1)  # time enough to wait for leave to go on
+                leap(1.5 * LONG)
+                await anyio.sleep(0.01)
 
         assert taken == list(range(10))
         assert mesh.statistics().agents["quick"].failed == 0
@@ -473,6 +512,8 @@ async def test_leaving_the_mesh_while_a_thread_is_stuck_counts_it_once(gate: thr
     async with tidy_mesh(drain_timeout=0.01) as mesh:
         sleeper = mesh.add(ThreadSleeper("sleeper"))
         await sleeper.tell(1.0)
+        await eventually(lambda: BEGUN)
+        leap(LONG)
         await until(lambda: mesh.statistics().threads.stuck == 1)
         await mesh.stop()
         assert mesh.statistics().threads.abandoned == 1
@@ -481,7 +522,7 @@ async def test_leaving_the_mesh_while_a_thread_is_stuck_counts_it_once(gate: thr
 
 async def test_a_limit_is_not_wound_up_again_after_its_handlers_end() -> None:
     class Keeper(Agent):
-        handler_timeout = LONGER
+        handler_timeout = LONG
         limit: Any = None
 
         async def on_message(self, message: int, context: Context) -> int:
@@ -508,7 +549,7 @@ async def test_what_a_stop_has_given_up_leaves_no_timer_to_the_mesh(gate: thread
         thread, stubborn = mesh.add(Patient("thread")), PatientOnTheLoop("loop")
         await thread.tell(1.0)
         await mesh.add(stubborn).tell(Wait())
-        await until(lambda: Patient.begun > 0)
+        await eventually(lambda: BEGUN)
         await stubborn.is_waiting.wait()
         try:
             await mesh.stop(thread, at_once=True)

@@ -266,7 +266,7 @@ async def test_who_asks_an_agent_that_cannot_start_is_told_the_cause(
         ref.tell_nowait("lost")
 
         with pytest.raises(AgentStartError) as caught:
-            await ref.ask("hello", timeout=2)
+            await ref.ask("hello", timeout=60)
 
         assert caught.value.cause is error
         assert caught.value.__cause__ is error
@@ -561,7 +561,7 @@ async def test_a_lifespan_that_fails_before_its_yield_is_a_failed_start() -> Non
         ref = mesh.add(BadLifespan("agent", [], "before"))
 
         with pytest.raises(AgentStartError, match="before the yield"):
-            await ref.ask("hello", timeout=2)
+            await ref.ask("hello", timeout=60)
 
 
 async def test_a_lifespan_that_fails_after_its_yield_is_logged(mesh: Mesh, caplog: pytest.LogCaptureFixture) -> None:
@@ -590,7 +590,7 @@ async def test_a_lifespan_without_a_yield_is_refused_with_the_rule(kind: type[No
         ref = mesh.add(kind("agent", []))
 
         with pytest.raises(AgentStartError, match="yield") as caught:
-            await ref.ask("hello", timeout=2)
+            await ref.ask("hello", timeout=60)
 
         assert isinstance(caught.value.cause, DefinitionError)
 
@@ -639,7 +639,7 @@ async def test_an_endless_lifespan_gets_the_grace_and_no_more(where: str) -> Non
     with anyio.fail_after(DEADLINE):
         async with tidy_mesh(drain_timeout=0.05, stop_grace=0.05) as mesh:
             ref = mesh.add(EndlessLifespan("agent", diary, where))
-            await ref.tell("hello")
+            await (ref.tell if where == "before" else ref.ask)("hello")
 
     assert diary == ([] if where == "before" else ["hello", "leaving"])
 
@@ -665,11 +665,12 @@ async def test_a_lifespan_that_ignores_its_cancellation_is_given_up() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(stop)
-        with anyio.move_on_after(2):
+        try:
             await eventually(lambda: has_stopped)
-        stopped_in_time = has_stopped
-        agent.may_end.set()
-        await agent.has_ended.wait()
+            stopped_in_time = True
+        finally:
+            agent.may_end.set()
+            await agent.has_ended.wait()
 
     assert stopped_in_time
 

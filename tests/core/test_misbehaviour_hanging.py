@@ -25,6 +25,7 @@ from support.hostile_agents import Ping
 from support.law import lawful_mesh
 from support.leftovers import DEADLINE, eventually, quick, threads_left
 from support.rogues import KINDS, Deed, on_each_verb, rogue_has, send, stage
+from support.silence import Silence
 
 SHORT = 0.1
 LONGER = 0.2  # for threads, which a busy machine may keep waiting
@@ -95,12 +96,25 @@ async def test_a_thread_that_waits_for_ever_is_given_up_and_its_agent_begins_aga
 # -- B3: blocks the loop -----------------------------------------------------------------------------------------------
 
 
+SILENCE = Silence()
+
+
 def _sleep(agent: Agent, context: Any) -> str:
-    time.sleep(0.4)
+    SILENCE.sleep()
     return "done"
 
 
 def _spin(agent: Agent, context: Any) -> str:
+    SILENCE.spin()
+    return "done"
+
+
+def _sleep_in_a_thread(agent: Agent, context: Any) -> str:
+    time.sleep(0.4)
+    return "done"
+
+
+def _spin_in_a_thread(agent: Agent, context: Any) -> str:
     end = time.monotonic() + 0.4
     while time.monotonic() < end:
         sum(range(100))
@@ -113,7 +127,7 @@ def _spin(agent: Agent, context: Any) -> str:
 async def test_a_handler_that_blocks_the_loop_is_named_and_the_mesh_recovers(
     kind: str, verb: str, act: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="ceylon"):
+    with caplog.at_level(logging.WARNING, logger="ceylon"), SILENCE.listening():
         async with stage(kind, block_warning=SHORT) as mesh:
             outcome = await send(mesh, verb, Deed(act))
 
@@ -126,7 +140,7 @@ async def test_a_handler_that_blocks_the_loop_is_named_and_the_mesh_recovers(
     assert act.__name__ in warning
 
 
-@pytest.mark.parametrize("act", [_sleep, _spin])
+@pytest.mark.parametrize("act", [_sleep_in_a_thread, _spin_in_a_thread])
 @on_each_verb
 async def test_a_handler_that_blocks_its_own_thread_is_nobodys_affair(
     verb: str, act: Any, caplog: pytest.LogCaptureFixture

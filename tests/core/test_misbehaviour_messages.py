@@ -169,6 +169,16 @@ async def test_tasks_a_handler_leaves_behind_are_its_agents_and_end_with_it(verb
     assert log == ["began"] * 3 + ["cancelled"] * 3
 
 
+async def until_the_loop_rests() -> None:
+    """Fail if the loop spins: then it does so at every look, while garbage is collected but now and then."""
+    for _ in range(20):
+        began, used = time.monotonic(), time.thread_time()
+        await anyio.sleep(0.05)
+        if time.thread_time() - used < 0.5 * (time.monotonic() - began):
+            return
+    pytest.fail("the loop spins")
+
+
 # -- B14: opens a scope in one message and leaves it in another --------------------------------------------------------
 
 
@@ -188,9 +198,7 @@ async def test_a_scope_carried_from_one_message_to_another_spoils_neither_the_ag
         await send(mesh, verb, Deed(leave))
 
         await eventually(lambda: not mesh.statistics().agents["rogue"].pending)
-        began, used = time.monotonic(), time.process_time()
-        await anyio.sleep(0.1)
-        assert time.process_time() - used < 0.5 * (time.monotonic() - began)
+        await until_the_loop_rests()
 
 
 # -- B15: sends without end --------------------------------------------------------------------------------------------
@@ -295,6 +303,4 @@ async def test_agents_that_never_stop_sending_are_stopped_by_the_hop_limit(kind:
         assert dead["hops"] >= 1
         # A publication ends with a subscriber that refuses; it is counted and raises nothing.
         assert len(refused) == (0 if way == "the topic" and kind != "inline" else dead["hops"])
-        began, used = time.monotonic(), time.process_time()
-        await anyio.sleep(0.05)
-        assert time.process_time() - used < 0.5 * (time.monotonic() - began)
+        await until_the_loop_rests()

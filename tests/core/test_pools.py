@@ -104,7 +104,7 @@ async def test_a_pool_is_one_address_for_every_verb(mesh: Mesh) -> None:
     assert await pool.ask("hello") == "3"
     assert [part async for part in pool.stream(2)] == ["1", "1"]
     assert await pool.call("number") == "2"
-    assert await pool.using(timeout=5).ask("hello") == "3"
+    assert await pool.using(timeout=60).ask("hello") == "3"
     assert await mesh.ask("worker", "hello") == "1"
     assert await mesh.ref(Worker).ask("hello") == "2"
 

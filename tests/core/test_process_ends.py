@@ -151,7 +151,7 @@ def test_a_second_sigterm_ends_the_drain(program: str, tmp_path: Path) -> None:
     script.wait_for("draining")  # two signals at once would be one
     script.send(signal.SIGTERM)
 
-    said, errors = script.end(within=15.0)  # the drain alone would take 30
+    said, errors = script.end()  # the drain alone would take five minutes
     assert said == ["cancelled", "on_stop"]
     assert (script.exit_code, errors) == (0, "")
 
@@ -175,7 +175,7 @@ def test_a_program_that_handles_sigterm_itself_keeps_its_handler(tmp_path: Path)
 
     script.send(signal.SIGTERM)
 
-    said, errors = script.end(within=15.0)
+    said, errors = script.end()
     assert said == ["mine", "cancelled", "on_stop"]
     assert (script.exit_code, errors) == (0, "")
 
@@ -213,7 +213,7 @@ STUCK: Final = """
                 except asyncio.CancelledError:
                     pass
 
-    LONG = msgspec.structs.replace(DEFAULTS, stop_grace=0.3, drain_timeout=60.0)
+    LONG = msgspec.structs.replace(DEFAULTS, stop_grace=0.3, drain_timeout=300.0)
 """
 
 
@@ -221,8 +221,11 @@ STUCK: Final = """
 @pytest.mark.parametrize(("program", "message"), [("asyncio", "1"), ("blocking", "1"), ("blocking", "'deaf'")], ids=str)
 def test_a_second_ctrl_c_does_not_wait_for_code_that_is_stuck(program: str, message: str, tmp_path: Path) -> None:
     source = f"""
+    mesh = Mesh(settings=LONG)
+    say_when(lambda: mesh.interior.is_stopping, "stopping")
+
     async def main():
-        async with Mesh(settings=LONG) as mesh:
+        async with mesh:
             await mesh.add(Stuck("stuck")).tell({message})
             await mesh.wait()
 
@@ -230,7 +233,9 @@ def test_a_second_ctrl_c_does_not_wait_for_code_that_is_stuck(program: str, mess
     """
     if program == "blocking":
         source = f"""
-    with BlockingMesh(settings=LONG) as mesh:
+    mesh = BlockingMesh(settings=LONG)
+    say_when(lambda: mesh.interior.is_stopping, "stopping")
+    with mesh:
         mesh.add(Stuck("stuck")).tell({message})
         mesh.wait()
     """
@@ -238,10 +243,10 @@ def test_a_second_ctrl_c_does_not_wait_for_code_that_is_stuck(program: str, mess
     script.wait_for("ready")
 
     script.interrupt()
-    script.sleep(0.05)
+    script.wait_for("stopping")  # two signals at once would be one
     script.interrupt()
 
-    script.end(within=20.0)
+    script.end()
     assert script.exit_code == 130
 
 

@@ -185,7 +185,7 @@ async def test_a_wait_may_end_before_the_request_does(mesh: Mesh) -> None:
 
     assert (raised.value.address, raised.value.request_id) == ("held", request.id)
     held.gate.set()
-    assert await mesh.wait_for(request.id, timeout=5) == "tea"
+    assert await mesh.wait_for(request.id, timeout=60) == "tea"
 
 
 async def test_a_request_can_be_fetched_by_its_id_once(mesh: Mesh) -> None:
@@ -316,7 +316,7 @@ async def test_a_handler_s_request_inherits_its_deadline(mesh: Mesh) -> None:
             return context.deadline
 
     mesh.add(Deadlines("keeper"))
-    deadline, request = await mesh.add(Submitting("submitting")).ask("tea", timeout=5)
+    deadline, request = await mesh.add(Submitting("submitting")).ask("tea", timeout=60)
 
     assert await request == pytest.approx(deadline)
 
@@ -488,8 +488,8 @@ async def test_a_handler_that_awaits_a_request_to_itself_is_told(mesh: Mesh, wai
     ref = mesh.add(waiter("waiter"))
 
     with pytest.raises(DeadlockError, match="waiter → waiter"):
-        await ref.ask("tea", timeout=5)
-    assert [result.value for result in await mesh.collect(timeout=5)] == [3]  # which nobody waits for now
+        await ref.ask("tea", timeout=60)
+    assert [result.value for result in await mesh.collect(timeout=60)] == [3]  # which nobody waits for now
 
 
 @every_waiter
@@ -559,7 +559,7 @@ async def test_two_handlers_that_await_each_other_s_requests_are_told(mesh: Mesh
 
     for request in requests:
         try:
-            outcomes.append(await mesh.wait_for(request, timeout=5))
+            outcomes.append(await mesh.wait_for(request, timeout=60))
         except DeadlockError as error:
             outcomes.append(sorted({*error.path}))
 
@@ -582,7 +582,7 @@ async def test_a_handler_may_wait_for_a_request_that_another_slot_handles(mesh: 
     class Two(Waiting):
         concurrency = 2
 
-    assert await mesh.add(Two("two")).ask("tea", timeout=5) == 3
+    assert await mesh.add(Two("two")).ask("tea", timeout=60) == 3
 
 
 async def test_inspection_says_who_waits_for_a_request(mesh: Mesh) -> None:
@@ -868,10 +868,10 @@ def test_the_blocking_twins_do_the_same() -> None:
         echo, failing = mesh.add(Echo("echo")), mesh.add(Failing("failing"))
         request = echo.submit("tea")
 
-        assert request.wait() == request.wait(timeout=1) == "tea"
+        assert request.wait() == request.wait(timeout=60) == "tea"
         assert mesh.wait_for(mesh.submit("echo", "milk").id) == "milk"
         _ = mesh.submit(failing, "boom")
-        (result,) = mesh.collect(timeout=5)
+        (result,) = mesh.collect(timeout=60)
         assert isinstance(result.error, HandlerError)
         held = mesh.add(Held("held")).submit("tea")
         assert mesh.pending() == [held]

@@ -17,7 +17,14 @@ from support.leftovers import DEADLINE, eventually, quick, tasks_left, threads_l
 
 @pytest.fixture
 async def mesh(anyio_backend: str) -> AsyncIterator[Mesh]:
-    """A mesh that must end tidily, and does not wait long."""
+    """A mesh that must end tidily."""
+    async with tidy_mesh() as mesh:
+        yield mesh
+
+
+@pytest.fixture
+async def hasty(anyio_backend: str) -> AsyncIterator[Mesh]:
+    """The same for what never ends by itself: it does not wait long."""
     async with tidy_mesh(drain_timeout=0.1, stop_grace=0.1) as mesh:
         yield mesh
 
@@ -248,17 +255,17 @@ async def test_a_handler_that_ignores_its_cancellation_is_given_up(anyio_backend
     check_end(mesh.statistics())
 
 
-async def test_an_agent_whose_handler_ignores_its_cancellation_can_be_replaced(mesh: Mesh) -> None:
+async def test_an_agent_whose_handler_ignores_its_cancellation_can_be_replaced(hasty: Mesh) -> None:
     stubborn = Stubborn("agent")
-    replaced = mesh.ref("agent")
+    replaced = hasty.ref("agent")
     answers: list[int] = []
     errors: list[BaseException] = []
     async with anyio.create_task_group() as group:
-        group.start_soon(told, errors, mesh.add(stubborn).ask(Wait()))
+        group.start_soon(told, errors, hasty.add(stubborn).ask(Wait()))
         await stubborn.is_waiting.wait()
         with anyio.fail_after(DEADLINE):
-            await mesh.stop("agent")
-        mesh.add(Counter("agent"))
+            await hasty.stop("agent")
+        hasty.add(Counter("agent"))
         answers.append(await replaced.ask(7))
         stubborn.may_end.set()
         await stubborn.has_ended.wait()
@@ -266,8 +273,8 @@ async def test_an_agent_whose_handler_ignores_its_cancellation_can_be_replaced(m
     assert isinstance(errors[0], AgentStoppedError)
     assert answers == [7]
     assert await replaced.ask(1) == 8
-    assert mesh.statistics().stopped_agents.cancelled == 1
-    check_law(mesh.statistics())
+    assert hasty.statistics().stopped_agents.cancelled == 1
+    check_law(hasty.statistics())
 
 
 async def test_a_stuck_thread_is_abandoned_counted_and_harmless(anyio_backend: str) -> None:
@@ -295,23 +302,23 @@ async def test_a_stuck_thread_is_abandoned_counted_and_harmless(anyio_backend: s
     check_end(mesh.statistics())
 
 
-async def test_a_stuck_thread_of_a_stopped_agent_is_counted_and_disturbs_no_namesake(mesh: Mesh) -> None:
+async def test_a_stuck_thread_of_a_stopped_agent_is_counted_and_disturbs_no_namesake(hasty: Mesh) -> None:
     stuck = Stuck("agent")
     errors: list[BaseException] = []
     async with anyio.create_task_group() as group:
-        group.start_soon(told, errors, mesh.add(stuck).ask("one"))
+        group.start_soon(told, errors, hasty.add(stuck).ask("one"))
         await eventually(stuck.is_stuck.is_set)
-        await mesh.stop("agent")
-    replaced = mesh.add(Counter("agent"))
+        await hasty.stop("agent")
+    replaced = hasty.add(Counter("agent"))
     await replaced.ask(7)
-    abandoned = mesh.statistics().threads.abandoned
+    abandoned = hasty.statistics().threads.abandoned
     stuck.may_end.set()
     await eventually(stuck.has_ended.is_set)
-    await eventually(lambda: not mesh.statistics().threads.running)
+    await eventually(lambda: not hasty.statistics().threads.running)
 
     assert isinstance(errors[0], AgentStoppedError)
     assert abandoned == 1
-    statistics = mesh.statistics()
+    statistics = hasty.statistics()
     assert (statistics.agents["agent"].accepted, statistics.agents["agent"].completed) == (1, 1)
     assert (statistics.stopped_agents.cancelled, statistics.stopped_agents.completed) == (1, 0)
 
@@ -319,28 +326,28 @@ async def test_a_stuck_thread_of_a_stopped_agent_is_counted_and_disturbs_no_name
 # -- one agent ---------------------------------------------------------------------------------------------------------
 
 
-async def test_stopping_one_agent_ends_what_it_has(mesh: Mesh) -> None:
+async def test_stopping_one_agent_ends_what_it_has(hasty: Mesh) -> None:
     sleeper = Sleeper("sleeper")
-    ref = mesh.add(sleeper)
-    other = mesh.add(Counter("other"))
+    ref = hasty.add(sleeper)
+    other = hasty.add(Counter("other"))
     errors: list[BaseException] = []
 
     async with anyio.create_task_group() as group:
         group.start_soon(told, errors, ref.ask("one"))
         await sleeper.is_asleep.wait()
         group.start_soon(told, errors, ref.ask("two"))
-        await eventually(lambda: mesh.statistics().agents["sleeper"].accepted == 2)
+        await eventually(lambda: hasty.statistics().agents["sleeper"].accepted == 2)
         ref.tell_nowait("three")
-        await mesh.stop(ref)
+        await hasty.stop(ref)
 
     assert [type(error) for error in errors] == [AgentStoppedError] * 2
-    assert mesh.statistics().dead_letters == {"stopped": 2}
-    assert mesh.agents == ["other"]
+    assert hasty.statistics().dead_letters == {"stopped": 2}
+    assert hasty.agents == ["other"]
     assert await other.ask(1) == 1
     with pytest.raises(UnknownAgentError):
         await ref.tell("four")
     with pytest.raises(UnknownAgentError):
-        await mesh.stop(ref)
+        await hasty.stop(ref)
 
 
 async def test_a_stopping_agent_finishes_what_it_has_begun(mesh: Mesh) -> None:

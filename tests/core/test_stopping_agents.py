@@ -138,17 +138,18 @@ async def test_a_stop_at_once_leaves_on_stop_its_time(mesh: Mesh) -> None:
     assert diary == ["-closing"]
 
 
-async def test_a_stop_at_once_leaves_threads_behind(mesh: Mesh) -> None:
-    held = HeldInAThread("held")
-    await mesh.add(held).tell("hello")
-    await eventually(lambda: held.begun)
+async def test_a_stop_at_once_leaves_threads_behind() -> None:
+    async with tidy_mesh(drain_timeout=3 * DEADLINE, stop_grace=0.3) as mesh:
+        held = HeldInAThread("held")
+        await mesh.add(held).tell("hello")
+        await eventually(lambda: held.begun)
 
-    with anyio.fail_after(DEADLINE):
-        await mesh.stop("held", at_once=True)
-    held.gate.set()
+        with anyio.fail_after(DEADLINE):
+            await mesh.stop("held", at_once=True)
+        held.gate.set()
 
-    assert mesh.statistics().threads.abandoned == 1
-    await eventually(lambda: held.ended)
+        assert mesh.statistics().threads.abandoned == 1
+        await eventually(lambda: held.ended)
 
 
 def test_a_blocking_mesh_stops_an_agent_at_once() -> None:

@@ -26,6 +26,7 @@ from ceylon.errors import StreamTimeoutError
 from ceylon.settings import DEFAULTS
 from support.core_agents import SECONDS, Counter, Echo, Failing, Held, until
 from support.law import lawful_mesh
+from support.leaps import leap, leap_when_all_wait, on_leaping_loops
 
 CREDIT = DEFAULTS.stream_credit
 
@@ -300,9 +301,10 @@ async def test_a_consumer_cancelled_while_it_waits_for_a_part_stops_the_producer
     held = Held("held")
     ref = mesh.add(held)
 
-    with anyio.move_on_after(0.2):
-        async for _ in ref.stream("tea"):
-            pass
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.stream("tea").result)
+        await until(lambda: held.begun)
+        tasks.cancel_scope.cancel()
 
     await until(lambda: held.cancelled == ["tea"])
 
@@ -361,9 +363,14 @@ async def test_a_stream_that_waits_in_the_mailbox_is_taken_back(mesh: Mesh) -> N
     ref = mesh.add(held)
     await ref.tell("first")
 
-    with anyio.move_on_after(0.2):
+    async def take() -> None:
         async with ref.stream("second") as stream:
             await anext(stream)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        await until(lambda: mesh.statistics().agents["held"].pending == 2)
+        tasks.cancel_scope.cancel()
 
     await until(lambda: mesh.statistics().agents["held"].cancelled == 1)
     held.gate.set()
@@ -495,6 +502,7 @@ async def test_a_stream_of_what_nobody_handles_fails(mesh: Mesh) -> None:
 # -- idle --------------------------------------------------------------------------------------------------------------
 
 
+@on_leaping_loops
 async def test_a_stream_whose_next_part_does_not_come_ends(mesh: Mesh) -> None:
     class Stalling(Agent):
         def __init__(self, name: str) -> None:
@@ -509,35 +517,41 @@ async def test_a_stream_whose_next_part_does_not_come_ends(mesh: Mesh) -> None:
                 self.closed = True
 
     stalling = Stalling("stalling")
-    stream = mesh.add(stalling).stream("tea", idle_timeout=0.2)
+    stream = mesh.add(stalling).stream("tea", idle_timeout=10)
 
     assert await anext(stream) == 1
-    with pytest.raises(StreamTimeoutError, match=r"'stalling' sent nothing for 0\.2 s") as caught:
-        await anext(stream)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leap_when_all_wait, 10)
+        with pytest.raises(StreamTimeoutError, match=r"'stalling' sent nothing for 10 s") as caught:
+            await anext(stream)
     assert isinstance(caught.value, TimeoutError)
     await until(lambda: stalling.closed)
     await mesh.drain()
     assert mesh.statistics().agents["stalling"].cancelled == 1
 
 
+@on_leaping_loops
 async def test_the_idle_time_is_between_parts_and_not_for_the_whole(mesh: Mesh) -> None:
     class Steady(Agent):
         async def on_message(self, message: int) -> AsyncIterator[int]:
             for number in range(message):
-                await anyio.sleep(0.05)
+                leap(4)
+                await anyio.sleep(0.001)
                 yield number
 
     ref = mesh.add(Steady("steady"))
 
-    assert await ref.stream(8, idle_timeout=0.3).result() == list(range(8))
+    assert await ref.stream(8, idle_timeout=20).result() == list(range(8))
 
 
+@on_leaping_loops
 async def test_a_consumer_may_take_its_time(mesh: Mesh) -> None:
     ref = mesh.add(Counter("counter"))
-    stream = ref.stream(3, idle_timeout=0.2)
+    stream = ref.stream(3, idle_timeout=10)
 
     taken = [await anext(stream)]
-    await anyio.sleep(0.25)  # longer than the producer may
+    leap(12)  # longer than the producer may
+    await anyio.sleep(0.01)
     taken += await stream.result()
 
     assert taken == [0, 1, 2]

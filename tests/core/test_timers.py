@@ -97,9 +97,9 @@ async def test_a_timer_can_be_cancelled(mesh: Mesh, kind: type[Alarm], *, repeat
     alarm = kind("alarm")
     ref = mesh.add(alarm)
 
-    await ref.ask(Later(60.0, "tea", repeat))
-    assert 59 < (alarm.timers[0].remaining or 0) <= 60
-    assert re.fullmatch(r"<TimerHandle of 'alarm' next in (60|59\.\d) s>", repr(alarm.timers[0]))
+    await ref.ask(Later(900.0, "tea", repeat))
+    assert 800 < (alarm.timers[0].remaining or 0) <= 900
+    assert re.fullmatch(r"<TimerHandle of 'alarm' next in (900|8\d\d) s>", repr(alarm.timers[0]))
     await ref.ask(None)
     await until(lambda: mesh.statistics().timers == 0)
 
@@ -166,7 +166,7 @@ async def test_timers_do_not_hold_up_a_drain_or_the_end_of_the_mesh(anyio_backen
 async def test_what_a_timer_tells_begins_at_hop_zero_and_has_no_deadline(mesh: Mesh) -> None:
     alarm = Alarm("alarm")
 
-    await mesh.add(alarm).ask(Later(0.0, "tea"), timeout=5)
+    await mesh.add(alarm).ask(Later(0.0, "tea"), timeout=60)
     await until(lambda: alarm.kept)
 
     assert alarm.hops == [0]

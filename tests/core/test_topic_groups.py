@@ -194,7 +194,7 @@ async def test_a_full_member_is_passed_over(mesh: Mesh) -> None:
     mesh.add(keeper)
     mesh.subscribe("news", "keeper", group="g")
 
-    with anyio.fail_after(2):
+    with anyio.fail_after(4):  # a tell would wait for five seconds
         assert [await mesh.publish("news", number) for number in range(3)] == [1, 1, 1]
     slow.gate.set()
     await mesh.drain()
@@ -252,7 +252,7 @@ async def test_where_all_are_full_and_nobody_waits_there_is_one_dead_letter(
 ) -> None:
     slow = [await _full(mesh, name, when_full=subscriber) for name in ("a", "b")]
 
-    with anyio.fail_after(2):
+    with anyio.fail_after(4):  # a tell would wait for five seconds
         assert await mesh.publish("news", "x", when_full=publisher) == 0
     for each in slow:
         each.gate.set()

@@ -18,6 +18,7 @@ from ceylon.memory.sqlite import SqliteMemory
 from ceylon.memory.vectors import pack, similarities
 from ceylon.testing import Simulation, run_simulation
 from support.memories import Clock
+from support.scripts import run
 
 
 def a_thread(events: list[str]) -> OwnThread[list[int]]:
@@ -209,23 +210,23 @@ async def test_two_memories_share_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_a_memory_that_nobody_closes_ends_with_the_process(tmp_path: Path) -> None:
-    program = f"""
-import anyio
-from ceylon.memory.port import Note
-from ceylon.memory.sqlite import SqliteMemory
+    said = run(
+        f"""
+        from ceylon.memory.port import Note
+        from ceylon.memory.sqlite import SqliteMemory
 
-memory = SqliteMemory({str(tmp_path / "memory.db")!r})
+        memory = SqliteMemory({str(tmp_path / "memory.db")!r})
 
-async def main():
-    await memory.remember("agent", Note(text="tea"))
-    print(await memory.count("agent"))
+        async def main():
+            await memory.remember("agent", Note(text="tea"))
+            say(await memory.count("agent"))
 
-anyio.run(main)
-"""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 – this Python
+        anyio.run(main)
+        """,
+        tmp_path,
+    )
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert said == ["1"]
 
 
 @pytest.mark.process

@@ -1,16 +1,25 @@
 """One timer bounds one wait after the other."""
 
 import math
+from typing import Any
 
 import anyio
 import pytest
 
 from ceylon.models.alarm import Alarm
+from support.loops import chosen_loops
+from support.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
 SOON = 0.01
 LATE = 60.0
+
+
+@pytest.fixture(params=chosen_loops("asyncio", "trio"))
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Run each test in virtual time: between two steps a busy machine may take longer than this."""
+    return virtual(request.param)
 
 
 async def wait(alarm: Alarm, seconds: float, length: float = math.inf) -> bool:

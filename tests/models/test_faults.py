@@ -357,7 +357,7 @@ async def test_the_total_deadline_ends_what_drips_for_ever(caller: Caller, drip:
         await caller.ask(timeout=SOON)
 
     assert caught.value.timeout == SOON
-    assert time.monotonic() - began < SOON + 5
+    assert time.monotonic() - began < SOON + 60  # and not for ever
     await caller.server.until(lambda: caller.server.clients_left == len(caller.server.requests) - 1)
     await assert_answers(caller)
 

@@ -104,4 +104,4 @@ async def test_a_transport_can_be_given(anyio_backend: str) -> None:
     async with HttpClient(transport=httpx.MockTransport(answer)) as client:
         endpoint = Endpoint(model="m", base_url="http://box/v1", advice="")
 
-        assert await client.get_json(endpoint, "models", timeout=1) == b'{"path":"/v1/models"}'
+        assert await client.get_json(endpoint, "models", timeout=60) == b'{"path":"/v1/models"}'

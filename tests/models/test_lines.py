@@ -149,11 +149,11 @@ def test_ten_megabytes_take_linear_time(size: int) -> None:
     megabytes = 10 if size > 1 else 1
     chunks = [data[start : start + size] for start in range(0, len(data), size)] * megabytes
 
-    began = time.process_time()
+    began = time.thread_time()
     events = events_of(chunks)
 
     assert len(events) == megabytes
-    assert time.process_time() - began < 3
+    assert time.thread_time() - began < 3
 
 
 def test_a_million_data_lines_are_one_event_or_a_clear_error() -> None:

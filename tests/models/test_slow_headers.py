@@ -58,4 +58,4 @@ async def test_headers_that_drip_meet_the_deadline(
                     pass
             else:
                 await session.complete(request)
-        assert anyio.current_time() - began < SOON + 5
+        assert anyio.current_time() - began < SOON + 60  # and not for ever

@@ -178,7 +178,7 @@ async def test_a_pipeline_can_begin_again(mesh: Mesh) -> None:
 
     with pytest.raises(HandlerError):
         await ref.ask("fail")
-    assert await ref.ask("tea", timeout=10) == "shop: tea"
+    assert await ref.ask("tea", timeout=60) == "shop: tea"
     assert mesh.statistics().agents["news"].restarts == 1
     assert mesh.statistics().agents["shop"].parent == "news"
 
@@ -228,9 +228,9 @@ async def test_deadline_budget_and_trace_go_along(mesh: Mesh) -> None:
 
     mesh.add(Look("look"))
     built = mesh.ref("look") >> same
-    budget, remaining, chain = await mesh.add(built).ask(None, timeout=9)
+    budget, remaining, chain = await mesh.add(built).ask(None, timeout=90)
     assert budget is None
-    assert 0 < remaining <= 9
+    assert 0 < remaining <= 90
     assert chain == ("pipeline",)
     budget, _, chain = await built.run(None, budget=Budget(calls=3, depth=5))
     assert budget.calls == 3
@@ -285,4 +285,4 @@ async def test_agents_side_by_side_are_asked_at_the_same_time(mesh: Mesh) -> Non
             await both.wait()
             return self.name
 
-    assert await mesh.add(parallel(Meeting("a"), Meeting("b"))).ask(1, timeout=5) == ["a", "b"]
+    assert await mesh.add(parallel(Meeting("a"), Meeting("b"))).ask(1, timeout=60) == ["a", "b"]

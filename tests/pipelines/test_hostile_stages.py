@@ -182,9 +182,10 @@ async def test_a_stage_without_end_ends_at_the_deadline(mesh: Mesh) -> None:
 
     ref = mesh.add(pipeline(retry(fallback(parallel(hang, each(hang)), hang), times=5)))
 
-    with pytest.raises(AskTimeoutError):
-        await ref.ask([1, 2, 3], timeout=0.05)
-    await mesh.drain()
+    while not mesh.statistics().agents["pipeline"].cancelled:  # on a busy machine it may expire before it has begun
+        with pytest.raises(AskTimeoutError):
+            await ref.ask([1, 2, 3], timeout=0.05)
+        await mesh.drain()
 
     assert mesh.statistics().agents["pipeline"].cancelled == 1
 
@@ -208,12 +209,15 @@ async def test_no_policy_keeps_a_run_alive_that_is_cancelled(policy: str, mesh: 
         "race": race(hang, hang) >> other,
     }
     ref = mesh.add(pipeline(stages[policy]))
-    with anyio.move_on_after(0.02):
-        await ref.ask(1, timeout=DEADLINE)
+    hangs = 2 if policy == "race" else 1
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.ask, 1)
+        await eventually(lambda: len(begun) == hangs)
+        tasks.cancel_scope.cancel()
     await mesh.drain()
 
     assert "other" not in begun
-    assert len(begun) == (2 if policy == "race" else 1)
+    assert len(begun) == hangs
 
 
 async def test_a_stage_in_a_thread_that_is_given_up_is_counted(mesh: Mesh) -> None:
@@ -227,9 +231,9 @@ async def test_a_stage_in_a_thread_that_is_given_up_is_counted(mesh: Mesh) -> No
         return value
 
     ref = mesh.add(pipeline(block))
-    with pytest.raises(AskTimeoutError):
-        await ref.ask(1, timeout=0.05)
-    assert begun.is_set()
+    while not begun.is_set():  # a busy machine may take longer to begin
+        with pytest.raises(AskTimeoutError):
+            await ref.ask(1, timeout=0.05)
     may_go.set()
     await eventually(lambda: not mesh.statistics().threads.running)
 

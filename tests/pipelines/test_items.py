@@ -146,7 +146,7 @@ async def test_unfinished_results_leave_too(mesh: Mesh) -> None:
         return double(number) if number % 2 else async_numbers(number)
 
     built = pipeline(each(unfinished, concurrency=2, ordered=False))
-    result = await mesh.add(built).ask(range(5), timeout=5)
+    result = await mesh.add(built).ask(range(5), timeout=60)
 
     assert sorted(result, key=str) == sorted([[], 2, [0, 1], 6, [0, 1, 2, 3]], key=str)
 
@@ -218,17 +218,18 @@ async def test_an_async_generator_is_closed_by_the_task_that_ran_it(mesh: Mesh) 
 
     with pytest.raises(ValueError, match="no"):
         await there(mesh, pipeline(source, each(fail))).run(None)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await ended.wait()
     assert tasks[0] == tasks[1]
 
 
 async def test_what_a_generator_does_at_its_end_may_wait(mesh: Mesh) -> None:
-    done = anyio.Event()
+    begun, done = anyio.Event(), anyio.Event()
 
     async def source(_: Any) -> AsyncIterator[int]:
         try:
             yield 1
+            begun.set()
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
@@ -236,9 +237,11 @@ async def test_what_a_generator_does_at_its_end_may_wait(mesh: Mesh) -> None:
             done.set()
 
     ref = mesh.add(pipeline(source, each(double)))
-    with anyio.move_on_after(0.05):
-        await ref.ask(None)
-    with anyio.fail_after(5):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.ask, None)
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    with anyio.fail_after(60):
         await done.wait()
 
 

@@ -29,6 +29,7 @@ from ceylon.pipelines import (
 from ceylon.settings import DEFAULTS
 from support.core_agents import Echo, until
 from support.law import lawful_mesh
+from support.leaps import leaping_when, on_leaping_loops
 from support.virtual_time import run_virtually
 
 T = TypeVar("T")
@@ -254,7 +255,7 @@ async def test_in_a_handler_it_runs_in_the_same_mesh(mesh: Mesh) -> None:
         async def on_message(self, message: Any) -> Any:
             return await inner.run(message)
 
-    assert await mesh.add(Outer("outer")).ask("x", timeout=5) == ("test", True)
+    assert await mesh.add(Outer("outer")).ask("x", timeout=60) == ("test", True)
 
 
 async def test_without_a_mesh_it_runs_in_the_default_one() -> None:
@@ -286,24 +287,28 @@ async def test_the_deadline_of_a_run_goes_on_to_its_stages(mesh: Mesh) -> None:
         return context.remaining
 
     ref = mesh.add(pipeline(left))
-    remaining, default = await ref.ask(None, timeout=7), await ref.ask(None)
+    remaining, default = await ref.ask(None, timeout=70), await ref.ask(None)
 
-    assert 0 < remaining <= 7
+    assert 0 < remaining <= 70
     assert 3_000 < default <= 3_600
 
 
+@on_leaping_loops
 async def test_a_run_that_takes_too_long_is_cancelled_with_all_its_tasks(mesh: Mesh) -> None:
+    begun: list[str] = []
     ended: list[str] = []
 
     async def hang(_: Any) -> None:
+        begun.append("hang")
         try:
             await anyio.sleep_forever()
         finally:
             ended.append("hang")
 
     ref = mesh.add(parallel(hang, pipeline(hang), each(hang)))
-    with pytest.raises(AskTimeoutError):
-        await ref.ask([1], timeout=0.05)
+    async with leaping_when(lambda: len(begun) == 3, 60):
+        with pytest.raises(AskTimeoutError):
+            await ref.ask([1], timeout=60)
     await until(lambda: len(ended) == 3)
     await mesh.drain()
     assert mesh.statistics().agents["pipeline"].cancelled == 1
@@ -349,9 +354,10 @@ async def test_a_function_that_nobody_wants_any_more_never_begins_in_a_thread() 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(first.ask, None)
             await until(begun.is_set)
-            with pytest.raises(AskTimeoutError):
-                await second.ask(None, timeout=0.02)
-            await until(lambda: mesh.statistics().agents["second"].cancelled)
+            while not mesh.statistics().agents["second"].cancelled:  # a busy machine may take longer to begin
+                with pytest.raises(AskTimeoutError):
+                    await second.ask(None, timeout=0.02)
+                await anyio.sleep(0.001)
             may_end.set()
         await mesh.add(pipeline(str, name="third")).ask(None)
     assert seen == []

@@ -38,7 +38,7 @@ DEADLINE: Final = 280.0  # the embedded model shares its cores with the rest of 
 
 def environment(**variables: str) -> dict[str, str]:
     """Return what an example runs in."""
-    return {"CEYLON_LOCAL_THREADS": "1", **os.environ, "CEYLON_MODEL": MODEL, **variables}
+    return {"CEYLON_LOCAL_THREADS": "1", "CEYLON_LOCAL_SEED": "1", **os.environ, "CEYLON_MODEL": MODEL, **variables}
 
 
 def run_example(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -61,8 +61,9 @@ PRELUDE: Final = """
         def on_message(self, message, context=None):
             return message + 1
 
-    SHORT_DRAIN = msgspec.structs.replace(DEFAULTS, stop_grace=0.5, drain_timeout=0.5)
-    QUICK = msgspec.structs.replace(DEFAULTS, stop_grace=0.5, drain_timeout=30.0)
+    # Nothing here is stuck: the grace is never waited for, only had by what a busy machine keeps waiting.
+    SHORT_DRAIN = msgspec.structs.replace(DEFAULTS, stop_grace=30.0, drain_timeout=0.5)
+    QUICK = msgspec.structs.replace(SHORT_DRAIN, drain_timeout=300.0)
 """
 
 

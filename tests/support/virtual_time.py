@@ -10,7 +10,7 @@ import trio.testing
 
 from ceylon.agents.setup import load_adapters
 
-__all__ = ["run_virtually"]
+__all__ = ["run_virtually", "virtual"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time, in seconds."""
         return self.jumping.time
+
+
+def virtual(backend: str) -> tuple[str, dict[str, Any]]:
+    """Return what `anyio_backend` has to be for a test in virtual time on the loop called *backend*."""
+    if backend == "trio":
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": VirtualLoop}
 
 
 def run_virtually(backend: str, function: Callable[[], Awaitable[T]]) -> T:

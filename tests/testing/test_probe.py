@@ -188,7 +188,7 @@ async def test_an_ask_that_waits_keeps_no_other_message_out(mesh: Mesh) -> None:
     ref = mesh.add(probe)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(functools.partial(ref.ask, "waits", timeout=5))
+        tasks.start_soon(functools.partial(ref.ask, "waits", timeout=60))
         assert await probe.receive() == "waits"
         await ref.tell("passes")
         assert await probe.receive() == "passes"

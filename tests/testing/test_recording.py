@@ -12,7 +12,8 @@ import pytest
 from ceylon import Agent, AskTimeoutError, BlockingContext, Context, HandlerError, Mesh, UnknownAgentError, on
 from ceylon.testing import History, What, recording_instruments
 from support.core_agents import Counter as Parts
-from support.core_agents import Failing, Held
+from support.core_agents import Failing, Held, until
+from support.leaps import leap, on_leaping_loops
 from support.leftovers import quick
 from support.simulated import instrumented
 
@@ -103,12 +104,21 @@ async def test_failures_refusals_and_unhandled_messages_are_told_apart() -> None
     assert [event.detail for event in history.of(What.RESOLVED)] == ["HandlerError"]
 
 
+@on_leaping_loops
 async def test_what_expires_is_cancelled_or_given_up_ends_once() -> None:
-    async with recorded_mesh(drain_timeout=0.05) as (mesh, history):
-        mesh.add(Held("held"))
+    async with recorded_mesh(drain_timeout=0.05) as (mesh, history), anyio.create_task_group() as tasks:
+        held = Held("held")
+        mesh.add(held)
+
+        async def be_late() -> None:
+            await until(lambda: held.begun)
+            leap(20)
+
+        tasks.start_soon(be_late)
         with pytest.raises(AskTimeoutError):
-            await mesh.ask("held", "times out in its handler", timeout=0.5)
+            await mesh.ask("held", "times out in its handler", timeout=20)
         await mesh.tell("held", "cancelled by the stop")
+        await until(lambda: len(held.begun) == 2)
         with pytest.raises(AskTimeoutError):
             await mesh.ask("held", "times out in the mailbox", timeout=0.01)
         await mesh.tell("held", "never begun")

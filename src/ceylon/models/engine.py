@@ -50,6 +50,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     context: int  # tokens, for each slot
     embedding: bool = False  # whether it turns texts into vectors, too; such an engine is one of its own
+    seed: int | None = None  # of requests that have none; an engine that has one is one of its own, too
 
 
 class Engine:
@@ -57,7 +58,7 @@ class Engine:
 
     def __init__(self, weights: Weights, options: EngineOptions) -> None:
         self.weights, self.pid, self.users = weights, os.getpid(), 0
-        self.key = (weights.path, options.embedding)
+        self.key = (weights.path, options.embedding, options.seed)
         self._process, self.url = _start(weights, options)
 
     @property
@@ -84,11 +85,11 @@ class _Engines:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_key: dict[tuple[Path, bool], Engine] = {}
+        self._by_key: dict[tuple[Path, bool, int | None], Engine] = {}
 
     def acquire(self, weights: Weights, options: EngineOptions) -> Engine:
         with self._lock:
-            key = (weights.path, options.embedding)
+            key = (weights.path, options.embedding, options.seed)
             engine = self._by_key.get(key)
             if engine is None or not engine.is_running:
                 engine = self._by_key[key] = Engine(weights, options)

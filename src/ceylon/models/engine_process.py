@@ -38,6 +38,8 @@ def _start(order: dict[str, Any]) -> Any:
     parameters.n_parallel = order["slots"]
     parameters.n_ctx = order["slots"] * order["context"]  # split between the slots
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = order["threads"]
+    if order["seed"] is not None:
+        parameters.sampling.seed = order["seed"]
     if order["embedding"]:
         parameters.embedding = True
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

@@ -21,10 +21,11 @@ from ceylon.models.turns import Part, Reply, Request
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
 
-__all__ = ["LocalModel", "LocalSession", "threads_of", "weights_of"]
+__all__ = ["LocalModel", "LocalSession", "seed_of", "threads_of", "weights_of"]
 
 _SMOLLM2: Final = ("smollm2", "smollm2:135m")
 _THREADS_VARIABLE: Final = "CEYLON_LOCAL_THREADS"
+_SEED_VARIABLE: Final = "CEYLON_LOCAL_SEED"
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """Raise `ModelConfigError` for what is neither the known name nor a file."""
         threads_of()
+        seed_of()
         if self.model in _SMOLLM2:
             return
         path = Path(self.model).expanduser()
@@ -64,7 +66,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
         """
         self.check()
         weights = weights_of(self.model)
-        options = EngineOptions(threads=threads_of(), slots=self.slots, context=self.context)
+        options = EngineOptions(threads=threads_of(), slots=self.slots, context=self.context, seed=seed_of())
         engine = await anyio.to_thread.run_sync(acquire, weights, options)
         return LocalSession(self, engine, client)
 
@@ -136,3 +138,12 @@ def threads_of() -> int:
         sentence = f"{_THREADS_VARIABLE} is {words!r}; it is a number of threads, like 2"
         raise ModelConfigError(sentence)
     return int(words)
+
+
+def seed_of() -> int | None:
+    """Return what decides the engine's choices where a request has no seed: chance, unless the environment says so."""
+    words = os.environ.get(_SEED_VARIABLE, "").strip()
+    if words and not words.isdecimal():
+        sentence = f"{_SEED_VARIABLE} is {words!r}; it is a whole number, like 7"
+        raise ModelConfigError(sentence)
+    return int(words) if words else None
