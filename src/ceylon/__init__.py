@@ -228,8 +228,8 @@ _HOMES: Final = {
         *("Part", "TextPart", "ThinkingPart", "ToolCallPart", "ToolResultPart", "UsagePart", "HandoffPart"),
         *("AgentPart", "ReplyPart"),
     ),
-    "ceylon.pipelines.building": ("pipeline",),
     "ceylon.pipelines.events": ("Failed", "StageEvent"),
+    "ceylon.pipelines.typed.sequence": ("pipeline",),
     "ceylon.pipelines.value": ("Pipeline",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
