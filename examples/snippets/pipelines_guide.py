@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from ceylon import Agent, Budget, HandlerError, LlmAgent, Mesh
+from ceylon import Agent, Budget, HandlerError, LlmAgent, Mesh, Pipeline, action
 from ceylon.errors import StageTypeError
 from ceylon.pipelines import (
     Failed,
@@ -193,13 +193,37 @@ async def failures() -> None:
             print(error.agent, error.root)
 
 
+class Library(Agent):
+    @action
+    def lend(self, title: str) -> int:
+        """Lend a book for some days."""
+        return len(title)
+
+
 def types() -> None:
     # --8<-- [start:types]
     try:
-        pipeline(split, count)
+        pipeline(split, call(Library("library"), "lend"))
     except StageTypeError as error:
-        print(error)  # 'split' (…:33) gives list[str], but 'count' (…:37) takes str; …
+        print(error)  # 'split' (…:33) gives list[str], but 'library.lend' (…:197) takes str; …
     # --8<-- [end:types]
+
+
+# --8<-- [start:typed]
+def longest(lines: list[str]) -> str:
+    return max(lines, key=len)
+
+
+longest_line: Pipeline[str, int] = pipeline(split, longest, count)
+
+
+async def typed() -> None:
+    length = await longest_line.run("a line")  # an int, to type checkers too
+    print(length)
+    # pipeline(split, count) is an error before it runs: list[str] is no str
+
+
+# --8<-- [end:typed]
 
 
 async def actions() -> None:
@@ -235,7 +259,7 @@ def scripts() -> None:
 
 async def main() -> None:
     for section in (
-        *(first, agents, side_by_side, choices, flows, iterators, again, loops, failures, actions, events),
+        *(first, agents, side_by_side, choices, flows, iterators, again, loops, failures, actions, events, typed),
     ):
         await section()
     types()

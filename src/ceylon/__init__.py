@@ -139,9 +139,9 @@ if TYPE_CHECKING:
     from ceylon.models.turns import ToolResultPart as ToolResultPart
     from ceylon.models.turns import Turn as Turn
     from ceylon.models.turns import UsagePart as UsagePart
-    from ceylon.pipelines.building import pipeline as pipeline
     from ceylon.pipelines.events import Failed as Failed
     from ceylon.pipelines.events import StageEvent as StageEvent
+    from ceylon.pipelines.typed.sequence import pipeline as pipeline
     from ceylon.pipelines.value import Pipeline as Pipeline
 
 __version__ = "0.1.0"
@@ -228,8 +228,8 @@ _HOMES: Final = {
         *("Part", "TextPart", "ThinkingPart", "ToolCallPart", "ToolResultPart", "UsagePart", "HandoffPart"),
         *("AgentPart", "ReplyPart"),
     ),
-    "ceylon.pipelines.building": ("pipeline",),
     "ceylon.pipelines.events": ("Failed", "StageEvent"),
+    "ceylon.pipelines.typed.sequence": ("pipeline",),
     "ceylon.pipelines.value": ("Pipeline",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}

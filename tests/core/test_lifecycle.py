@@ -774,7 +774,7 @@ async def test_failed_background_work_is_logged_and_harms_nobody(
 class Mistaken(Noting):
     @on
     async def start(self, number: int, context: Context) -> None:
-        context.start_soon(self.diary.append, number)
+        context.start_soon(self.diary.append, number)  # type: ignore[arg-type]
 
 
 async def test_background_work_must_be_async(mesh: Mesh) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from ceylon import Agent, LlmAgent, Message, action, on
 from ceylon.errors import DefinitionError, StageTypeError
-from ceylon.pipelines import branch, each, gather, loop, parallel, pipeline, race, reduce, tap
+
+# Untyped words: type checkers, too, refuse what is refused here.
+from ceylon.pipelines.building import branch, each, gather, loop, parallel, pipeline, race, reduce, tap
 from ceylon.pipelines.fitting import fits
 from ceylon.testing import ScriptedModel
 

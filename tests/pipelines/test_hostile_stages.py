@@ -260,7 +260,8 @@ async def test_a_generator_that_fails_while_it_is_closed_does_not_hide_the_first
             raise ValueError(item)
         return item
 
-    for number, generator in enumerate((source, source_in_a_thread)):
+    generators: tuple[Any, ...] = (source, source_in_a_thread)
+    for number, generator in enumerate(generators):
         ref = mesh.add(pipeline(generator, each(fail, concurrency=1), name=f"closing-{number}"))
         with pytest.raises(HandlerError) as caught:
             await ref.ask(1, timeout=DEADLINE)

@@ -93,7 +93,7 @@ async def test_every_word_means_what_it_says(mesh: Mesh) -> None:
         >> branch(len, {2: lambda pair: pair[0]})
         >> loop(double, until=is_big, at_most=10)
         >> retry(double)
-        >> fallback(double, str)
+        >> fallback(double, int)
         >> timeout(double, 30)
     )
 

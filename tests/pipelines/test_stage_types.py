@@ -13,7 +13,7 @@ import pytest
 
 from ceylon import Agent, Context, DefinitionError, LlmAgent, Message, action, on
 from ceylon.errors import StageTypeError
-from ceylon.pipelines import (
+from ceylon.pipelines.building import (  # untyped: type checkers, too, refuse what is refused here
     branch,
     each,
     fallback,

@@ -4,8 +4,16 @@
 from collections.abc import Callable
 from typing import Any, assert_type
 
-from ceylon import Mesh
+from ceylon import Mesh, Message
 from ceylon.testing import BlockingProbe, Faults, Probe, Simulation, simulate
+
+
+class Told(Message, tag="typing.testing.Told"):
+    """Is told."""
+
+
+class Heard(Message, tag="typing.testing.Heard"):
+    """Is heard."""
 
 
 @simulate(seeds=[17], faults=Faults(crash=0.2), backend="trio")
@@ -22,7 +30,13 @@ simulate()(len)  # type: ignore[arg-type]
 
 
 async def a_probe_waits(probe: Probe, mesh: Mesh) -> None:
-    assert_type(await probe.receive(str), Any)
+    assert_type(await probe.receive(str), str)
+    assert_type(await probe.receive(Told), Told)
+    assert_type(await probe.receive((Told, Heard)), Any)
+    assert_type(await probe.receive(lambda message: message == 5, timeout=1), Any)
+    assert_type(await probe.receive(), Any)
+    assert_type(probe.blocking.receive(str), str)
+    assert_type(probe.blocking.receive(timeout=1), Any)
     assert_type(probe.received, list[Any])
     assert_type(probe.blocking, BlockingProbe)
     mesh.add(probe.reply_with("yes"))

@@ -79,6 +79,9 @@ async def a_context_knows_its_message(context: Context) -> None:
     assert_type(context.after(1.0, "tick"), TimerHandle)
     assert_type(context.every(1.0, "tick"), TimerHandle)
     context.start_soon(a_context_knows_its_message, context)
+    context.start_soon(a_context_knows_its_message)  # type: ignore[arg-type]
+    context.start_soon(a_context_knows_its_message, "context")  # type: ignore[arg-type]
+    context.start_soon(print, "a function that is not awaited")  # type: ignore[arg-type]
 
 
 async def a_stream_gives_parts(ref: Ref) -> None:

@@ -5,9 +5,9 @@ thread. Both hand everything to the same operations, with themselves as the sour
 askers are inherited.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from ceylon.core.durations import Duration
 from ceylon.core.origin import Origin
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ceylon.core.ports import AgentLike, AgentSource
 
 __all__ = ["BlockingContext", "Context", "blocking_twin"]
+
+Ts = TypeVarTuple("Ts")
 
 
 class Context(Origin, AsyncVerbs):
@@ -57,7 +59,7 @@ class Context(Origin, AsyncVerbs):
         """
         return self.interior.agent_timers.cron(self.cell, expression, message, timezone)
 
-    def start_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def start_soon(self, function: Callable[[*Ts], Awaitable[object]], *arguments: *Ts) -> None:
         """Run the async *function* in the background; it is the agent's own, and cancelled when that stops."""
         self.interior.belongings.start_soon(self.cell, function, arguments)
 

@@ -12,22 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ceylon.pipelines.agent import PipelineAgent
-    from ceylon.pipelines.building import (
-        branch,
-        call,
-        each,
-        fallback,
-        gather,
-        loop,
-        parallel,
-        pipeline,
-        race,
-        reduce,
-        retry,
-        tap,
-        timeout,
-    )
     from ceylon.pipelines.events import Failed, StageEvent
+    from ceylon.pipelines.typed.sequence import pipeline
+    from ceylon.pipelines.typed.sides import fallback, parallel, race
+    from ceylon.pipelines.typed.words import branch, call, each, gather, loop, reduce, retry, tap, timeout
     from ceylon.pipelines.value import Pipeline
 
 __all__ = [

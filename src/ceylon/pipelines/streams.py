@@ -1,8 +1,9 @@
 """The events of a run as they come, and its result at the end."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic
 
+from ceylon.core.composing import Out
 from ceylon.core.late_streams import BlockingLateStream, LateStream
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.errors import CeylonError, HandlerError
@@ -11,7 +12,7 @@ from ceylon.pipelines.events import StageEvent
 __all__ = ["BlockingPipelineStream", "PipelineStream"]
 
 
-class _Result:
+class _Result(Generic[Out]):
     """What both kinds share: the result, which comes with the last event, and errors as `Pipeline.run` raises them."""
 
     _value: Any = None
@@ -25,14 +26,15 @@ class _Result:
     def _told(self, error: HandlerError) -> BaseException:
         return error.inside()
 
-    def _whole(self) -> Any:
+    def _whole(self) -> Out:
         if not self._has_value:
             message = "the stream was closed before the run's end, so there is no result"
             raise CeylonError(message)
-        return self._value
+        value: Out = self._value
+        return value
 
 
-class PipelineStream(_Result, LateStream[StageEvent]):
+class PipelineStream(_Result[Out], LateStream[StageEvent]):
     """An async iterator of events; a context manager too, so that leaving it early cancels the run.
 
     An agent's failure is raised, after the events that tell of it, as a `HandlerError`; likewise whatever else a stage
@@ -42,20 +44,20 @@ class PipelineStream(_Result, LateStream[StageEvent]):
     def __init__(self, begin: Callable[[], Awaitable[Stream]]) -> None:
         super().__init__(begin)
 
-    async def result(self) -> Any:
+    async def result(self) -> Out:
         """Read to the end; return what came out, also if its event was taken before."""
         async for _ in self:
             pass
         return self._whole()
 
 
-class BlockingPipelineStream(_Result, BlockingLateStream[StageEvent]):
+class BlockingPipelineStream(_Result[Out], BlockingLateStream[StageEvent]):
     """The same for plain `for` loops."""
 
     def __init__(self, begin: Callable[[], BlockingStream]) -> None:
         super().__init__(begin)
 
-    def result(self) -> Any:
+    def result(self) -> Out:
         """Read to the end; return what came out, also if its event was taken before."""
         for _ in self:
             pass

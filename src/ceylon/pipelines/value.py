@@ -1,8 +1,8 @@
 """A pipeline: an immutable value, the tree of its stages, with the verbs to run it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from ceylon.core.composing import Composable
+from ceylon.core.composing import Composed, In, Out
 from ceylon.core.names import check_name
 from ceylon.errors import ArgumentError, DefinitionError
 from ceylon.pipelines.checking import check
@@ -14,16 +14,24 @@ from ceylon.pipelines.road import Road
 from ceylon.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from typing import TypeAlias
+
     from ceylon.core.budgets import Budget
     from ceylon.core.interior import Interior
     from ceylon.pipelines.agent import PipelineAgent
     from ceylon.pipelines.showing import Progress
     from ceylon.pipelines.streams import BlockingPipelineStream, PipelineStream
 
+    Seconds: TypeAlias = float | None
+
 __all__ = ["BlockingPipeline", "Pipeline"]
 
+T = TypeVar("T")
+B = TypeVar("B")
 
-class Pipeline(Drawn, Composable):
+
+class Pipeline(Drawn, Composed[In, Out]):
     """Stages, and how the values go from one to the next.
 
     Made by `pipeline`, ``>>`` and the other words of `ceylon.pipelines`. It is a value: nothing changes it, two of one
@@ -57,7 +65,7 @@ class Pipeline(Drawn, Composable):
         """What it is called, in a mesh too."""
         return self._name or "pipeline"
 
-    def named(self, name: str, *, concurrency: int | None = None) -> "Pipeline":
+    def named(self, name: str, *, concurrency: int | None = None) -> "Pipeline[In, Out]":
         """Return the same stages under a *name*; as an agent it takes *concurrency* runs at a time (64)."""
         if concurrency is not None and not _is_number(concurrency):
             message = f"concurrency={concurrency!r} cannot be; it takes a whole number from 1"
@@ -76,6 +84,19 @@ class Pipeline(Drawn, Composable):
 
     # -- running -------------------------------------------------------------------------------------------------------
 
+    @overload
+    async def run(
+        self, value: In, *, timeout: "Seconds" = None, budget: "Budget | None" = None, progress: "Progress" = None
+    ) -> Out: ...
+    @overload  # a flow is made of whatever has items
+    async def run(
+        self: "Pipeline[AsyncIterator[T], B]",
+        value: "Iterable[T] | AsyncIterable[T]",
+        *,
+        timeout: "Seconds" = None,
+        budget: "Budget | None" = None,
+        progress: "Progress" = None,
+    ) -> B: ...
     async def run(
         self,
         value: Any,
@@ -101,6 +122,12 @@ class Pipeline(Drawn, Composable):
         """
         return await self._road.run(value, timeout, budget, progress)
 
+    @overload
+    def stream(self, value: In, *, timeout: "Seconds" = None) -> "PipelineStream[Out]": ...
+    @overload  # a flow is made of whatever has items
+    def stream(
+        self: "Pipeline[AsyncIterator[T], B]", value: "Iterable[T] | AsyncIterable[T]", *, timeout: "Seconds" = None
+    ) -> "PipelineStream[B]": ...
     def stream(self, value: Any, *, timeout: float | None = None) -> "PipelineStream":
         """Pass *value* through the stages and take a `StageEvent` for all that happens; see `run`.
 
@@ -110,7 +137,7 @@ class Pipeline(Drawn, Composable):
         return self._road.stream(value, timeout)
 
     @property
-    def blocking(self) -> "BlockingPipeline":
+    def blocking(self) -> "BlockingPipeline[In, Out]":
         """The same verbs, blocking, for scripts and threads."""
         return BlockingPipeline(self, self._road)
 
@@ -130,7 +157,7 @@ class Pipeline(Drawn, Composable):
         check_names(self._root, self.name)
         return self._road.agent(self)
 
-    def __ceylon_copy__(self) -> "Pipeline":
+    def __ceylon_copy__(self) -> "Pipeline[In, Out]":
         """Return the same pipeline as another value; an agent that holds that one does not hold this one."""
         return _again(self._root, self._name, self._concurrency)
 
@@ -151,16 +178,29 @@ class Pipeline(Drawn, Composable):
         return self._root.steps[0] if len(self._root.steps) == 1 else self._root
 
 
-class BlockingPipeline:
+class BlockingPipeline(Generic[In, Out]):
     """The verbs of a pipeline for code that blocks."""
 
-    def __init__(self, pipeline: Pipeline, road: Road) -> None:
+    def __init__(self, pipeline: Pipeline[In, Out], road: Road) -> None:
         self._pipeline = pipeline  # held as long as this is
         self._road = road
 
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._pipeline)[1:]}"
 
+    @overload
+    def run(
+        self, value: In, *, timeout: "Seconds" = None, budget: "Budget | None" = None, progress: "Progress" = None
+    ) -> Out: ...
+    @overload  # a flow is made of whatever has items
+    def run(
+        self: "BlockingPipeline[AsyncIterator[T], B]",
+        value: "Iterable[T] | AsyncIterable[T]",
+        *,
+        timeout: "Seconds" = None,
+        budget: "Budget | None" = None,
+        progress: "Progress" = None,
+    ) -> B: ...
     def run(
         self,
         value: Any,
@@ -176,6 +216,15 @@ class BlockingPipeline:
         """
         return self._road.block_run(value, timeout, budget, progress)
 
+    @overload
+    def stream(self, value: In, *, timeout: "Seconds" = None) -> "BlockingPipelineStream[Out]": ...
+    @overload  # a flow is made of whatever has items
+    def stream(
+        self: "BlockingPipeline[AsyncIterator[T], B]",
+        value: "Iterable[T] | AsyncIterable[T]",
+        *,
+        timeout: "Seconds" = None,
+    ) -> "BlockingPipelineStream[B]": ...
     def stream(self, value: Any, *, timeout: float | None = None) -> "BlockingPipelineStream":
         """Pass *value* through the stages and take the events one by one; see `Pipeline.stream`."""
         return self._road.blocking_stream(value, timeout)

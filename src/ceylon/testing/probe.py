@@ -1,7 +1,8 @@
 """An agent for tests that keeps what it is sent, and lets the test wait for it: after Akka's TestProbe."""
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from ceylon.agents.agent import Agent
 from ceylon.core.context import Context
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
 __all__ = ["BlockingProbe", "Probe"]
+
+T = TypeVar("T")
 
 _PATIENCE: Final = 3.0
 """Seconds to wait for what is bound to come; under a virtual clock they pass at once."""
@@ -59,6 +62,12 @@ class Probe(Agent):
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
+    @overload
+    async def receive(self, wanted: type[T], timeout: float = ...) -> T: ...
+    @overload
+    async def receive(
+        self, wanted: tuple[type, ...] | Callable[[Any], object] | None = ..., timeout: float = ...
+    ) -> Any: ...
     async def receive(self, wanted: Wanted = None, timeout: float = _PATIENCE) -> Any:
         """Return the next message that is *wanted*: of a type, or one a function says yes to; by default any.
 
@@ -122,6 +131,10 @@ class BlockingProbe:
     def __init__(self, kept: Received, interior: "Interior") -> None:
         self._kept, self._interior = kept, interior
 
+    @overload
+    def receive(self, wanted: type[T], timeout: float = ...) -> T: ...
+    @overload
+    def receive(self, wanted: tuple[type, ...] | Callable[[Any], object] | None = ..., timeout: float = ...) -> Any: ...
     def receive(self, wanted: Wanted = None, timeout: float = _PATIENCE) -> Any:
         """Return the next message that is *wanted*; see `Probe.receive`."""
         operation = functools.partial(self._kept.receive, self._interior, wanted, timeout)
