@@ -110,7 +110,7 @@ async def by_timing_out(verb: Verb, ref: Ref, message: Any, begun: Callable[[], 
     """Let the verb's own time pass."""
     while not begun():  # a busy machine may take longer to begin
         with pytest.raises(AskTimeoutError):
-            await verb(ref.using(timeout=0.5), message)
+            await verb(ref.using(timeout=0.1), message)
 
 
 async def by_leaving_the_block(verb: Verb, ref: Ref, message: Any, begun: Callable[[], bool]) -> None:

@@ -145,7 +145,7 @@ def cancel_at(backend: str, scene: str, step: int, *, watched: bool) -> bool:
 async def check_rest(mesh: Mesh, inside: Inside) -> None:
     """Nothing is under way any more: threads may take a moment."""
     await mesh.drain()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while inside.begun != inside.ended or mesh.statistics().threads.running:  # noqa: ASYNC110 – a thread tells nobody
             await anyio.sleep(0.001)
     agents = mesh.statistics().agents
