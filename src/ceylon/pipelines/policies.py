@@ -45,7 +45,7 @@ class SequenceUnit(Unit):
         parent = number_of(execution)
         try:
             for step in self.steps:
-                value = await step.run(run, value, parent)
+                value = await step.run(run.taking(value) if step.takes_flow else run, value, parent)
         except BaseException as error:
             if self._is_named:
                 run.blame(error, self)
@@ -58,6 +58,7 @@ class _Blaming(Flow):
 
     def __init__(self, run: Run, unit: SequenceUnit, items: Flow) -> None:
         self._run, self._unit, self._items = run, unit, items
+        self.strand = items.strand
 
     async def drive(self, emit: Emit) -> None:
         """See `Flow`."""
