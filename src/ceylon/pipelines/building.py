@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 from ceylon.core.names import check_name
 from ceylon.errors import DefinitionError
+from ceylon.pipelines.checking import Checked
 from ceylon.pipelines.nodes import (
     AtLimit,
     Branch,
@@ -69,7 +70,8 @@ def pipeline(*stages: Any, name: str | None = None) -> Pipeline:
             nodes += node.steps
         else:
             nodes.append(node)
-    return Pipeline(Sequence(tuple(nodes)), name=None if name is None else check_name(name))
+    known = stages[0].__ceylon_checked__ if isinstance(stages[0], Pipeline) else Checked()
+    return Pipeline(Sequence(tuple(nodes)), name=None if name is None else check_name(name), known=known)
 
 
 def parallel(*stages: Any, on_failure: OnFailure = "cancel", **named: Any) -> Pipeline:
