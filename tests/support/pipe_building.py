@@ -344,7 +344,7 @@ def _reduce(kit: Kit, shape: Reduce) -> Pipeline:
 
 def _retry(kit: Kit, shape: Retry) -> Pipeline:
     on = BadError if shape.only_bad else Exception
-    again = retry(kit.stage(shape.step), times=shape.times, on=on, pause=shape.pause)
+    again = retry(kit.stage(shape.step), times=shape.times, on=on, pause=shape.pause, jitter=0)
     return pipeline(token_of, again) if is_fed_by_token(shape) else again
 
 

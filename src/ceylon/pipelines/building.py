@@ -23,7 +23,7 @@ from ceylon.pipelines.nodes import (
     Tap,
     Timeout,
 )
-from ceylon.pipelines.options import On, check_choice, check_number, check_seconds, errors_of
+from ceylon.pipelines.options import On, check_choice, check_number, check_seconds, check_share, errors_of
 from ceylon.pipelines.stages import as_function, as_node
 from ceylon.pipelines.stages import call as call_stage
 from ceylon.pipelines.value import Pipeline
@@ -179,6 +179,7 @@ def retry(
     on: On = Exception,
     pause: float = DEFAULTS.stage_pause,
     factor: float = DEFAULTS.stage_pause_factor,
+    jitter: float = DEFAULTS.stage_jitter,
 ) -> Pipeline:
     """Return *step* with further tries after a failure.
 
@@ -186,13 +187,16 @@ def retry(
         step: What is tried.
         times: Tries in all.
         on: The errors after which it is tried again; of a `HandlerError` its `root` counts too.
-        pause: Seconds before the second try.
-        factor: How much longer each further pause is, up to a minute.
+        pause: Seconds before the second try, at most (0.1).
+        factor: How much longer each further pause may be, up to a minute.
+        jitter: The share of each pause that is left to chance, so that runs which failed together do not all come back
+            at once. By default 1: a pause is anything from nothing to all of it; with 0 it is exactly so long.
     """
     check_number("retry", "times", times)
     check_seconds("retry", "pause", pause, least=0)
     check_seconds("retry", "factor", factor, least=0)
-    return _made(Retry(as_node(step, "retry(…)"), times, errors_of("retry", on), pause, factor))
+    check_share("retry", "jitter", jitter)
+    return _made(Retry(as_node(step, "retry(…)"), times, errors_of("retry", on), pause, factor, jitter))
 
 
 def fallback(step: Any, *others: Any, on: On = Exception) -> Pipeline:

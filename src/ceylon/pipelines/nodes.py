@@ -219,6 +219,7 @@ class Retry(_Outer, frozen=True):
     on: tuple[type[BaseException], ...] = (Exception,)
     pause: float = 0.1
     factor: float = 2.0
+    jitter: float = 1.0
 
 
 class Fallback(_Inner, frozen=True):

@@ -152,9 +152,17 @@ class RetryUnit(Unit):
                     raise
                 if execution is not None:
                     await execution.tell("retried", error=describe(error), index=number)
-            pause = node.pause * node.factor ** min(number, _DOUBLINGS)
-            await anyio.sleep(min(pause, run.interior.settings.stage_longest_pause))
+            await anyio.sleep(self._pause(run, number))
         return None
+
+    def _pause(self, run: Run, number: int) -> float:
+        """Return the seconds between the try of this *number* and the next: exponential, with full jitter by default.
+
+        See Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+        """
+        node = self._node
+        most = min(node.pause * node.factor ** min(number, _DOUBLINGS), run.interior.settings.stage_longest_pause)
+        return most - run.interior.random.uniform(0.0, most * node.jitter) if node.jitter else most
 
 
 class FallbackUnit(Unit):
