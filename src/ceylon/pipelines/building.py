@@ -53,8 +53,9 @@ def pipeline(*stages: Any, name: str | None = None) -> Pipeline:
     """Return *stages* in sequence: what one returns, the next one gets.
 
     A stage is a ref, an agent, an action of an agent (``shop.stock``, or `call`), a plain function of a value, or of a
-    value and a context, a generator function, or a pipeline. What a generator yields is a *flow*: `each`, `gather` and
-    `reduce` take its items one by one as they come, everything else gets a list.
+    value and a context, a generator function, or a pipeline. What a generator yields, be it a function's or the handler
+    of an agent, is a *flow*: `each`, `gather` and `reduce` take its items one by one as they come, everything else gets
+    a list.
 
     Raises:
         DefinitionError: something can be no stage, refs are of different meshes, or a pipeline has no stage at all.
