@@ -14,7 +14,9 @@ from ceylon.core.calls import Call
 from ceylon.core.context import Context
 
 if TYPE_CHECKING:
+    from ceylon.core.backend import Sink
     from ceylon.core.origin import Origin
+    from ceylon.core.router import Router
     from ceylon.core.waits import Groups, WaitsGraph
 
 __all__ = ["Strand", "calls_of", "strand_of"]
@@ -38,7 +40,7 @@ def strand_of(context: Context) -> Strand:
     made = Strand(context.interior, context.cell, context.envelope, around=context)
     known = next((call for call in context.waits or () if isinstance(call, _Strands)), None)
     if known is None:
-        known = _Strands(context.interior.router, _Nobody())
+        known = _Strands(context.interior.router, context.interior.driver.future())
         context.begin_wait(known)
     known.add(made)
     return made
@@ -59,7 +61,7 @@ class _Strands(Call):
 
     __slots__ = ("_alive",)
 
-    def __init__(self, router: Any, future: "_Nobody") -> None:
+    def __init__(self, router: "Router", future: "Sink") -> None:
         super().__init__(router, future)
         self._alive: weakref.WeakValueDictionary[int, Strand] = weakref.WeakValueDictionary()  # in order
 
@@ -74,13 +76,3 @@ class _Strands(Call):
     def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":  # noqa: ARG002 – as its base
         """See `Call.groups`."""
         return [(strand,) for strand in self._alive.values()]
-
-
-class _Nobody:
-    """Waits for no result."""
-
-    def done(self) -> bool:
-        return True
-
-    def set_result(self, result: Any, /) -> None:
-        """Forget *result*."""

@@ -12,6 +12,7 @@ from ceylon.agents.outputs import declared_reply
 from ceylon.core.ref import Ref
 from ceylon.errors import DefinitionError, StageTypeError
 from ceylon.pipelines.fitting import NO_ITEMS, dict_of, fits, item_of, list_of, show, union_of
+from ceylon.pipelines.gifts import Gift, expect, item_in, words_for
 from ceylon.pipelines.nodes import (
     Branch,
     Each,
@@ -32,13 +33,6 @@ from ceylon.pipelines.nodes import (
 from ceylon.pipelines.stages import action_at, hints_of
 
 __all__ = ["Checked", "check"]
-
-
-class Gift(msgspec.Struct, frozen=True):
-    """What comes to a stage: its type, and who gives it."""
-
-    hint: Any
-    giver: str = "the input"
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -85,19 +79,6 @@ def _through(node: Node, gift: Gift) -> Gift:
     return _WAYS[type(node)](node, gift)
 
 
-def _check(gift: Gift, taker: str, taken: Any) -> None:
-    if not fits(gift.hint, taken):
-        raise StageTypeError(gift.giver, show(gift.hint), taker, show(taken))
-
-
-def _items(gift: Gift, taker: str) -> Gift:
-    """Return one of the items of *gift*."""
-    item = item_of(gift.hint)
-    if item is NO_ITEMS:
-        raise StageTypeError(gift.giver, show(gift.hint), taker, "something with items")
-    return Gift(item, gift.giver)
-
-
 # -- stages ------------------------------------------------------------------------------------------------------------
 
 
@@ -108,19 +89,19 @@ def _stage(stage: Stage, gift: Gift) -> Gift:
         return _function(stage, gift)
     behind: Any = stage.target.__ceylon_target__ if isinstance(stage.target, Ref) else stage.target
     if stage.what == "pipeline" and behind is not None:
-        return msgspec.structs.replace(_through(behind.pipeline.__ceylon_root__, gift), giver=_words(stage))
-    return Gift(_agent(behind, stage, gift) if isinstance(behind, Agent) else Any, _words(stage))
+        return msgspec.structs.replace(_through(behind.pipeline.__ceylon_root__, gift), giver=words_for(stage))
+    return Gift(_agent(behind, stage, gift) if isinstance(behind, Agent) else Any, words_for(stage))
 
 
 def _function(stage: Stage, gift: Gift) -> Gift:
     hints, shape = hints_of(stage.target, stage.scope), stage.shape
     taken = Any if isinstance(stage.target, type) else hints.get(shape.first, Any)
     if shape.takes_flow:
-        items = _items(gift, _words(stage))
-        _check(items, _words(stage), (get_args(taken) or (Any,))[0])
+        items = item_in(gift, words_for(stage))
+        expect(items, words_for(stage), (get_args(taken) or (Any,))[0])
     else:
-        _check(gift, _words(stage), taken)
-    return Gift(_result(hints.get("return", Any), yields=shape.yields), _words(stage))
+        expect(gift, words_for(stage), taken)
+    return Gift(_result(hints.get("return", Any), yields=shape.yields), words_for(stage))
 
 
 def _result(hint: Any, *, yields: bool) -> Any:
@@ -142,15 +123,15 @@ _LAZY: Final = ("Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "Awa
 def _action(stage: Stage, gift: Gift) -> Gift:
     action = action_at(stage)
     if action is None:
-        return Gift(Any, _words(stage))
+        return Gift(Any, words_for(stage))
     given = dict(stage.arguments)
     free = [each for name, each in action.signature.parameters.items() if name not in given]
     if not free:
-        message = f"{_words(stage)} takes no value, so it can be no stage; call it in a function"
+        message = f"{words_for(stage)} takes no value, so it can be no stage; call it in a function"
         raise DefinitionError(message)
     if sum(each.default is inspect.Parameter.empty for each in free) <= 1:
-        _check(gift, _words(stage), _hint(action.function, free[0].name))
-    return Gift(_hint(action.function, "return"), _words(stage))
+        expect(gift, words_for(stage), _hint(action.function, free[0].name))
+    return Gift(_hint(action.function, "return"), words_for(stage))
 
 
 def _hint(function: Callable[..., Any], name: str) -> Any:
@@ -170,7 +151,7 @@ def _agent(agent: Agent, stage: Stage, gift: Gift) -> Any:
     taken = [each for each in accepted if fits(gift.hint, each)]
     if not taken:
         wanted = " | ".join(map(show, accepted)) or "actions only"
-        raise StageTypeError(gift.giver, show(gift.hint), _words(stage), wanted)
+        raise StageTypeError(gift.giver, show(gift.hint), words_for(stage), wanted)
     return union_of(_reply(agent, each) for each in taken)
 
 
@@ -181,12 +162,6 @@ def _reply(agent: Agent, message: type) -> Any:
         return declared
     handler = agent.__ceylon_behaviour__.handler_of(message)
     return Any if handler is None else _result(_hint(handler.function, "return"), yields=handler.yields)
-
-
-def _words(node: Node) -> str:
-    """Name *node*, and where it is written."""
-    source = node.source if isinstance(node, Stage) else ""
-    return f"{node.label!r} ({source})" if source else repr(node.label)
 
 
 # -- combinations ------------------------------------------------------------------------------------------------------
@@ -201,17 +176,17 @@ def _sequence(node: Sequence, gift: Gift) -> Gift:
 def _parallel(node: Parallel, gift: Gift) -> Gift:
     given = [_through(step, gift).hint for step in node.steps]
     item = Any if node.on_failure == "keep" else union_of(given)
-    return Gift(dict_of(item) if node.names else list_of(item), _words(node))
+    return Gift(dict_of(item) if node.names else list_of(item), words_for(node))
 
 
 def _branch(node: Branch, gift: Gift) -> Gift:
     _through(node.by, gift)
     steps = [step for _, step in node.choices] + ([] if node.default is None else [node.default])
-    return Gift(union_of(_through(step, gift).hint for step in steps), _words(node))
+    return Gift(union_of(_through(step, gift).hint for step in steps), words_for(node))
 
 
 def _any_of(node: Race | Fallback, gift: Gift) -> Gift:
-    return Gift(union_of(_through(step, gift).hint for step in node.steps), _words(node))
+    return Gift(union_of(_through(step, gift).hint for step in node.steps), words_for(node))
 
 
 def _loop(node: Loop, gift: Gift) -> Gift:
@@ -222,23 +197,23 @@ def _loop(node: Loop, gift: Gift) -> Gift:
 
 
 def _each(node: Each, gift: Gift) -> Gift:
-    given = _through(node.step, _items(gift, _words(node))).hint
-    return Gift(list if node.on_failure == "keep" else list_of(given), _words(node))
+    given = _through(node.step, item_in(gift, words_for(node))).hint
+    return Gift(list if node.on_failure == "keep" else list_of(given), words_for(node))
 
 
 def _gather(node: Gather, gift: Gift) -> Gift:
-    return Gift(list_of(_items(gift, _words(node)).hint), _words(node))
+    return Gift(list_of(item_in(gift, words_for(node)).hint), words_for(node))
 
 
 def _reduce(node: Reduce, gift: Gift) -> Gift:
     hints, shape = hints_of(node.function.target, node.function.scope), node.function.shape
-    items, words = _items(gift, _words(node)), _words(node.function)
+    items, words = item_in(gift, words_for(node)), words_for(node.function)
     if not shape.is_known or isinstance(node.function.target, type):
-        return Gift(Any, _words(node))
-    _check(Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
-    _check(items, words, hints.get(shape.second, Any))
+        return Gift(Any, words_for(node))
+    expect(Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
+    expect(items, words, hints.get(shape.second, Any))
     folded = hints.get("return", Any)
-    return Gift(Any if folded is Any else union_of([folded, node.initial.__class__]), _words(node))
+    return Gift(Any if folded is Any else union_of([folded, node.initial.__class__]), words_for(node))
 
 
 def _one(node: Retry | Timeout, gift: Gift) -> Gift:

@@ -32,7 +32,6 @@ OnFailure: TypeAlias = Literal["cancel", "wait", "keep"]
 """What becomes of the others when one fails, and of the failure; see `parallel`."""
 
 AtLimit: TypeAlias = Literal["raise", "keep"]  # what a loop does that is still not done
-
 What: TypeAlias = Literal["function", "agent", "ref", "action", "generator", "pipeline"]  # what a stage is
 
 
