@@ -97,7 +97,8 @@ def test_a_joint_that_does_not_fit_is_found_at_any_length() -> None:
     long = grown(50)
     named = long.named("news")
 
-    for made in (long, named, pipeline(long, add), pipeline(add) >> long, pipeline(add) >> named):
+    grown_ones: list[Any] = [long, named, pipeline(long, add), pipeline(add) >> long, pipeline(add) >> named]
+    for made in grown_ones:
         with pytest.raises(StageTypeError, match=r"gives int, but 'shout' .* takes str"):
             _ = made >> shout
     with pytest.raises(StageTypeError, match=r"'shout' .* gives str, but 'add' .* takes int"):
