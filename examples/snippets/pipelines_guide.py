@@ -133,6 +133,30 @@ async def iterators() -> None:
     print(await pipeline(numbers, each(slowly), pairs, gather(), len).run(6))
 
 
+# --8<-- [start:parts]
+class Reporter(Agent):
+    """Sends a story sentence by sentence."""
+
+    async def on_message(self, topic: str) -> AsyncIterator[str]:
+        for sentence in ("grows on hills.", "is picked by hand.", "is drunk everywhere."):
+            await anyio.sleep(0.01)
+            yield f"{topic} {sentence}"
+
+
+async def check(sentence: str) -> str:
+    return f"checked: {sentence}"
+
+
+story = Reporter("reporter") >> each(check) >> "\n".join
+# --8<-- [end:parts]
+
+
+async def parts() -> None:
+    # --8<-- [start:tell]
+    print(await story.run("Tea"))  # the first sentence is checked while the second is written
+    # --8<-- [end:tell]
+
+
 tries: list[str] = []
 
 
@@ -259,7 +283,21 @@ def scripts() -> None:
 
 async def main() -> None:
     for section in (
-        *(first, agents, side_by_side, choices, flows, iterators, again, loops, failures, actions, events, typed),
+        *(
+            first,
+            agents,
+            side_by_side,
+            choices,
+            flows,
+            iterators,
+            parts,
+            again,
+            loops,
+            failures,
+            actions,
+            events,
+            typed,
+        ),
     ):
         await section()
     types()

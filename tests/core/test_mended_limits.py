@@ -2,6 +2,8 @@
 
 import math
 import threading
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -24,6 +26,33 @@ async def test_a_time_that_is_none_is_no_timeout(mesh: Mesh, seconds: float) -> 
         await ref.ask("hello", timeout=seconds)
     with pytest.raises(ArgumentError, match="no time to wait"):
         await ref.stream("hello", timeout=seconds).result()
+
+
+WORDS = [("5s", ": {}=5"), ("1h30m", ": {}=5400"), (timedelta(seconds=2), ": {}=2"), ("soon", ""), ([], "")]
+
+
+@pytest.mark.parametrize(("timeout", "meant"), WORDS, ids=[repr(word) for word, _ in WORDS])
+async def test_a_timeout_in_words_is_refused_with_the_number_that_is_meant(
+    mesh: Mesh, timeout: Any, meant: str
+) -> None:
+    ref = mesh.add(Echo("echo"))
+    request = await ref.submit("hello")
+    ways: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
+        ("timeout", lambda: ref.ask("hello", timeout=timeout)),
+        ("timeout", lambda: ref.using(timeout=timeout).ask("hello")),
+        ("timeout", lambda: mesh.ask("echo", "hello", timeout=timeout)),
+        ("timeout", lambda: ref.submit("hello", timeout=timeout)),
+        ("timeout", lambda: mesh.wait_for(request, timeout=timeout)),
+        ("timeout", lambda: ref.stream("hello", timeout=timeout).result()),
+        ("idle_timeout", lambda: ref.stream("hello", idle_timeout=timeout).result()),
+        ("timeout", lambda: (ref >> str).run("hello", timeout=timeout)),
+    ]
+
+    for name, way in ways:
+        with pytest.raises(ArgumentError) as caught:
+            await way()
+        sentence = f"{name}={timeout!r} is no time to wait; give seconds, a finite number"
+        assert str(caught.value) == sentence + meant.format(name)
 
 
 class Reminded(Agent):

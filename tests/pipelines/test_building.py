@@ -222,6 +222,10 @@ def test_a_word_without_sense_is_refused(build: Any) -> None:
         lambda: loop(shout, at_most=1, at_limit="stop"),  # type: ignore[arg-type]
         lambda: retry(shout, times=True),
         lambda: retry(shout, pause=-1),
+        lambda: retry(shout, jitter=-0.1),
+        lambda: retry(shout, jitter=1.1),
+        lambda: retry(shout, jitter=True),
+        lambda: retry(shout, jitter="full"),  # type: ignore[arg-type]
         lambda: retry(shout, on="ValueError"),  # type: ignore[arg-type]
         lambda: fallback(shout, on=()),
         lambda: timeout(shout, 0),

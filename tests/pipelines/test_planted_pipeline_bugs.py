@@ -13,7 +13,9 @@ from support.pipe_search import search
 SEEDS: Final = 500
 PLANTED: Final = sorted((Path(__file__).parent / "planted").glob("*.py"))
 
-ALWAYS: Final = frozenset({"barrier_before_each", "failure_swallowed", "levels", "order_lost"})
+ALWAYS: Final = frozenset(
+    {"agents_answer_awaited_whole", "barrier_before_each", "failure_swallowed", "levels", "order_lost"}
+)
 """Those that are looked for in every run of the tests; the others once."""
 
 pytestmark = [

@@ -1,5 +1,6 @@
 """Pipelines at random as the library builds them: of functions, agents, actions, generators and other pipelines."""
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -103,6 +104,21 @@ class Worker(Agent):
         return await self._work(value)
 
 
+class Narrator(Agent):
+    """Does what a generator does, as an agent whose handler is one."""
+
+    concurrency = 64
+
+    def __init__(self, name: str, generate: Callable[[Any], AsyncIterator[Any]]) -> None:
+        super().__init__(name)
+        self._generate = generate
+
+    async def on_message(self, message: Any) -> AsyncIterator[Any]:
+        async with contextlib.aclosing(self._generate(message)) as items:  # type: ignore[type-var]
+            async for item in items:
+                yield item
+
+
 class Kit:
     """Builds pipelines from shapes, each function and each agent once, so that equal shapes give equal pipelines."""
 
@@ -165,6 +181,14 @@ class Kit:
             "call": lambda: call(ref, "work"),
         }
         return ways[way]()
+
+    def narrator(self, shape: Generate, generate: Callable[[Any], AsyncIterator[Any]]) -> Any:
+        """Return a generator as an agent; in no mesh there are none."""
+        mesh = self._mesh
+        if mesh is None:
+            return self.named(shape, generate)
+        narrator = self.once(shape, "narrator", lambda: Narrator(f"narrator-{shape.number}", generate))
+        return narrator if shape.way == "agent" else self.once(shape, "ref", lambda: mesh.add(narrator))
 
     def nested(self, shape: Shape, made: Pipeline) -> Any:
         """Return a pipeline that has a name as it is, or, under simulation, now and then as an agent of its own."""
@@ -246,7 +270,9 @@ def _generate(kit: Kit, shape: Generate) -> Any:
                 raise BadError(shape.number)
             yield piece
 
-    return kit.named(shape, generate if shape.way == "async" else generate_in_a_thread)
+    if shape.way == "sync":
+        return kit.named(shape, generate_in_a_thread)
+    return kit.narrator(shape, generate) if shape.way in {"agent", "ref"} else kit.named(shape, generate)
 
 
 def _take(kit: Kit, shape: Take) -> Any:
@@ -318,7 +344,7 @@ def _reduce(kit: Kit, shape: Reduce) -> Pipeline:
 
 def _retry(kit: Kit, shape: Retry) -> Pipeline:
     on = BadError if shape.only_bad else Exception
-    again = retry(kit.stage(shape.step), times=shape.times, on=on, pause=shape.pause)
+    again = retry(kit.stage(shape.step), times=shape.times, on=on, pause=shape.pause, jitter=0)
     return pipeline(token_of, again) if is_fed_by_token(shape) else again
 
 

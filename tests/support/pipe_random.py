@@ -162,7 +162,7 @@ class Maker:
         source: Shape = Leaf(effect="spread", seconds=self._time())
         if self._flip():
             fails_at = self._below(4) if self._fails() else None
-            source = Generate(way=self._one(("async", "sync")), fails_at=fails_at)
+            source = Generate(way=self._one(("async", "sync", "agent", "ref")), fails_at=fails_at)
         steps: list[Shape] = [source, self._step_of_a_flow(depth)]
         if self._flip():
             steps.append(Take(lets_through=True) if self._below(4) == 3 else self._step_of_a_flow(depth))

@@ -68,7 +68,7 @@ class Flaky(Shape):
 
 
 class Generate(Shape):
-    """A stage whose items are a flow; it may fail before one of them. With `takes` it is fed by a flow itself."""
+    """A stage whose items are a flow, a function or an agent; it may fail before one of them."""
 
     way: str = "async"
     fails_at: int | None = None

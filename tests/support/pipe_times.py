@@ -308,7 +308,7 @@ class _TimedMaker(Maker):
         source: Shape = Leaf(effect="spread", seconds=self._time())
         generates = self._flip()
         if generates:
-            source = Generate(pause=self._time())
+            source = Generate(way=self._one(("async", "agent", "ref")), pause=self._time())
         steps = [source, self._wide_or_unordered(depth, generates=generates)]
         if self._flip():
             is_failing, self._failures = self._failures, False

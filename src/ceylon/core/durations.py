@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from ceylon.errors import ArgumentError
 
-__all__ = ["Duration", "seconds_of"]
+__all__ = ["Duration", "is_time", "no_time", "seconds_of"]
 
 Duration: TypeAlias = float | str | timedelta
 """Seconds as a number, text such as ``"250ms"``, ``"5m"``, ``"1h30m"`` or ``"1 day"``, or a `timedelta`."""
@@ -51,6 +51,25 @@ def seconds_of(duration: Duration, *, again: bool = False) -> float:
         )
         raise ArgumentError(message)
     return float(seconds)
+
+
+def is_time(seconds: object) -> bool:
+    """Say whether one can wait so many *seconds*: of the verbs, which take a plain number and nothing else."""
+    try:
+        return bool(0 <= seconds < math.inf)  # type: ignore[operator]
+    except TypeError:
+        return False
+
+
+def no_time(value: object, name: str = "timeout") -> ArgumentError:
+    """Return what to raise for the *value* of an argument called *name* that is no such number of seconds."""
+    meant = ""
+    if isinstance(value, str | timedelta):
+        try:
+            meant = f": {name}={seconds_of(value):g}"
+        except ArgumentError:
+            meant = ""
+    return ArgumentError(f"{name}={value!r} is no time to wait; give seconds, a finite number{meant}")
 
 
 def _read(text: str) -> float | None:

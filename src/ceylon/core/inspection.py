@@ -11,6 +11,7 @@ import msgspec
 
 from ceylon.core.findings import Ledger, OpenMessage, Place, Standing, Wait, WaitKind, Why
 from ceylon.core.ledger import Ending, type_name_of
+from ceylon.core.strands import calls_of
 from ceylon.core.stream_calls import StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
@@ -177,7 +178,7 @@ class Inspector:
             detail=detail,
             chain=tuple(self._chain(envelope.parent))[::-1],
             waits_for=waits,
-            blocked_by=tuple(self._blockers(groups)),
+            blocked_by=tuple(self._blockers(envelope_id, groups)),
         )
 
     def _parse(self, message_id: str) -> int:
@@ -219,7 +220,7 @@ class Inspector:
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
             return groups, (self._wait(kind, envelope, groups),)
         credit = self._of_credit(handler)
-        waits = [*self._of_calls(handler.waits or ()), *([credit] if credit is not None else [])]
+        waits = [*self._of_calls(calls_of(handler)), *([credit] if credit is not None else [])]
         return self._router.waits.groups_of(handler), tuple(waits)
 
     def _chain(self, parent: int) -> Iterator[str]:
@@ -233,14 +234,16 @@ class Inspector:
             yield f"{_type_of(envelope)} {self._id(parent)} {road}: {state}"
             parent = envelope.parent
 
-    def _blockers(self, groups: "Groups[Origin]") -> Iterator[str]:
-        """Give the agents that have to go on first, each with the one it waits for behind it."""
+    def _blockers(self, handler: int, groups: "Groups[Origin]") -> Iterator[str]:
+        """Give the agents that have to go on before *handler*, each with the one it waits for behind it."""
         seen: set[int] = set()
         while (origin := next(itertools.chain.from_iterable(groups), None)) is not None and len(seen) < _MOST:
-            if origin.envelope.id in seen:
+            if id(origin) in seen:
                 return
-            seen.add(origin.envelope.id)
-            yield origin.address
+            seen.add(id(origin))
+            if origin.envelope.id != handler:  # else it is a strand of the one before
+                yield origin.address
+            handler = origin.envelope.id
             groups = self._router.waits.groups_of(origin)
 
 

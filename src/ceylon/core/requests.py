@@ -4,15 +4,14 @@ The register belongs to the mesh: whoever submits may be gone when the reply com
 is counted; a failure that nobody collects is in the log, once.
 """
 
-import math
 from typing import TYPE_CHECKING, Any
 
+from ceylon.core.durations import is_time, no_time
 from ceylon.core.kept_results import KeptResults
 from ceylon.core.request import Request
 from ceylon.core.request_calls import Receipt, RequestWait, RoomCall, SubmitCall
 from ceylon.core.tickets import RequestStatistics, Ticket
 from ceylon.errors import (
-    ArgumentError,
     AskTimeoutError,
     CeylonError,
     DeadlockError,
@@ -84,7 +83,7 @@ class Requests:
         """Return the nearer of what was asked for and what is left of the time of *source*."""
         seconds = self._settings.submit_timeout if timeout is None else timeout
         inherited = None if source is None else source.envelope.deadline
-        if inherited is None or not 0 <= seconds < math.inf:  # no time at all is refused where asks are
+        if inherited is None or not is_time(seconds):  # no time at all is refused where asks are
             return seconds
         return min(seconds, max(0.0, inherited - self._router.driver.now()))
 
@@ -162,9 +161,8 @@ class Requests:
         Raises:
             ArgumentError: no such time: negative, infinite, or not a number.
         """
-        if timeout is not None and not 0 <= timeout < math.inf:
-            message = f"timeout={timeout!r} is no time to wait; give seconds, a finite number"
-            raise ArgumentError(message)
+        if timeout is not None and not is_time(timeout):
+            raise no_time(timeout)
         if source is None or source.envelope.deadline is None:
             return timeout
         left = max(0.0, source.envelope.deadline - self._router.driver.now())

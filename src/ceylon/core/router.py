@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ceylon.core.addresses import Addresses
 from ceylon.core.calls import AskCall, Call, TellCall
+from ceylon.core.durations import no_time
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
 from ceylon.core.lending import Lending
 from ceylon.core.names import check_address, split_key
 from ceylon.core.waits import WaitsGraph
 from ceylon.errors import (
-    ArgumentError,
     CeylonError,
     DeadlockError,
     HopLimitError,
@@ -299,9 +299,13 @@ class Router:
                 timeout = call.cell.options.ask_timeout
                 if timeout is None:
                     timeout = self._ask_timeout
-        elif not 0 <= timeout < math.inf:
-            message = f"timeout={timeout!r} is no time to wait; give seconds, a finite number"
-            raise ArgumentError(message)
+        else:
+            try:
+                can_be = 0 <= timeout < math.inf
+            except TypeError:  # text, as timers take it
+                can_be = False
+            if not can_be:
+                raise no_time(timeout)
         call.began = began = self._now()
         if timeout is None:
             deadline = inherited

@@ -4,12 +4,14 @@ On the mesh's own loop the way is short: an envelope, a mailbox, a future. From 
 to the gateway as an operation.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ceylon.core.channel import Channel
 from ceylon.core.current import current
+from ceylon.core.durations import is_time, no_time
 from ceylon.core.stream_calls import StreamCall
 from ceylon.core.streams import BlockingStream, Stream
 from ceylon.errors import BlockingCallError
@@ -206,6 +208,9 @@ def stream(  # noqa: PLR0913, PLR0917 – the verb's own options; its two caller
     source = find_source()
 
     def begin(sink: "Sink") -> "StreamCall | None":
+        if not (is_time(idle_timeout) or idle_timeout == math.inf):
+            sink.set_result(Outcome(error=no_time(idle_timeout, "idle_timeout")))
+            return None
         router = interior.router
         envelope = _envelope(router, STREAM, source, address, message, terms)
         call = router.ask(envelope, sink, source, timeout, clock=False, kind=StreamCall)

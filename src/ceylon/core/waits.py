@@ -128,7 +128,10 @@ class WaitsGraph:
         self._router.dispatcher.hear_threads()  # one may have ended what somebody seems to wait for, and gone on
         if can_end(source, wanted, self.groups_of):
             return
-        path = [each.address for each in cycle(source, wanted, self.groups_of)]
+        handlers = itertools.groupby(
+            cycle(source, wanted, self.groups_of), lambda each: (each.envelope.id, each.address)
+        )
+        path = [address for (_, address), _ in handlers]  # a handler and a strand of it are one
         raise DeadlockError((*path[:_MOST], target))
 
     def check_credit(self, call: "StreamCall") -> None:

@@ -14,6 +14,7 @@ from ceylon.agents.answering import AnsweringAgent
 from ceylon.errors import IncompleteStreamError
 from ceylon.models.turns import ReplyPart
 from ceylon.pipelines.events import StageEvent
+from ceylon.pipelines.parts import AgentParts, comes_in_parts
 from ceylon.pipelines.running import Run, Unit
 from ceylon.pipelines.stages import action_at
 
@@ -33,9 +34,11 @@ class AgentUnit(Unit):
         self._target = node.target
 
     async def perform(self, run: Run, value: Any, execution: "Execution | None") -> Any:
-        """Ask it *value*."""
+        """Ask it *value*; what its handler yields is a flow."""
         try:
             ref = await run.ref_of(self._target)
+            if comes_in_parts(ref, value):
+                return AgentParts(run, ref, value, self)
             if execution is None or run.watcher is None:
                 return await ref.ask(value)
             return await self._show(ref, value, execution, run.watcher)
@@ -50,16 +53,7 @@ class AgentUnit(Unit):
             return await _of_model(ref, value, execution)
         if hasattr(behind, "__ceylon_pipeline__"):
             return await _Nested(self.place, execution, watcher).run(ref, value)
-        behaviour = ref.__ceylon_does__
-        handler = None if behaviour is None else behaviour.handler_of(value.__class__)
-        if handler is None or not handler.yields:
-            return await ref.ask(value)
-        items: list[Any] = []
-        async with ref.stream(value) as parts:
-            async for part in parts:
-                items.append(part)
-                await execution.tell("part", value=part, index=len(items) - 1)
-        return items
+        return await ref.ask(value)
 
 
 async def _of_model(ref: "Ref", value: Any, execution: "Execution") -> Any:

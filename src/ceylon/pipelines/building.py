@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 from ceylon.core.names import check_name
 from ceylon.errors import DefinitionError
+from ceylon.pipelines.checking import Checked
 from ceylon.pipelines.nodes import (
     AtLimit,
     Branch,
@@ -22,7 +23,7 @@ from ceylon.pipelines.nodes import (
     Tap,
     Timeout,
 )
-from ceylon.pipelines.options import On, check_choice, check_number, check_seconds, errors_of
+from ceylon.pipelines.options import On, check_choice, check_number, check_seconds, check_share, errors_of
 from ceylon.pipelines.stages import as_function, as_node
 from ceylon.pipelines.stages import call as call_stage
 from ceylon.pipelines.value import Pipeline
@@ -52,8 +53,9 @@ def pipeline(*stages: Any, name: str | None = None) -> Pipeline:
     """Return *stages* in sequence: what one returns, the next one gets.
 
     A stage is a ref, an agent, an action of an agent (``shop.stock``, or `call`), a plain function of a value, or of a
-    value and a context, a generator function, or a pipeline. What a generator yields is a *flow*: `each`, `gather` and
-    `reduce` take its items one by one as they come, everything else gets a list.
+    value and a context, a generator function, or a pipeline. What a generator yields, be it a function's or the handler
+    of an agent, is a *flow*: `each`, `gather` and `reduce` take its items one by one as they come, everything else gets
+    a list.
 
     Raises:
         DefinitionError: something can be no stage, refs are of different meshes, or a pipeline has no stage at all.
@@ -69,7 +71,8 @@ def pipeline(*stages: Any, name: str | None = None) -> Pipeline:
             nodes += node.steps
         else:
             nodes.append(node)
-    return Pipeline(Sequence(tuple(nodes)), name=None if name is None else check_name(name))
+    known = stages[0].__ceylon_checked__ if isinstance(stages[0], Pipeline) else Checked()
+    return Pipeline(Sequence(tuple(nodes)), name=None if name is None else check_name(name), known=known)
 
 
 def parallel(*stages: Any, on_failure: OnFailure = "cancel", **named: Any) -> Pipeline:
@@ -177,6 +180,7 @@ def retry(
     on: On = Exception,
     pause: float = DEFAULTS.stage_pause,
     factor: float = DEFAULTS.stage_pause_factor,
+    jitter: float = DEFAULTS.stage_jitter,
 ) -> Pipeline:
     """Return *step* with further tries after a failure.
 
@@ -184,13 +188,16 @@ def retry(
         step: What is tried.
         times: Tries in all.
         on: The errors after which it is tried again; of a `HandlerError` its `root` counts too.
-        pause: Seconds before the second try.
-        factor: How much longer each further pause is, up to a minute.
+        pause: Seconds before the second try, at most (0.1).
+        factor: How much longer each further pause may be, up to a minute.
+        jitter: The share of each pause that is left to chance, so that runs which failed together do not all come back
+            at once. By default 1: a pause is anything from nothing to all of it; with 0 it is exactly so long.
     """
     check_number("retry", "times", times)
     check_seconds("retry", "pause", pause, least=0)
     check_seconds("retry", "factor", factor, least=0)
-    return _made(Retry(as_node(step, "retry(…)"), times, errors_of("retry", on), pause, factor))
+    check_share("retry", "jitter", jitter)
+    return _made(Retry(as_node(step, "retry(…)"), times, errors_of("retry", on), pause, factor, jitter))
 
 
 def fallback(step: Any, *others: Any, on: On = Exception) -> Pipeline:

@@ -134,6 +134,7 @@ class _Passed(Flow):
 
     def __init__(self, run: Run, unit: FlowFunctionUnit, items: Flow) -> None:
         self._run, self._unit, self._items = run, unit, items
+        self.strand = items.strand
 
     async def drive(self, emit: Emit) -> None:
         taken = Handover(self._items)

@@ -1,7 +1,7 @@
 """Do the stages of a pipeline fit? Asked when it is built, as far as annotations say."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, get_args, get_origin
 
 import msgspec
@@ -12,6 +12,7 @@ from ceylon.agents.outputs import declared_reply
 from ceylon.core.ref import Ref
 from ceylon.errors import DefinitionError, StageTypeError
 from ceylon.pipelines.fitting import NO_ITEMS, dict_of, fits, item_of, list_of, show, union_of
+from ceylon.pipelines.gifts import Gift, expect, item_in, words_for
 from ceylon.pipelines.nodes import (
     Branch,
     Each,
@@ -31,72 +32,76 @@ from ceylon.pipelines.nodes import (
 )
 from ceylon.pipelines.stages import action_at, hints_of
 
-__all__ = ["check"]
+__all__ = ["Checked", "check"]
 
 
-class _Gift(msgspec.Struct, frozen=True):
-    """What comes to a stage: its type, and who gives it."""
+class Checked(msgspec.Struct, frozen=True):
+    """A sequence whose stages fit: its first *count* nodes give *gift*, and *ref* is the first ref in all of it.
 
-    hint: Any
-    giver: str = "the input"
+    One more may be at its end, if there is a ref in it: by the time something follows, more may be known of its agent.
+    """
+
+    count: int = 0
+    gift: Gift = Gift(Any)
+    ref: Ref | None = None
 
 
-def check(root: Node) -> None:
+def check(root: Sequence, known: Checked = Checked()) -> Checked:  # noqa: B008 – immutable
     """Raise unless a pipeline of this tree could run.
+
+    Of a sequence that begins with one that is *known* only what is new is looked at.
 
     Raises:
         StageTypeError: a stage gives what the next one can never take.
         DefinitionError: its refs are of different meshes.
     """
-    refs = [node.target for _, node in walk(root) if isinstance(node, Stage) and isinstance(node.target, Ref)]
-    for ref in refs[1:]:
-        if ref.__ceylon_mesh__ is not refs[0].__ceylon_mesh__:
-            message = f"{refs[0]!r} and {ref!r} are in different meshes; a pipeline runs in one"
+    ref, before, gift = known.ref, known.gift, known.gift
+    new = root.steps[known.count :]
+    for each in _refs(new):
+        ref = each if ref is None else ref
+        if each.__ceylon_mesh__ is not ref.__ceylon_mesh__:
+            message = f"{ref!r} and {each!r} are in different meshes; a pipeline runs in one"
             raise DefinitionError(message)
-    _through(root, _Gift(Any))
+    for step in new:
+        before, gift = gift, _through(step, gift)
+    if new and any(True for _ in _refs(new[-1:])):
+        return Checked(len(root.steps) - 1, before, ref)
+    return Checked(len(root.steps), gift, ref)
 
 
-def _through(node: Node, gift: _Gift) -> _Gift:
+def _refs(steps: tuple[Node, ...]) -> Iterator[Ref]:
+    nodes = (node for step in steps for _, node in walk(step))
+    return (node.target for node in nodes if isinstance(node, Stage) and isinstance(node.target, Ref))
+
+
+def _through(node: Node, gift: Gift) -> Gift:
     """Return what *node* gives for *gift*."""
     return _WAYS[type(node)](node, gift)
-
-
-def _check(gift: _Gift, taker: str, taken: Any) -> None:
-    if not fits(gift.hint, taken):
-        raise StageTypeError(gift.giver, show(gift.hint), taker, show(taken))
-
-
-def _items(gift: _Gift, taker: str) -> _Gift:
-    """Return one of the items of *gift*."""
-    item = item_of(gift.hint)
-    if item is NO_ITEMS:
-        raise StageTypeError(gift.giver, show(gift.hint), taker, "something with items")
-    return _Gift(item, gift.giver)
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
 
 
-def _stage(stage: Stage, gift: _Gift) -> _Gift:
+def _stage(stage: Stage, gift: Gift) -> Gift:
     if stage.what == "action":
         return _action(stage, gift)
     if stage.what in {"function", "generator"}:
         return _function(stage, gift)
     behind: Any = stage.target.__ceylon_target__ if isinstance(stage.target, Ref) else stage.target
     if stage.what == "pipeline" and behind is not None:
-        return msgspec.structs.replace(_through(behind.pipeline.__ceylon_root__, gift), giver=_words(stage))
-    return _Gift(_agent(behind, stage, gift) if isinstance(behind, Agent) else Any, _words(stage))
+        return msgspec.structs.replace(_through(behind.pipeline.__ceylon_root__, gift), giver=words_for(stage))
+    return Gift(_agent(behind, stage, gift) if isinstance(behind, Agent) else Any, words_for(stage))
 
 
-def _function(stage: Stage, gift: _Gift) -> _Gift:
+def _function(stage: Stage, gift: Gift) -> Gift:
     hints, shape = hints_of(stage.target, stage.scope), stage.shape
     taken = Any if isinstance(stage.target, type) else hints.get(shape.first, Any)
     if shape.takes_flow:
-        items = _items(gift, _words(stage))
-        _check(items, _words(stage), (get_args(taken) or (Any,))[0])
+        items = item_in(gift, words_for(stage))
+        expect(items, words_for(stage), (get_args(taken) or (Any,))[0])
     else:
-        _check(gift, _words(stage), taken)
-    return _Gift(_result(hints.get("return", Any), yields=shape.yields), _words(stage))
+        expect(gift, words_for(stage), taken)
+    return Gift(_result(hints.get("return", Any), yields=shape.yields), words_for(stage))
 
 
 def _result(hint: Any, *, yields: bool) -> Any:
@@ -115,25 +120,25 @@ _LAZY: Final = ("Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "Awa
 """What a plain function may return that is run before the next stage, or may not be."""
 
 
-def _action(stage: Stage, gift: _Gift) -> _Gift:
+def _action(stage: Stage, gift: Gift) -> Gift:
     action = action_at(stage)
     if action is None:
-        return _Gift(Any, _words(stage))
+        return Gift(Any, words_for(stage))
     given = dict(stage.arguments)
     free = [each for name, each in action.signature.parameters.items() if name not in given]
     if not free:
-        message = f"{_words(stage)} takes no value, so it can be no stage; call it in a function"
+        message = f"{words_for(stage)} takes no value, so it can be no stage; call it in a function"
         raise DefinitionError(message)
     if sum(each.default is inspect.Parameter.empty for each in free) <= 1:
-        _check(gift, _words(stage), _hint(action.function, free[0].name))
-    return _Gift(_hint(action.function, "return"), _words(stage))
+        expect(gift, words_for(stage), _hint(action.function, free[0].name))
+    return Gift(_hint(action.function, "return"), words_for(stage))
 
 
 def _hint(function: Callable[..., Any], name: str) -> Any:
     return hints_of(function).get(name, Any)
 
 
-def _agent(agent: Agent, stage: Stage, gift: _Gift) -> Any:
+def _agent(agent: Agent, stage: Stage, gift: Gift) -> Any:
     """Return what *agent* answers with."""
     if isinstance(agent, AnsweringAgent):
         return agent.__ceylon_llm_setup__.settings.output or (str if gift.hint is str else Any)
@@ -146,7 +151,7 @@ def _agent(agent: Agent, stage: Stage, gift: _Gift) -> Any:
     taken = [each for each in accepted if fits(gift.hint, each)]
     if not taken:
         wanted = " | ".join(map(show, accepted)) or "actions only"
-        raise StageTypeError(gift.giver, show(gift.hint), _words(stage), wanted)
+        raise StageTypeError(gift.giver, show(gift.hint), words_for(stage), wanted)
     return union_of(_reply(agent, each) for each in taken)
 
 
@@ -159,74 +164,68 @@ def _reply(agent: Agent, message: type) -> Any:
     return Any if handler is None else _result(_hint(handler.function, "return"), yields=handler.yields)
 
 
-def _words(node: Node) -> str:
-    """Name *node*, and where it is written."""
-    source = node.source if isinstance(node, Stage) else ""
-    return f"{node.label!r} ({source})" if source else repr(node.label)
-
-
 # -- combinations ------------------------------------------------------------------------------------------------------
 
 
-def _sequence(node: Sequence, gift: _Gift) -> _Gift:
+def _sequence(node: Sequence, gift: Gift) -> Gift:
     for step in node.steps:
         gift = _through(step, gift)
     return gift
 
 
-def _parallel(node: Parallel, gift: _Gift) -> _Gift:
+def _parallel(node: Parallel, gift: Gift) -> Gift:
     given = [_through(step, gift).hint for step in node.steps]
     item = Any if node.on_failure == "keep" else union_of(given)
-    return _Gift(dict_of(item) if node.names else list_of(item), _words(node))
+    return Gift(dict_of(item) if node.names else list_of(item), words_for(node))
 
 
-def _branch(node: Branch, gift: _Gift) -> _Gift:
+def _branch(node: Branch, gift: Gift) -> Gift:
     _through(node.by, gift)
     steps = [step for _, step in node.choices] + ([] if node.default is None else [node.default])
-    return _Gift(union_of(_through(step, gift).hint for step in steps), _words(node))
+    return Gift(union_of(_through(step, gift).hint for step in steps), words_for(node))
 
 
-def _any_of(node: Race | Fallback, gift: _Gift) -> _Gift:
-    return _Gift(union_of(_through(step, gift).hint for step in node.steps), _words(node))
+def _any_of(node: Race | Fallback, gift: Gift) -> Gift:
+    return Gift(union_of(_through(step, gift).hint for step in node.steps), words_for(node))
 
 
-def _loop(node: Loop, gift: _Gift) -> _Gift:
+def _loop(node: Loop, gift: Gift) -> Gift:
     first = _through(node.step, gift)
     if node.until is not None:
         _through(node.until, first)
     return _through(node.step, first) if node.at_most > 1 else first
 
 
-def _each(node: Each, gift: _Gift) -> _Gift:
-    given = _through(node.step, _items(gift, _words(node))).hint
-    return _Gift(list if node.on_failure == "keep" else list_of(given), _words(node))
+def _each(node: Each, gift: Gift) -> Gift:
+    given = _through(node.step, item_in(gift, words_for(node))).hint
+    return Gift(list if node.on_failure == "keep" else list_of(given), words_for(node))
 
 
-def _gather(node: Gather, gift: _Gift) -> _Gift:
-    return _Gift(list_of(_items(gift, _words(node)).hint), _words(node))
+def _gather(node: Gather, gift: Gift) -> Gift:
+    return Gift(list_of(item_in(gift, words_for(node)).hint), words_for(node))
 
 
-def _reduce(node: Reduce, gift: _Gift) -> _Gift:
+def _reduce(node: Reduce, gift: Gift) -> Gift:
     hints, shape = hints_of(node.function.target, node.function.scope), node.function.shape
-    items, words = _items(gift, _words(node)), _words(node.function)
+    items, words = item_in(gift, words_for(node)), words_for(node.function)
     if not shape.is_known or isinstance(node.function.target, type):
-        return _Gift(Any, _words(node))
-    _check(_Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
-    _check(items, words, hints.get(shape.second, Any))
+        return Gift(Any, words_for(node))
+    expect(Gift(type(node.initial), "the initial value"), words, hints.get(shape.first, Any))
+    expect(items, words, hints.get(shape.second, Any))
     folded = hints.get("return", Any)
-    return _Gift(Any if folded is Any else union_of([folded, node.initial.__class__]), _words(node))
+    return Gift(Any if folded is Any else union_of([folded, node.initial.__class__]), words_for(node))
 
 
-def _one(node: Retry | Timeout, gift: _Gift) -> _Gift:
+def _one(node: Retry | Timeout, gift: Gift) -> Gift:
     return _through(node.step, gift)
 
 
-def _tap(node: Tap, gift: _Gift) -> _Gift:
+def _tap(node: Tap, gift: Gift) -> Gift:
     _through(node.step, gift)
     return gift
 
 
-_WAYS: Final[dict[type[Node], Callable[[Any, _Gift], _Gift]]] = {
+_WAYS: Final[dict[type[Node], Callable[[Any, Gift], Gift]]] = {
     Branch: _branch,
     Each: _each,
     Fallback: _any_of,

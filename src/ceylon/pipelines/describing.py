@@ -67,7 +67,8 @@ def _reduce(node: Reduce) -> dict[str, Any]:
 
 
 def _retry(node: Retry) -> dict[str, Any]:
-    return {"times": node.times, "on": _names(node.on), "pause": node.pause, "factor": node.factor}
+    told = {"times": node.times, "on": _names(node.on), "pause": node.pause, "factor": node.factor}
+    return told | {"jitter": node.jitter}
 
 
 def _fallback(node: Fallback) -> dict[str, Any]:

@@ -7,7 +7,10 @@ generator is closed by the task that ran it, and no cancellation crosses tasks.
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from ceylon.core.strands import Strand
 
 __all__ = ["Emit", "Flow"]
 
@@ -16,7 +19,12 @@ Emit: TypeAlias = Callable[[Any], Awaitable[None]]
 
 
 class Flow(ABC):
-    """Items that come when somebody drives it, once."""
+    """Items that come when somebody drives it, once.
+
+    Where an agent is behind it, all that becomes of the items belongs to one `strand` of the run.
+    """
+
+    strand: "Strand | None" = None
 
     @abstractmethod
     async def drive(self, emit: Emit) -> None:

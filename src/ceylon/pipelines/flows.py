@@ -56,6 +56,7 @@ class _EachFlow(Flow):
     def __init__(self, run: Run, unit: EachUnit, items: Flow, execution: "Execution | None") -> None:
         self._run, self._unit, self._items = run, unit, items
         self._parent = number_of(execution)
+        self.strand = items.strand
 
     async def drive(self, emit: Emit) -> None:
         async with self._run.crew() as crew:

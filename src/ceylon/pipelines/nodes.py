@@ -32,7 +32,6 @@ OnFailure: TypeAlias = Literal["cancel", "wait", "keep"]
 """What becomes of the others when one fails, and of the failure; see `parallel`."""
 
 AtLimit: TypeAlias = Literal["raise", "keep"]  # what a loop does that is still not done
-
 What: TypeAlias = Literal["function", "agent", "ref", "action", "generator", "pipeline"]  # what a stage is
 
 
@@ -219,6 +218,7 @@ class Retry(_Outer, frozen=True):
     on: tuple[type[BaseException], ...] = (Exception,)
     pause: float = 0.1
     factor: float = 2.0
+    jitter: float = 1.0
 
 
 class Fallback(_Inner, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from ceylon.errors import ArgumentError
 
-__all__ = ["On", "check_choice", "check_number", "check_seconds", "errors_of"]
+__all__ = ["On", "check_choice", "check_number", "check_seconds", "check_share", "errors_of"]
 
 On: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 """Which errors: one class, or a tuple of them."""
@@ -45,6 +45,17 @@ def check_number(word: str, name: str, value: object) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         message = f"{word}({name}={value!r}) cannot be; it takes a whole number from 1"
+        raise ArgumentError(message)
+
+
+def check_share(word: str, name: str, value: object) -> None:
+    """Refuse a *value* that is no share of something: nothing of it to all.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        message = f"{word}({name}={value!r}) cannot be; it takes a number from 0 to 1"
         raise ArgumentError(message)
 
 

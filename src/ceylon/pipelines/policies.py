@@ -45,7 +45,7 @@ class SequenceUnit(Unit):
         parent = number_of(execution)
         try:
             for step in self.steps:
-                value = await step.run(run, value, parent)
+                value = await step.run(run.taking(value) if step.takes_flow else run, value, parent)
         except BaseException as error:
             if self._is_named:
                 run.blame(error, self)
@@ -58,6 +58,7 @@ class _Blaming(Flow):
 
     def __init__(self, run: Run, unit: SequenceUnit, items: Flow) -> None:
         self._run, self._unit, self._items = run, unit, items
+        self.strand = items.strand
 
     async def drive(self, emit: Emit) -> None:
         """See `Flow`."""
@@ -151,9 +152,17 @@ class RetryUnit(Unit):
                     raise
                 if execution is not None:
                     await execution.tell("retried", error=describe(error), index=number)
-            pause = node.pause * node.factor ** min(number, _DOUBLINGS)
-            await anyio.sleep(min(pause, run.interior.settings.stage_longest_pause))
+            await anyio.sleep(self._pause(run, number))
         return None
+
+    def _pause(self, run: Run, number: int) -> float:
+        """Return the seconds between the try of this *number* and the next: exponential, with full jitter by default.
+
+        See Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+        """
+        node = self._node
+        most = min(node.pause * node.factor ** min(number, _DOUBLINGS), run.interior.settings.stage_longest_pause)
+        return most - run.interior.random.uniform(0.0, most * node.jitter) if node.jitter else most
 
 
 class FallbackUnit(Unit):

@@ -42,6 +42,14 @@ class Run:
         made.on_end = on_end
         return made
 
+    def taking(self, value: Any) -> "Run":
+        """Return the same run for a stage that takes *value*, in the strand of it if that is a flow with one."""
+        if not isinstance(value, Flow) or value.strand is None:
+            return self
+        made = copy.copy(self)
+        made.context = value.strand
+        return made
+
     def crew(self) -> Crew:
         """Return a crew for tasks of this run."""
         return Crew(self.cancellation, self._asides)
@@ -156,6 +164,7 @@ class _WatchedFlow(Flow):
 
     def __init__(self, run: Run, flow: Flow, execution: "Execution", *, shows_items: bool) -> None:
         self._run, self._flow, self._execution, self._shows_items = run, flow, execution, shows_items
+        self.strand = flow.strand
 
     async def drive(self, emit: Callable[[Any], Awaitable[None]]) -> None:
         kept: list[Any] = []

@@ -59,9 +59,10 @@ def as_function(function: Any, place: str) -> Stage:
         message = f"{place}: {function!r} is no function"
         raise DefinitionError(message)
     scope = tuple(caller_locals(_plain(function)).items())
-    shape, name = _shape_of(function, scope), _name_of(function)
-    if shape.is_known:
-        _check_callable(function, place)
+    signature, name = _signature_of(function), _name_of(function)
+    shape = Shape(is_known=False) if signature is None else _shape_of(function, signature, scope)
+    if signature is not None:
+        _check_callable(function, signature, place)
     if shape.takes_flow and not shape.is_async:
         message = f"{place}: {name!r} takes an async iterator, so it must be an `async def`"
         raise DefinitionError(message)
@@ -103,13 +104,16 @@ def action_at(stage: Stage) -> Action | None:
     return target.actions.get(stage.action) if isinstance(target, Agent) else None
 
 
-def _shape_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...]) -> Shape:
-    plain = _plain(function)
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        declared = list(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
     except (ValueError, TypeError):  # one written in C, which does not say what it takes
-        return Shape(is_known=False)
-    positional = [each for each in declared if each.kind in _POSITIONAL]
+        return None
+
+
+def _shape_of(function: Callable[..., Any], signature: inspect.Signature, scope: tuple[tuple[str, Any], ...]) -> Shape:
+    plain = _plain(function)
+    positional = [each for each in signature.parameters.values() if each.kind in _POSITIONAL]
     required = [each for each in positional if each.default is each.empty]
     first, second = [*(each.name for each in positional), "", ""][:2]
     hint = hints_of(function, scope).get(first)
@@ -123,20 +127,31 @@ def _shape_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...]) 
     )
 
 
-def hints_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...] = ()) -> dict[str, Any]:
-    """Return the types of *function*'s parameters and of its result, as far as they can be known."""
+def hints_of(function: Callable[..., Any], scope: tuple[tuple[str, Any], ...] | None = None) -> dict[str, Any]:
+    """Return the types of *function*'s parameters and of its result, as far as they can be known.
+
+    *scope* holds the local names that its annotations mention; by default they are looked for now.
+    """
     plain = _plain(function)
     if isinstance(function, type):
         return {"return": function}
-    owner: Any = getattr(getattr(plain, "__self__", None), "__class__", None)
-    names = {**(class_names(owner) if owner is not None else {}), **(dict(scope) or caller_locals(plain))}
-    found: dict[str, Any] = {}
-    for name in getattr(plain, "__annotations__", {}):
-        try:
-            found |= resolve_hints(plain, names, names=[name])
-        except DefinitionError:  # it names what is there for type checkers only
-            continue
-    return found
+    written = getattr(plain, "__annotations__", {})
+    if not written:
+        return {}
+    owner = getattr(plain, "__self__", None)
+    names = {} if owner is None else class_names(owner.__class__)
+    names.update(caller_locals(plain) if scope is None else scope)
+    try:
+        return resolve_hints(plain, names)
+    except DefinitionError:  # one of them names what is there for type checkers only
+        return {name: hint for each in written for name, hint in _hint_of(plain, names, each).items()}
+
+
+def _hint_of(plain: Callable[..., Any], names: dict[str, Any], name: str) -> dict[str, Any]:
+    try:
+        return resolve_hints(plain, names, names=[name])
+    except DefinitionError:
+        return {}
 
 
 def _plain(function: Any) -> Any:
@@ -149,8 +164,7 @@ def _plain(function: Any) -> Any:
     return called.__get__(function) if inspect.isfunction(called) else function
 
 
-def _check_callable(function: Callable[..., Any], place: str) -> None:
-    signature = inspect.signature(function)
+def _check_callable(function: Callable[..., Any], signature: inspect.Signature, place: str) -> None:
     for arguments in (_PLAIN,) if isinstance(function, type) else (_PLAIN, _WITH_CONTEXT):
         try:
             signature.bind(*arguments)

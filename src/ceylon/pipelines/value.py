@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from ceylon.core.composing import Composed, In, Out
 from ceylon.core.names import check_name
 from ceylon.errors import ArgumentError, DefinitionError
-from ceylon.pipelines.checking import check
+from ceylon.pipelines.checking import Checked, check
 from ceylon.pipelines.describing import describe
 from ceylon.pipelines.drawing import Drawn
 from ceylon.pipelines.nodes import Node, Sequence, walk
@@ -38,13 +38,20 @@ class Pipeline(Drawn, Composed[In, Out]):
     tree are equal, and it may run any number of times at once.
     """
 
-    __slots__ = ("__weakref__", "_concurrency", "_name", "_road", "_root")
+    __slots__ = ("__weakref__", "_checked", "_concurrency", "_name", "_road", "_root")
 
-    def __init__(self, root: Sequence, *, name: str | None = None, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Sequence,
+        *,
+        name: str | None = None,
+        concurrency: int | None = None,
+        known: Checked = Checked(),  # noqa: B008 – immutable
+    ) -> None:
         if not hasattr(root, "steps"):
             message = f"{root!r} is no tree of a pipeline; write `pipeline(stage, ...)`, in small letters"
             raise DefinitionError(message)
-        check(root)
+        self._checked = check(root, known)
         self._root, self._name, self._concurrency = root, name, concurrency
         self._road = Road(self)
 
@@ -70,7 +77,7 @@ class Pipeline(Drawn, Composed[In, Out]):
         if concurrency is not None and not _is_number(concurrency):
             message = f"concurrency={concurrency!r} cannot be; it takes a whole number from 1"
             raise ArgumentError(message)
-        return Pipeline(self._root, name=check_name(name), concurrency=concurrency)
+        return Pipeline(self._root, name=check_name(name), concurrency=concurrency, known=self._checked)
 
     def describe(self) -> dict[str, Any]:
         """Return the tree as plain JSON data.
@@ -169,6 +176,11 @@ class Pipeline(Drawn, Composed[In, Out]):
     def __ceylon_root__(self) -> Sequence:
         """The tree."""
         return self._root
+
+    @property
+    def __ceylon_checked__(self) -> Checked:
+        """What is known of its stages, for a pipeline that begins with them."""
+        return self._checked if self._name is None else Checked()
 
     @property
     def __ceylon_tree__(self) -> Node:

@@ -66,21 +66,47 @@ if TYPE_CHECKING:
 
     @overload
     def retry(
-        step: Awaited[A, B], times: int = ..., *, on: On = ..., pause: float = ..., factor: float = ...
+        step: Awaited[A, B],
+        times: int = ...,
+        *,
+        on: On = ...,
+        pause: float = ...,
+        factor: float = ...,
+        jitter: float = ...,
     ) -> Pipeline[A, B]: ...
     @overload
     def retry(
-        step: Yields[A, B], times: int = ..., *, on: On = ..., pause: float = ..., factor: float = ...
+        step: Yields[A, B],
+        times: int = ...,
+        *,
+        on: On = ...,
+        pause: float = ...,
+        factor: float = ...,
+        jitter: float = ...,
     ) -> Pipeline[A, list[B]]: ...
     @overload
     def retry(
-        step: Plain[A, B], times: int = ..., *, on: On = ..., pause: float = ..., factor: float = ...
+        step: Plain[A, B],
+        times: int = ...,
+        *,
+        on: On = ...,
+        pause: float = ...,
+        factor: float = ...,
+        jitter: float = ...,
     ) -> Pipeline[A, B]: ...
     @overload
     def retry(
-        step: Callable[..., Any], times: int = ..., *, on: On = ..., pause: float = ..., factor: float = ...
+        step: Callable[..., Any],
+        times: int = ...,
+        *,
+        on: On = ...,
+        pause: float = ...,
+        factor: float = ...,
+        jitter: float = ...,
     ) -> Pipeline[Any, Any]: ...
-    def retry(step: Any, times: int = 0, *, on: On = Exception, pause: float = 0, factor: float = 0) -> Any:
+    def retry(
+        step: Any, times: int = 0, *, on: On = Exception, pause: float = 0, factor: float = 0, jitter: float = 1
+    ) -> Any:
         """Return *step* with further tries after a failure."""
 
     @overload
