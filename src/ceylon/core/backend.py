@@ -213,8 +213,8 @@ class AsyncioDriver:
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
-        self._steps = Steps(loop)
-        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
+        self._steps: Steps = getattr(loop, "make_steps", Steps)(loop)  # a simulated loop's own
+        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # likewise
 
     def now_anywhere(self) -> float:
         """See `Driver`."""

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
+from ceylon.core.backends.chosen_steps import ChosenSteps
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
@@ -160,6 +162,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time, in seconds."""
         return self._virtual
+
+    def make_steps(self, _: asyncio.AbstractEventLoop) -> ChosenSteps:
+        """Return which steps the tasks of one mesh on this loop may take for others."""
+        return ChosenSteps(self, self._chooser)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 

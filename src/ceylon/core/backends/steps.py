@@ -52,7 +52,7 @@ class Steps:
         self.nested = 0  # steps under way, one within the other
         self.following: Stepping | None = None  # goes on in the innermost step, as soon as the task there waits
         self._left = _MOST_STEPS
-        self._regulars: dict[int, None] = {}  # tasks that have asked lately; their identities, so as to keep none alive
+        self._regulars: dict[int, None] = {}  # tasks that have asked lately; their hashes, so as to keep none alive
 
     def may_begin(self, caller: "asyncio.Task[Any]") -> bool:
         """Say whether there may be another step, for *caller*.
@@ -65,15 +65,19 @@ class Steps:
             if left > -_MOST_MORE:
                 return self.following is None
         elif left >= 0:
-            who, regulars = id(caller), self._regulars
-            if who in regulars or caller in self.own:
+            if hash(caller) in self._regulars or caller in self.own:
                 return True
-            if len(regulars) >= _MOST_REGULARS:
-                del regulars[next(iter(regulars))]
-            regulars[who] = None
+            self.note_regular(caller)
             return False
         self._left = _MOST_STEPS
         return False
+
+    def note_regular(self, caller: "asyncio.Task[Any]") -> None:
+        """Take note that *caller* asks; the one that has been known longest may be forgotten for it."""
+        regulars = self._regulars
+        if hash(caller) not in regulars and len(regulars) >= _MOST_REGULARS:
+            del regulars[next(iter(regulars))]
+        regulars[hash(caller)] = None
 
     def is_deep(self) -> bool:
         """Say whether one more step has to follow in the innermost one, not to be within it."""
