@@ -1,4 +1,4 @@
-"""Beyond a small depth the steps of a chain of asks follow each other: no turn of the loop, and no more of the stack."""
+"""Beyond a small depth the steps of a chain of asks follow each other: without the loop, and no deeper in the stack."""
 
 import asyncio
 import sys
@@ -201,7 +201,7 @@ async def test_a_worker_that_is_cancelled_before_it_follows_loses_no_message(mes
     async def cancel(context: Context) -> Any:
         begun = Begun(context.ask("other", (0, _where)))
         worker: Any = context.worker
-        following = worker.task._steps.following
+        following = worker.task._steps.following  # noqa: SLF001 – nothing else tells who is about to go on
         if following is not None:
             cancelled.append(following.task)
             following.task.cancel()

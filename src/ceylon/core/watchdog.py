@@ -141,7 +141,7 @@ class Watchdog:
                 self._look_on(began)
 
     def _look_on(self, began: float) -> None:
-        """Look at what the loop does until it gives a sign of life; warn if it is one and the same thing for too long."""
+        """Look at what the loop does until it gives a sign of life; warn if that is one thing for too long."""
         suspect, seen, last = self._find(), 0.0, time.monotonic()
         step = self._limit / 4
         while not self._given.wait(step):

@@ -1,4 +1,4 @@
-"""Steps in a simulation: whether there is one, and where it runs, is chosen, so that every way there is gets its share."""
+"""Steps in a simulation: whether there is one, and where, is chosen, so that every way there is gets its share."""
 
 from typing import TYPE_CHECKING, Any, Final
 
