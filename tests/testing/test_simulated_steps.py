@@ -1,4 +1,4 @@
-"""In a simulation the seed chooses whether a handler runs by the loop, on its asker's stack, or after that in a step."""
+"""In a simulation the seed chooses whether a handler runs by the loop, in a step, or following another in a step."""
 
 import sys
 from typing import Final
