@@ -89,7 +89,7 @@ class Watchdog:
             return
         if self._take_back is not None:
             self._take_back()
-        self._go_on(_PACE)
+        self._go_on(0.0)  # whoever is about to run may be the one
         if self._thread is None:
             name = f"ceylon {self._mesh} watchdog"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -131,8 +131,10 @@ class Watchdog:
     # -- on its thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._has_ended:
+        while True:
             self._given.clear()
+            if self._has_ended:  # asked after that, or the last sign could be cleared unseen
+                return
             self._heard.set()
             began = time.monotonic()
             if not self._given.wait(self._patience):
