@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ceylon.core.families import BlockingPool as BlockingPool
     from ceylon.core.families import Family as Family
     from ceylon.core.families import Pool as Pool
-    from ceylon.core.handlers import on
+    from ceylon.core.findings import Ledger as Ledger
+    from ceylon.core.findings import Wait as Wait
+    from ceylon.core.findings import Why as Why
     from ceylon.core.handling import NextHandling as NextHandling
-    from ceylon.core.inspection import Ledger as Ledger
-    from ceylon.core.inspection import Wait as Wait
-    from ceylon.core.inspection import Why as Why
     from ceylon.core.interceptors import Interceptor as Interceptor
     from ceylon.core.ledger import DeadLetter
+    from ceylon.core.marking import on
     from ceylon.core.mesh import Mesh
     from ceylon.core.ref import BlockingRef, Ref
     from ceylon.core.request import Request as Request
@@ -206,11 +206,11 @@ _HOMES: Final = {
     "ceylon.core.default": ("default_mesh",),
     "ceylon.core.delivering": ("NextDelivery",),
     "ceylon.core.families": ("BlockingFamily", "BlockingPool", "Family", "Pool"),
-    "ceylon.core.handlers": ("on",),
+    "ceylon.core.findings": ("Ledger", "Wait", "Why"),
     "ceylon.core.handling": ("NextHandling",),
-    "ceylon.core.inspection": ("Ledger", "Wait", "Why"),
     "ceylon.core.interceptors": ("Interceptor",),
     "ceylon.core.ledger": ("DeadLetter",),
+    "ceylon.core.marking": ("on",),
     "ceylon.core.mesh": ("Mesh",),
     "ceylon.core.ref": ("BlockingRef", "Ref"),
     "ceylon.core.request": ("Request",),

@@ -16,7 +16,7 @@ from ceylon.agents.agent import Agent as OurAgent
 from ceylon.compat import Agent, InMemoryBackend, LlmAgent, LocalMesh, MemoryEntry, get_metrics
 from ceylon.compat.meter import Meter
 from ceylon.compat.metrics import cost_of
-from ceylon.core.handlers import on
+from ceylon.core.marking import on
 from ceylon.core.spending import SpendingStatistics, Spent
 from ceylon.messages import Message
 from ceylon.models.turns import Reply, Usage

@@ -14,7 +14,8 @@ import anyio.to_thread
 import pytest
 import trio
 
-from ceylon.core.clock import Clock, SimulatedLoop, run_simulated
+from ceylon.core.backends.simulated import SimulatedLoop
+from ceylon.core.clock import Clock, run_simulated
 
 
 class Seeded:

@@ -22,7 +22,7 @@ from ceylon import (
     action,
     on,
 )
-from ceylon.core.inspection import Wait
+from ceylon.core.findings import Wait
 from ceylon.settings import DEFAULTS
 from support.core_agents import SECONDS, Ask, Echo, Failing, Held, HeldInAThread, Relay, until
 from support.law import lawful_mesh

@@ -9,7 +9,7 @@ import pytest
 
 from ceylon import Agent, BlockingContext, Context, HandlerError, Mesh, Stream, on
 from ceylon.core import tasks
-from ceylon.core.streams import Channel
+from ceylon.core.channel import Channel
 from ceylon.core.timers import Timer
 from ceylon.errors import ArgumentError
 from support.core_agents import Echo

@@ -171,7 +171,7 @@ async def test_a_key_that_has_moved_is_remembered_by_what_is_open_not_by_what_ha
     for key in keys:
         await pool.tell(key)
     await pool.resize(4)
-    pins = mesh.interior.registered["pool"]._pins  # type: ignore[attr-defined]  # noqa: SLF001 – what must not grow
+    pins = mesh.interior.registered["pool"]._strategy._pins  # type: ignore[attr-defined]  # noqa: SLF001 – what must not grow
     moved = next(key for key in keys if repr(key).encode() in pins._pins)  # noqa: SLF001 – likewise
 
     for _ in range(150):

@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from ceylon import AskTimeoutError, HandlerError, LawBrokenError, Mesh
-from ceylon.core.inspection import Ledger
+from ceylon.core.findings import Ledger
 from ceylon.settings import DEFAULTS
 from ceylon.testing.sabotage import drop_a_message
 from support.soak_agents import AGENTS, PARTS, Book, Bookkeeper, Work

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ceylon import Agent, LlmAgent, ModelError, ModelTimeoutError
-from ceylon.core.backend import AsyncioDriver
+from ceylon.core.backends.on_asyncio import AsyncioDriver
 from ceylon.core.ports import AgentOptions
 from ceylon.messages import Envelope
 from ceylon.models.http import HttpClient

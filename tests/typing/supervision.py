@@ -4,7 +4,7 @@
 from typing import Literal, assert_type
 
 from ceylon import Agent, BlockingContext, BlockingMesh, BlockingRef, Context, Mesh, Ref, Terminated, on
-from ceylon.core.inspection import Ledger, OpenMessage, Wait, Why
+from ceylon.core.findings import Ledger, OpenMessage, Wait, Why
 from ceylon.messages import Envelope
 
 

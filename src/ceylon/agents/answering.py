@@ -11,7 +11,7 @@ from ceylon.agents.outputs import reply_type
 from ceylon.agents.prompts import Forget, Prompt, Recall, TakenOver, TakeOver
 from ceylon.agents.seat import Seat
 from ceylon.core.context import Context
-from ceylon.core.handlers import on
+from ceylon.core.marking import on
 from ceylon.core.names import split_key
 from ceylon.errors import ArgumentError, CodecError
 from ceylon.messages import Envelope

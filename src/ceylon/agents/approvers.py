@@ -11,7 +11,7 @@ import anyio
 from ceylon.agents.action import action
 from ceylon.agents.agent import Agent
 from ceylon.agents.approvals import ApprovalRequest, Approved, Denied
-from ceylon.core.handlers import on
+from ceylon.core.marking import on
 from ceylon.errors import ArgumentError
 from ceylon.settings import DEFAULTS
 

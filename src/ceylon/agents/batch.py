@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ceylon.agents.seat import Seat
     from ceylon.agents.setup import Setup
     from ceylon.core.budgets import Budget
+    from ceylon.core.channel import Channel
     from ceylon.core.interior import Interior
-    from ceylon.core.streams import Channel
 
 __all__ = ["Answer", "Answers", "Batch", "BlockingAnswers"]
 

@@ -21,10 +21,10 @@ from ceylon.agents.seat import Seat
 from ceylon.agents.steering import Turning, Turnings
 from ceylon.agents.toolbox import NO_TOOLS, Toolbox, callees_of
 from ceylon.agents.turn import Plan, TurnRun
+from ceylon.core.channel import Channel
 from ceylon.core.context import Context
 from ceylon.core.handlers import Refusal
 from ceylon.core.names import split_key
-from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
 from ceylon.models.adapting import reacting
 from ceylon.models.turns import Reply, ReplyPart, Turn

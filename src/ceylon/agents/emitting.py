@@ -7,8 +7,9 @@ from ceylon.messages import STREAM
 
 if TYPE_CHECKING:
     from ceylon.agents.callees import Emit
+    from ceylon.core.channel import Channel
     from ceylon.core.context import Context
-    from ceylon.core.streams import Channel, StreamCall
+    from ceylon.core.stream_calls import StreamCall
     from ceylon.models.turns import Part
 
 __all__ = ["channel_of", "sender"]

@@ -14,7 +14,7 @@ from ceylon.compat.contexts import PyAgentContext
 from ceylon.compat.meter import meter
 from ceylon.compat.settling import block
 from ceylon.core.context import BlockingContext
-from ceylon.core.handlers import on
+from ceylon.core.marking import on
 from ceylon.core.names import check_name
 from ceylon.errors import InvalidNameError
 from ceylon.messages import Message

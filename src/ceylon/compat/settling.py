@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ceylon.core import tasks
 from ceylon.core.backend import current_driver, running_loop
 from ceylon.core.default import default_mesh
+from ceylon.core.sinks import ForeignSink
 from ceylon.core.verbs import source_in
 from ceylon.errors import CeylonError, MeshClosedError
 from ceylon.messages import Outcome, attempt
 
 if TYPE_CHECKING:
-    from ceylon.core.backend import Driver, Sink
+    from ceylon.core.backend import Sink
     from ceylon.core.calls import Call
     from ceylon.core.interior import Interior
 
@@ -86,50 +87,33 @@ def begin(interior: "Interior", function: Callable[[], Awaitable[Any]]) -> Await
     return arrival.awaitable(lambda: interior.gateway.post_quietly(abandon))
 
 
-class _Arrival:
-    """Takes an outcome on the mesh's loop, over to the loop of whoever awaits it."""
+class _Arrival(ForeignSink):
+    """An outcome on its way to the loop of whoever awaits it; on asyncio the future ends as the verb does."""
 
-    def __init__(self, driver: "Driver") -> None:
-        self._driver = driver
-        self._future: Any = driver.future()
-        self._is_done = False
-
-    def done(self) -> bool:
-        """Say whether there is an outcome."""
-        return self._is_done
-
-    def set_result(self, outcome: Outcome, /) -> None:
-        """Send the outcome over; a loop that has ended meanwhile waits for nothing."""
-        self._is_done = True
-        try:
-            self._driver.call_threadsafe(lambda: self._arrive(outcome))
-        except RuntimeError:
-            return
+    future: Any
 
     def awaitable(self, abandon: Callable[[], object]) -> Awaitable[Any]:
         """Return what to await; *abandon* is called if that is cancelled."""
-        if not hasattr(self._future, "set_exception"):
-            return _Outcome(self._future)
+        if not hasattr(self.future, "set_exception"):  # trio's, which we made ourselves
+            return _Outcome(self.future)
 
         def look(future: Any) -> None:
             if future.cancelled():
                 abandon()
 
-        self._future.add_done_callback(look)
-        future: Awaitable[Any] = self._future
+        self.future.add_done_callback(look)
+        future: Awaitable[Any] = self.future
         return future
 
-    def _arrive(self, outcome: Outcome) -> None:
-        if self._future.done():
-            return
-        if not hasattr(self._future, "set_exception"):  # trio's, which we made ourselves
-            self._future.set_result(outcome)
-        elif outcome.error is None:
-            self._future.set_result(outcome.value)
-        elif isinstance(outcome.error, Exception):
-            self._future.set_exception(as_runtime_error(outcome.error))
+    def _arrive(self, result: Outcome) -> None:
+        if self.future.done() or not hasattr(self.future, "set_exception"):
+            super()._arrive(result)
+        elif result.error is None:
+            self.future.set_result(result.value)
+        elif isinstance(result.error, Exception):
+            self.future.set_exception(as_runtime_error(result.error))
         else:  # the mesh has ended
-            self._future.cancel()
+            self.future.cancel()
 
 
 class _Outcome:

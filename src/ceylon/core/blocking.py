@@ -3,34 +3,30 @@
 Nothing is done here a second time: every verb hands its operation to the gateway of the one async mesh and waits.
 """
 
-import contextlib
 import functools
-import math
 import random
-import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
-
-import anyio
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ceylon.core.families import BlockingFamily, BlockingPool
 from ceylon.core.inspection import Inspector
+from ceylon.core.loop_thread import LoopThread
 from ceylon.core.mesh import Mesh
-from ceylon.core.ref import BlockingRef, BlockingVerbs, address_of
+from ceylon.core.ref import BlockingRef, address_of
 from ceylon.core.registering import address_in
+from ceylon.core.skins import BlockingVerbs
 from ceylon.core.submitting import BlockingCollecting
 from ceylon.core.svg import mimebundle, svg_of
-from ceylon.core.termination import heeding_termination
 from ceylon.core.verbs import source_in
-from ceylon.errors import BlockingCallError, LawBrokenError, MeshClosedError, MeshFailedError
+from ceylon.errors import LawBrokenError, MeshClosedError, MeshFailedError
 from ceylon.messages import attempt
 from ceylon.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.findings import Ledger, Wait, Why
     from ceylon.core.gateway import Operation
-    from ceylon.core.inspection import Ledger, Wait, Why
     from ceylon.core.interceptors import Interceptor
     from ceylon.core.interior import Interior
     from ceylon.core.ledger import DeadLetter, MeshStatistics
@@ -44,9 +40,6 @@ if TYPE_CHECKING:
     from ceylon.core.subscriptions import WhenFull
 
 __all__ = ["BlockingMesh"]
-
-_LOOK_UP: Final = 1.0
-"""Seconds after which a waiting main thread looks up: a signal that comes just before a wait does not end it."""
 
 
 class BlockingMesh(BlockingVerbs, BlockingCollecting):
@@ -273,83 +266,3 @@ class BlockingMesh(BlockingVerbs, BlockingCollecting):
     def dead_letters(self) -> "list[DeadLetter]":
         """Return the last dead letters, oldest first."""
         return self._mesh.dead_letters()
-
-
-class LoopThread:
-    """A thread that runs an event loop for one mesh.
-
-    It is a daemon: a handler that never ends must not hold the interpreter's exit. Whoever leaves the `with` block
-    waits for the orderly stop all the same.
-    """
-
-    def __init__(self, mesh: Mesh, backend: str) -> None:
-        self._mesh = mesh
-        self._backend = backend
-        self._thread: threading.Thread | None = None
-        self._has_started = threading.Event()
-        # Waited for instead of `Thread.join`: up to 3.12 a Ctrl-C in there marks the running thread as ended.
-        self._has_ended = threading.Event()
-        self._error: BaseException | None = None
-
-    def start(self) -> None:
-        """Start, and wait until the mesh is open."""
-        if self._thread is not None:
-            raise MeshClosedError(self._mesh.name, "a mesh is opened once; make a new one")
-        self._thread = threading.Thread(target=self._run, name=f"ceylon {self._mesh.name} loop", daemon=True)
-        self._thread.start()
-        self._has_started.wait()
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            anyio.run(self._main, backend=self._backend)
-        except BaseException as error:  # noqa: BLE001 – told to whoever starts it
-            self._error = error
-        finally:
-            self._has_started.set()
-            self._has_ended.set()
-
-    async def _main(self) -> None:
-        await self._mesh.start()
-        self._has_started.set()
-        with contextlib.suppress(MeshFailedError):  # told to whoever leaves the mesh
-            await self._mesh.wait()
-
-    def stop(self, *, at_once: bool) -> None:
-        """Stop the mesh in order and wait for the thread's end."""
-        if self._thread is None or self._has_ended.is_set() or not self._thread.is_alive():  # as in a forked child
-            return
-        if threading.current_thread() is self._thread:
-            verb = "stop"
-            raise BlockingCallError(verb, "`await mesh.stop()` from async code")
-        settings = self._mesh.interior.settings
-        try:
-            self._mesh.stop_soon(at_once)
-            self._wait(settings.drain_timeout + 2 * settings.stop_grace)
-        except KeyboardInterrupt:  # a second Ctrl-C does not wait for the drain
-            self.end_now()
-            raise
-
-    def end_now(self) -> None:
-        """Stop the mesh without a drain, and wait for the thread's end, but not for handlers that never end."""
-        self._mesh.stop_soon(True)  # noqa: FBT003 – as it is called back
-        self._wait(2 * self._mesh.interior.settings.stop_grace)
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for the thread's end, for *seconds* at most, and look up meanwhile."""
-        for _ in range(math.ceil(seconds / _LOOK_UP)):
-            if self._has_ended.wait(min(seconds, _LOOK_UP)):
-                return
-
-    def join(self) -> None:
-        """Wait until the mesh has stopped; Ctrl-C stops it."""
-        if self._thread is None:
-            return
-        try:
-            with heeding_termination(self._mesh.stop_soon):
-                while not self._has_ended.wait(_LOOK_UP):
-                    pass
-        except KeyboardInterrupt:
-            self.stop(at_once=True)
-            raise

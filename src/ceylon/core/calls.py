@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ceylon.core.backend import Sink
     from ceylon.core.budgets import Account
     from ceylon.core.cell import Cell
+    from ceylon.core.findings import WaitKind
     from ceylon.core.ledger import Reason
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router
@@ -49,6 +50,11 @@ class Call(Timer):
     def cancel(self) -> None:
         """Nobody waits any more."""
         self.is_settled = True
+
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """What whoever waits for this waits for just now; `None`: nobody does."""
+        return "reply"
 
     def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":  # noqa: ARG002 – of those that know more
         """Return what the end of this waits for; see `waits`."""
@@ -100,6 +106,12 @@ class AskCall(ParkedCall):
         """Take note that *source*, which asks, waits from now on."""
         source.begin_wait(self)
 
+    def rest(self) -> None:
+        """Hear that the handler rests, whose time stands still; see `pauses`."""
+
+    def go_on(self) -> None:
+        """Hear that it goes on."""
+
     def settle(self, outcome: Outcome) -> bool:
         """See `Call.settle`; the deadline is taken back."""
         if self.is_settled:
@@ -114,7 +126,7 @@ class AskCall(ParkedCall):
         if self.source is not None:
             self.source.end_wait(self)
         if self.cell.guests:
-            router.take_back(self)
+            router.lending.take_back(self)
         if not self._future.done():
             self._future.set_result(outcome)
         return True
@@ -154,7 +166,7 @@ class AskCall(ParkedCall):
             if self.source is not None:
                 self.source.end_wait(self)
             if self.cell.guests:
-                self._router.take_back(self)
+                self._router.lending.take_back(self)
             self._router.withdraw(self.envelope, self.cell, "cancelled")
 
 
@@ -186,6 +198,11 @@ class TellCall(ParkedCall):
         """See `ParkedCall`; that is all a tell waits for."""
         super().admitted()
         self.settle(Outcome())
+
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`."""
+        return "room"
 
     def fire(self) -> None:
         """There was none in time."""

@@ -9,26 +9,23 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ceylon.core.ledger import AgentStatistics
-from ceylon.core.ordered import Ordered
+from ceylon.core.life import Life
 from ceylon.errors import MailboxFullError
 from ceylon.messages import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Hashable
 
-    from ceylon.core.agent_timers import OwnTimer
-    from ceylon.core.belongings import Lifespan, OwnTask
     from ceylon.core.calls import ParkedCall
-    from ceylon.core.failures import Failure
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.keeping import Keeping
     from ceylon.core.leases import Lease
     from ceylon.core.lifecycle import Lifecycle
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike, AgentOptions
-    from ceylon.core.signals import Signal
+    from ceylon.core.ports import AgentLike, AgentOptions, Directive
     from ceylon.core.waits import Groups
 
-__all__ = ["Cell", "Life", "Record", "State"]
+__all__ = ["Cell", "State"]
 
 
 class State(enum.Enum):
@@ -138,6 +135,19 @@ class Cell:
 
     def left(self) -> None:
         """Hear that the agent is out of the mesh."""
+
+    async def load(self, keeping: "Keeping") -> BaseException | None:  # noqa: ARG002 – of those that keep states
+        """Give a new instance the state that one before it has left; return what is raised."""
+        return None
+
+    async def save(self, keeping: "Keeping") -> None:
+        """Keep the state of an instance that has to end."""
+
+    def lose(self, keeping: "Keeping") -> None:
+        """Say what state is lost, because the instance ends here and now."""
+
+    def failed_late(self, decide: "Callable[[], Directive]") -> None:
+        """Hear that a handler failed when the end had begun already; *decide* asks the supervisor about it."""
 
     def why_full(self, waited: float = 0.0) -> MailboxFullError:
         """Return what a sender is told who has found no room for *waited* seconds."""
@@ -328,59 +338,3 @@ class Cell:
             restarts=self.restarts,
             parent=self.parent.address if self.parent is not None else "",
         )
-
-
-class Record:
-    """Restarts that are counted together: an agent's own, or those of all its children."""
-
-    __slots__ = ("due", "failures")
-
-    def __init__(self) -> None:
-        self.failures: deque[float] = deque()  # when, within the period
-        self.due: deque[tuple[Cell, Failure]] | None = None  # what is to begin again, while somebody sees to it
-
-
-class Life:
-    """What only some agents have: hooks under way, timers, background tasks, a lifespan, children, a past.
-
-    `era` counts the agent's beginnings and ends, so that a start which is overtaken by either knows.
-    """
-
-    __slots__ = (
-        "changed",
-        "children",
-        "era",
-        "failure",
-        "group",
-        "has_stopped",
-        "hooks",
-        "is_beginning",
-        "is_hurried",
-        "lifespan",
-        "own",
-        "retiring",
-        "start_error",
-        "tasks",
-        "timers",
-        "watched",
-        "watchers",
-    )
-
-    def __init__(self) -> None:
-        self.tasks: Ordered[OwnTask] = Ordered()
-        self.timers: Ordered[OwnTimer] = Ordered()
-        self.children: dict[str, Cell] = {}  # in the order they were started
-        self.watchers: dict[str, Cell] = {}  # whoever is to be told of the agent's end
-        self.watched: dict[str, Cell] = {}  # whose ends it is to be told of
-        self.own: Record | None = None
-        self.group: Record | None = None  # of its children, if they begin again together
-        self.era = 0
-        self.hooks: list[Origin] = []  # under way; until they end nothing is handled
-        self.is_beginning = False  # its start hooks are under way
-        self.retiring: Signal | None = None  # an instance is being taken down before a restart
-        self.is_hurried = False  # somebody wants it stopped at once
-        self.failure: BaseException | None = None  # what it failed by for good
-        self.has_stopped = False  # `on_stop` of the present instance has run
-        self.lifespan: Lifespan | None = None
-        self.start_error: BaseException | None = None
-        self.changed: Signal | None = None

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ceylon.core.durations import Duration
 from ceylon.core.origin import Origin
-from ceylon.core.ref import AsyncVerbs, BlockingRef, BlockingVerbs, Ref, address_of
+from ceylon.core.ref import BlockingRef, Ref, address_of
 from ceylon.core.registering import address_in
+from ceylon.core.skins import AsyncVerbs, BlockingVerbs
 from ceylon.core.subscription import Subscription
 from ceylon.core.subscriptions import WhenFull, interest_in
 from ceylon.messages import attempt

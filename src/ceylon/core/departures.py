@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ceylon.core.gateway import LOOP_ENDED
 from ceylon.core.log import logger
 from ceylon.core.names import split_key
+from ceylon.core.sinks import LOOP_ENDED
 from ceylon.errors import MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 

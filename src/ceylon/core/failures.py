@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from ceylon.core.cell import Cell, State
-from ceylon.core.keyed_cell import KeyedCell
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.errors import HandlerTimeoutError, MeshClosedError, MeshFailedError, describe
@@ -53,8 +52,7 @@ class Failures:
         """Do what the supervisor decides after a handler failed."""
         failure = Failure(envelope, error)
         if cell.state is not State.RUNNING:
-            if isinstance(cell, KeyedCell) and self._decide(cell, failure) != "resume":
-                cell.is_spoilt = True  # it ends as it is; what it has in mind is not to be kept
+            cell.failed_late(lambda: self._decide(cell, failure))
             return
         directive = self._decide(cell, failure)
         if directive == "resume" and isinstance(error, HandlerTimeoutError) and error.still_runs:

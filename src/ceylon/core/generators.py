@@ -19,8 +19,9 @@ from ceylon.core.limits import limit_of
 from ceylon.messages import ASK, STREAM, TELL
 
 if TYPE_CHECKING:
+    from ceylon.core.channel import Channel
     from ceylon.core.context import BlockingContext, Context
-    from ceylon.core.streams import Channel, StreamCall
+    from ceylon.core.stream_calls import StreamCall
     from ceylon.core.threads import ThreadPool
 
 __all__ = ["settle_lazy"]

@@ -9,6 +9,7 @@ from ceylon.messages import Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.cell import Cell
+    from ceylon.core.findings import WaitKind
     from ceylon.core.origin import Origin
     from ceylon.core.publication import Publication
     from ceylon.core.router import Router
@@ -33,6 +34,11 @@ class Stand(ParkedCall):
         self._whole.leave_others(self)
         super().admitted()
         self._whole.was_admitted(self.member)
+
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`."""
+        return "room"
 
     def refused(self, reason: Reason, error: CeylonError) -> None:
         """Go on without this one, which has stopped; there may be others."""
@@ -62,6 +68,11 @@ class GroupCall(Call):
     def envelope(self) -> "Envelope":
         """Any of the envelopes that wait; the others differ in their recipients."""
         return self._stands[0].envelope
+
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`."""
+        return "room"
 
     def stand_before(self, member: "Member", envelope: "Envelope", cell: "Cell") -> None:
         """Wait at the full mailbox of *cell*, which is *member*'s, too, if that could ever end."""

@@ -1,20 +1,18 @@
 """Which function of an agent takes which message: read once, when the class is made.
 
-`@on` marks a method, `Behaviour` collects the marked ones of a class and answers "who takes this message?" for the
+`Behaviour` collects the methods of a class that `@on` has marked and answers "who takes this message?" for the
 dispatcher. Whether a handler is sync or async, takes a context, or yields is decided here and never asked again.
 """
 
 import copy
 import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ceylon.core.hints import caller_locals, class_names, resolve_hints
-from ceylon.core.subscriptions import Interest, WhenFull, interest_in
+from ceylon.core.marking import Mark, accepted_types, marked
+from ceylon.core.subscriptions import Interest, interest_in
 from ceylon.core.topics import TopicPattern
 from ceylon.errors import DefinitionError, UnhandledMessageError, UnknownActionError
 from ceylon.messages import ActionCall, Envelope, Tick, type_name
@@ -23,11 +21,7 @@ from ceylon.settings import DEFAULTS
 if TYPE_CHECKING:
     from ceylon.core.ticks import Ticking
 
-__all__ = ["Behaviour", "Handler", "Refusal", "make_handler", "on"]
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_MARK: Final = "__ceylon_on__"
+__all__ = ["Behaviour", "Handler", "Refusal", "make_handler"]
 
 
 class Refusal(Exception):  # noqa: N818 – it never reaches a user; the error inside does
@@ -36,17 +30,6 @@ class Refusal(Exception):  # noqa: N818 – it never reaches a user; the error i
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """What `@on` leaves on a function."""
-
-    topic: str | None
-    inline: bool | None
-    shielded: bool
-    scope: dict[str, Any]
-    group: str | None = None
-    when_full: WhenFull = "wait"
 
 
 class Handler(msgspec.Struct, frozen=True, eq=False):
@@ -66,57 +49,6 @@ class Handler(msgspec.Struct, frozen=True, eq=False):
     direct: bool = False  # an async function whose result can be awaited right away: the dispatcher's short road
 
 
-@overload
-def on(function: F, /) -> F: ...
-@overload
-def on(
-    *,
-    topic: str | None = None,
-    group: str | None = None,
-    when_full: WhenFull = "wait",
-    inline: bool | None = None,
-    shielded: bool = False,
-) -> Callable[[F], F]: ...
-def on(
-    function: F | None = None,
-    /,
-    *,
-    topic: str | None = None,
-    group: str | None = None,
-    when_full: WhenFull = "wait",
-    inline: bool | None = None,
-    shielded: bool = False,
-) -> F | Callable[[F], F]:
-    """Mark a method as the handler of the messages its first parameter is annotated with.
-
-    Args:
-        function: The method, where `@on` stands bare: ``(self, message)`` or ``(self, message, context)``.
-        topic: Subscribe the agent to the topics this pattern matches; ``*`` is one word, ``**`` any number at the end.
-        group: Subscribe as a member of this group: each message goes to one of the members, to each in turn, and past
-            those that are full or have stopped. Default: the agent receives all of them.
-        when_full: What happens to a publication that finds the agent's mailbox full: ``"wait"`` for room, as a tell
-            does, or ``"refuse"`` it, so that no publisher ever waits for this agent.
-        inline: Run a plain `def` on the event loop; for handlers that never block. Default: what the class says.
-        shielded: Let the handler run to its end when its asker has left.
-
-    Raises:
-        DefinitionError: when the class is made, if the function could never be a handler.
-    """
-    if topic is None and (group is not None or when_full != "wait"):
-        message = "`group` and `when_full` are about a topic; give @on that as well: @on(topic=..., group=...)"
-        raise DefinitionError(message)
-
-    def mark(marked: F) -> F:
-        function: object = marked
-        if not inspect.isfunction(function):
-            message = f"@on is for methods of an agent, not for {marked!r}"
-            raise DefinitionError(message)
-        setattr(marked, _MARK, Mark(topic, inline, shielded, caller_locals(marked), group, when_full))
-        return marked
-
-    return mark if function is None else mark(function)
-
-
 class Behaviour:
     """What a class of agents does: its handlers, hooks and options, shared by all its instances."""
 
@@ -130,7 +62,7 @@ class Behaviour:
         self._by_type: dict[type, Handler] = {}
         self._topics: list[tuple[TopicPattern, Handler, tuple[type, ...]]] = []
         self.interests: tuple[Interest, ...] = ()  # what agents of this class subscribe to
-        self._unread: list[tuple[Callable[..., Any], Mark]] = list(_marked(cls))
+        self._unread: list[tuple[Callable[..., Any], Mark]] = list(marked(cls))
         self.found: dict[type, Handler | None] = {}  # by what `find` remembers; the dispatcher looks here first
         self._timed: Behaviour | None = None  # made when the first agent needs it
         catch_all = getattr(cls, "on_message", None)
@@ -146,7 +78,7 @@ class Behaviour:
         unread, self._unread = self._unread, []
         for function, mark in unread:
             try:
-                accepted = _accepted_types(self.cls, function, mark)
+                accepted = accepted_types(self.cls, function, mark)
             except DefinitionError as error:
                 if final or not isinstance(error.__cause__, NameError):
                     raise
@@ -281,47 +213,3 @@ def make_handler(function: Callable[..., Any], *, inline: bool, shielded: bool =
         shielded=shielded,
         direct=is_async and not yields,
     )
-
-
-def _marked(cls: type) -> list[tuple[Callable[..., Any], Mark]]:
-    """Return the methods marked by `@on`, each in the version that *cls* has; an override keeps its base's mark."""
-    marks: dict[str, Mark] = {}
-    for base in reversed(cls.__mro__):
-        for name, member in vars(base).items():
-            mark = getattr(member, _MARK, None)
-            if isinstance(mark, Mark):
-                marks[name] = mark
-    found = [(getattr(cls, name), mark) for name, mark in marks.items()]
-    return [(function, mark) for function, mark in found if inspect.isfunction(function)]
-
-
-def _accepted_types(cls: type, function: Callable[..., Any], mark: Mark) -> tuple[type, ...]:
-    """Return the types that the message parameter's annotation names."""
-    where = f"{cls.__name__}.{function.__name__}"
-    parameters = list(inspect.signature(function).parameters)
-    if len(parameters) < 2:  # noqa: PLR2004 – self and the message
-        message = f"{where} is marked @on but takes no message; write (self, message) or (self, message, context)"
-        raise DefinitionError(message)
-    hint = resolve_hints(function, {**class_names(cls), **mark.scope}, names=[parameters[1]]).get(parameters[1])
-    if hint is None:
-        message = (
-            f"{where} is marked @on but its message {parameters[1]!r} has no annotation; annotate it with the type "
-            "it takes, or call the method on_message to take everything"
-        )
-        raise DefinitionError(message)
-    return tuple(_flatten(hint, where))
-
-
-def _flatten(hint: Any, where: str) -> list[type]:
-    """Return the classes in *hint*: a class, or a union of classes."""
-    origin = typing.get_origin(hint)
-    if origin is typing.Union or origin is types.UnionType:
-        return [found for part in typing.get_args(hint) for found in _flatten(part, where)]
-    if origin is typing.Annotated:
-        return _flatten(typing.get_args(hint)[0], where)
-    if hint is Any:
-        return [object]
-    if not isinstance(hint, type):
-        message = f"{where} takes {hint!r}, which is no class: write a class or a union of classes"
-        raise DefinitionError(message)
-    return [hint]

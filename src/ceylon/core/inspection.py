@@ -1,127 +1,30 @@
 """Answers about a running mesh: what is open, who waits for whom, and why a message is where it is.
 
-Everything here is a snapshot, taken on the mesh's loop and made of plain data.
+Every answer is a snapshot, taken on the mesh's loop and made of plain data: `findings`.
 """
 
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ceylon.core.calls import Call, TellCall
-from ceylon.core.group_calls import GroupCall, Stand
-from ceylon.core.ledger import Ending, How, MeshStatistics, type_name_of
-from ceylon.core.request_calls import RoomCall, SubmitCall
-from ceylon.core.streams import PullCall, StreamCall
+from ceylon.core.findings import Ledger, OpenMessage, Place, Standing, Wait, WaitKind, Why
+from ceylon.core.ledger import Ending, type_name_of
+from ceylon.core.stream_calls import StreamCall
 from ceylon.errors import UnknownMessageError
 from ceylon.messages import TELL, Envelope
 
 if TYPE_CHECKING:
+    from ceylon.core.calls import Call
     from ceylon.core.cell import Cell
     from ceylon.core.interior import Interior
     from ceylon.core.origin import Origin
     from ceylon.core.waits import Groups
 
-__all__ = ["Inspector", "Ledger", "OpenMessage", "Wait", "Why"]
-
-Place: TypeAlias = Literal["waiting for room", "in the mailbox", "in a handler", "in a thread"]
-Standing: TypeAlias = Place | How | Literal["refused", "in a hook"]
-WaitKind: TypeAlias = Literal["reply", "room", "turn", "parts", "credit", "thread", "drain"]
+__all__ = ["Inspector"]
 
 _MOST: Final = 64  # steps that an answer follows a chain
-
-
-class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted envelope that has not ended, or one whose sender still waits for room.
-
-    `place`: before a full mailbox, in it, or with a handler; `unattended`: its asker has left, the handler goes on.
-    """
-
-    message_id: str
-    kind: str
-    sender: str
-    recipient: str
-    message_type: str
-    place: Place
-    remaining: float | None
-    unattended: bool
-
-
-class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """The counters of a mesh, and every envelope that is open, in the order of acceptance."""
-
-    statistics: MeshStatistics
-    open: list[OpenMessage]
-
-    @property
-    def is_balanced(self) -> bool:
-        """Say whether the one law holds."""
-        return self.statistics.is_balanced
-
-
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """One wait under way.
-
-    Attributes:
-        kind: ``"reply"`` of an ask, ``"room"`` in a full mailbox, ``"turn"`` of an envelope in a mailbox, ``"parts"``
-            of a stream, ``"credit"`` of its consumer, ``"thread"`` for a worker thread, ``"drain"`` of the mesh.
-        waiter: The address of the agent whose handler waits; empty for code outside of agents.
-        waiter_id: The message which that handler handles; empty likewise.
-        on: The address of the agent that is waited for; empty for the mesh's threads and the drain.
-        message_id: The message concerned.
-        blocked_by: The messages whose handlers have to go on first; none if nothing but time is needed.
-        remaining: Seconds until the wait gives up; `None` if only its end ends it.
-    """
-
-    kind: WaitKind
-    waiter: str
-    waiter_id: str
-    on: str
-    message_id: str
-    blocked_by: tuple[str, ...] = ()
-    remaining: float | None = None
-
-    def __str__(self) -> str:
-        who = f"{self.waiter} ({self.waiter_id})" if self.waiter else "code outside of agents"
-        what = f"{self.kind} of {self.on or 'the mesh'}" + (f" ({self.message_id})" if self.message_id else "")
-        by = f", blocked by {', '.join(self.blocked_by)}" if self.blocked_by else ""
-        until = f", for {self.remaining:.3g} s more" if self.remaining is not None else ""
-        return f"{who} waits for {what}{by}{until}"
-
-
-class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """What `mesh.why` says of one message.
-
-    Attributes:
-        message_id: The message.
-        message_type: Its type.
-        sender: Who sent it; empty when no agent did.
-        recipient: The address it was sent to.
-        state: Where it is (``in a hook``: of an agent that starts or stops, which has an id like a message), or how it
-            ended: completed, failed, dead_lettered, expired, cancelled, refused.
-        detail: Of an end: the error, or the reason of the dead letter.
-        chain: The messages it was sent because of, outermost first, each as a line.
-        waits_for: What its handler waits for, or what it waits for itself.
-        blocked_by: The agents that have to go on first, nearest first, down to one that is simply busy.
-    """
-
-    message_id: str
-    message_type: str
-    sender: str
-    recipient: str
-    state: Standing
-    detail: str = ""
-    chain: tuple[str, ...] = ()
-    waits_for: tuple[Wait, ...] = ()
-    blocked_by: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.message_type} {self.message_id} → {self.recipient}: {self.state} {self.detail}".rstrip()]
-        lines += [f"  because of {line}" for line in reversed(self.chain)]
-        lines += [f"  {wait}" for wait in self.waits_for]
-        lines += [f"  blocked by {' → '.join(self.blocked_by)}"] if self.blocked_by else []
-        return "\n".join(lines)
 
 
 class Inspector:
@@ -175,19 +78,9 @@ class Inspector:
 
     def waits(self) -> list[Wait]:
         """Return who waits for whom."""
-        found: list[Wait] = []
-        for call in list(self._router.calls.values()):
-            if isinstance(call, SubmitCall):  # nobody waits for its reply, but perhaps for room
-                if not call.has_room:
-                    groups = self._router.waits.of_room(call.cell, call.envelope)
-                    found.append(self._wait("room", call.envelope, groups))
-            elif not isinstance(call, StreamCall):
-                found.append(self._wait("reply", call.envelope, call.groups(self._router.waits)))
-            elif call.channel.is_pulled:
-                groups = self._router.waits.of_envelope(call.cell, call.envelope)
-                found.append(self._wait("parts", call.envelope, groups))
+        found = list(self._of_calls(list(self._router.calls.values())))
         for cell in list(self._router.cells.values()):
-            found += [wait for call in list(cell.parked or ()) if (wait := self._of_tell(call)) is not None]
+            found += self._of_calls([call for call in cell.parked or () if call.envelope.id not in self._router.calls])
             found += [
                 wait
                 for origin in list((cell.under_way or {}).values())
@@ -195,6 +88,12 @@ class Inspector:
             ]
             found += self._of_threads(cell)
         return [*found, *self._of_requests(), *self._of_drains()]
+
+    def _of_calls(self, calls: "Iterable[Call]") -> "Iterator[Wait]":
+        """Give those of *calls* that somebody waits for just now."""
+        for call in calls:
+            if call.wanted is not None:
+                yield self._wait(call.wanted, call.envelope, call.groups(self._router.waits))  # type: ignore[attr-defined]
 
     def _of_requests(self) -> Iterator[Wait]:
         """Give who waits for the ends of requests."""
@@ -220,11 +119,6 @@ class Inspector:
             blocked_by=tuple(map(self._id, sorted(blocking))),
             remaining=self._remaining(envelope.deadline),
         )
-
-    def _of_tell(self, call: Call) -> Wait | None:
-        if not isinstance(call, (TellCall, Stand)):
-            return None
-        return self._wait("room", call.envelope, call.groups(self._router.waits))
 
     def _of_credit(self, origin: "Origin") -> Wait | None:
         """Return how a producer waits for its consumer, if it does."""
@@ -325,16 +219,8 @@ class Inspector:
             kind: WaitKind = "room" if state == "waiting for room" else "thread" if state == "in a thread" else "turn"
             return groups, (self._wait(kind, envelope, groups),)
         credit = self._of_credit(handler)
-        waits = [self._of_handler(call) for call in handler.waits or ()] + ([credit] if credit is not None else [])
+        waits = [*self._of_calls(handler.waits or ()), *([credit] if credit is not None else [])]
         return self._router.waits.groups_of(handler), tuple(waits)
-
-    def _of_handler(self, call: Call) -> Wait:
-        groups = call.groups(self._router.waits)
-        parked = call.stream if isinstance(call, PullCall) else call
-        kind: WaitKind = "parts" if isinstance(call, PullCall) else "reply"
-        if isinstance(call, TellCall | RoomCall | GroupCall):
-            kind = "room"
-        return self._wait(kind, parked.envelope, groups)  # type: ignore[union-attr]
 
     def _chain(self, parent: int) -> Iterator[str]:
         """Give the messages behind one, nearest first."""

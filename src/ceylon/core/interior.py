@@ -20,7 +20,7 @@ from ceylon.core.counters import Gone, statistics_of
 from ceylon.core.departures import Departures
 from ceylon.core.dispatcher import Dispatcher
 from ceylon.core.failures import Failures
-from ceylon.core.gateway import LOOP_ENDED, Gateway
+from ceylon.core.gateway import Gateway
 from ceylon.core.handlers import Refusal
 from ceylon.core.ids import new_id
 from ceylon.core.inspection import Inspector
@@ -39,6 +39,7 @@ from ceylon.core.requests import Requests
 from ceylon.core.resources import Resources
 from ceylon.core.restarts import Restarts
 from ceylon.core.router import Router
+from ceylon.core.sinks import LOOP_ENDED
 from ceylon.core.snapshots import InMemorySnapshots
 from ceylon.core.sources import OwnSources
 from ceylon.core.spending import Spending

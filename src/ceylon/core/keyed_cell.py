@@ -1,25 +1,25 @@
 """The place of a keyed agent: it outlives the instances in it for as long as there is mail."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ceylon.core.absent import Absent
 from ceylon.core.cell import Cell, State
-from ceylon.core.schedules import Once, OnceAt
 from ceylon.errors import FamilyFullError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ceylon.core.handlers import Behaviour
+    from ceylon.core.keeping import Keeping
     from ceylon.core.keyed import KeyedAgents
     from ceylon.core.lifecycle import Lifecycle
     from ceylon.core.origin import Origin
-    from ceylon.core.ports import AgentLike, AgentOptions
+    from ceylon.core.ports import AgentLike, AgentOptions, Directive
     from ceylon.core.waits import Groups
     from ceylon.errors import MailboxFullError
     from ceylon.messages import Envelope
 
 __all__ = ["KeyedCell"]
-
-_SINGLE: Final = (Once, OnceAt)
 
 
 class KeyedCell(Cell):
@@ -80,7 +80,7 @@ class KeyedCell(Cell):
         if life is None:
             return True
         tasks = any(task.name != "lifespan" for task in life.tasks)
-        return not (tasks or life.children or any(isinstance(timer.schedule, _SINGLE) for timer in life.timers))
+        return not (tasks or life.children or any(timer.schedule.comes_once for timer in life.timers))
 
     @property
     def sent(self) -> int:
@@ -117,6 +117,23 @@ class KeyedCell(Cell):
     def left(self) -> None:
         """Give the place to another."""
         self.family.left(self)
+
+    async def load(self, keeping: "Keeping") -> BaseException | None:
+        """Give the instance what the family's snapshots have for its key."""
+        return await keeping.load(self)
+
+    async def save(self, keeping: "Keeping") -> None:
+        """Put its state there, or say that it is lost."""
+        await keeping.save_at_the_end(self)
+
+    def lose(self, keeping: "Keeping") -> None:
+        """Say so, if it has one that is not there."""
+        keeping.lose(self)
+
+    def failed_late(self, decide: "Callable[[], Directive]") -> None:
+        """Let nobody keep what it has in mind, if it would have begun again or stopped by that failure."""
+        if decide() != "resume":
+            self.is_spoilt = True
 
     def why_full(self, waited: float = 0.0) -> "MailboxFullError":
         """Say whether it is the mailbox that is full, or the family."""

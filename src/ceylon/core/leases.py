@@ -5,6 +5,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ceylon.core.handlers import Handler, Refusal
+from ceylon.core.permits import Hold
 from ceylon.messages import STREAM, Outcome
 
 if TYPE_CHECKING:
@@ -16,25 +17,13 @@ if TYPE_CHECKING:
     from ceylon.core.signals import Signal
     from ceylon.messages import Envelope
 
-__all__ = ["EXPIRED", "UNBEGUN", "Hold", "Lease", "Run"]
+__all__ = ["EXPIRED", "UNBEGUN", "Lease", "Run"]
 
 EXPIRED = Outcome()
 """What a lease reports for an envelope whose deadline had passed before it was handled."""
 
 UNBEGUN = Outcome()
 """What it reports for its first envelope if the agent handles none any more by the time a thread is free."""
-
-
-class Hold:
-    """What a thread does for somebody, and whether it counts among those that may run. Under the pool's lock."""
-
-    __slots__ = ("has_passed_on", "is_blocked", "is_let_go", "is_under_way")
-
-    def __init__(self) -> None:
-        self.is_under_way = False  # a thread has begun it, and not ended
-        self.is_blocked = False  # its thread waits in a blocking verb
-        self.is_let_go = False  # nobody waits for it any more, and it may never end
-        self.has_passed_on = False  # and its permit to run is another thread's since
 
 
 class Run(Hold):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ceylon.core.cell import Cell, State
-from ceylon.core.keyed_cell import KeyedCell
 from ceylon.core.ledger import Reason
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
@@ -18,6 +17,7 @@ from ceylon.errors import AgentStartError, CeylonError
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
+    from ceylon.core.keyed_cell import KeyedCell
 
 __all__ = ["Lifecycle"]
 
@@ -89,7 +89,7 @@ class Lifecycle:
     async def _enter(self, cell: Cell, cause: BaseException | None, era: int) -> BaseException | None:
         """Run what comes before the first message; return what it raises."""
         belongings = self._interior.belongings
-        error = await self._interior.keeping.load(cell) if isinstance(cell, KeyedCell) else None
+        error = await cell.load(self._interior.keeping)
         if error is None and _is_beginning(cell, era):
             error = await belongings.enter_lifespan(cell)
         if error is None and _is_beginning(cell, era):
@@ -125,7 +125,7 @@ class Lifecycle:
         if cell.state is State.RESTARTING:
             await self._retire(cell)
 
-    async def leave(self, cell: KeyedCell, until: float) -> BaseException | None:
+    async def leave(self, cell: "KeyedCell", until: float) -> BaseException | None:
         """End the instance of a keyed agent that leaves, unless its state could not be saved; return that error."""
         life = cell.have_life()
         life.retiring = retiring = Signal(self._driver)
@@ -184,8 +184,8 @@ class Lifecycle:
             await self._end_beginning(cell)
         await self._settle(cell, until)
         self._bounce_mail(cell, reason)
-        if isinstance(cell, KeyedCell) and was not in _BETWEEN and reason is Reason.STOPPED:
-            await self._interior.keeping.save_at_the_end(cell)
+        if was not in _BETWEEN and reason is Reason.STOPPED:
+            await cell.save(self._interior.keeping)
         await self._stop_children(cell, until)
         await self._close_hooks(cell)
         self._take_out(cell, reason)
@@ -230,8 +230,7 @@ class Lifecycle:
 
     def drop(self, cell: Cell) -> None:
         """End *cell* here and now: its loop is not going to run any more."""
-        if isinstance(cell, KeyedCell):
-            self._interior.keeping.lose(cell)
+        cell.lose(self._interior.keeping)
         cell.state = State.STOPPING
         self._give_up(cell)
         self._interior.agent_timers.cancel_all(cell)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from ceylon.core.log import logger
 from ceylon.core.member_cell import MemberCell
 from ceylon.core.ordered import Ordered
-from ceylon.core.pins import Pins
-from ceylon.core.routings import ByKey, Routing, seed_of, strategy_of
+from ceylon.core.routings import Routing, seed_of, strategy_of
 from ceylon.errors import ArgumentError, DefinitionError, MeshClosedError, UnknownAgentError
 from ceylon.messages import Outcome
 
@@ -38,7 +37,6 @@ class Members:
         self.present: list[MemberCell] = []
         self.leaving: Ordered[MemberCell] = Ordered()
         self._strategy = strategy_of(routing, self.name)
-        self._pins: Pins | None = None  # where keys matter, from the first change of size on
         self._numbers = 0
         self._failures: deque[float] = deque()
         self._is_ending = False
@@ -80,7 +78,7 @@ class Members:
         """
         if key or not self.present:
             return None
-        cell = self._choose(envelope)
+        cell = self._strategy.choose(self.present, envelope)
         if not cell.is_there:
             self._mend()
             there = [each for each in self.present if each.is_there]
@@ -89,13 +87,6 @@ class Members:
             cell = self._strategy.choose(there, envelope)
         envelope.recipient = cell.address
         return cell
-
-    def _choose(self, envelope: "Envelope") -> MemberCell:
-        """Return who is to have *envelope* of all: by key, whoever still has messages of one that has moved."""
-        if not self._pins or not isinstance(self._strategy, ByKey):
-            return self._strategy.choose(self.present, envelope)
-        key = self._strategy.key(envelope.message)  # once: the function is a user's
-        return self._pins.holder(key, envelope) or self._strategy.owner(self.present, key)
 
     async def all_leave(self, until: float) -> None:
         """Keep them: members go with the mesh."""
@@ -147,10 +138,7 @@ class Members:
         if size > len(self.present):
             self.grow(size - len(self.present))
         leaving, self.present = self.present[size:], self.present[:size]
-        if isinstance(self._strategy, ByKey):
-            if self._pins is None:
-                self._pins = Pins(self._strategy, self._interior.router.open)
-            self._pins.set(before, self.present)
+        self._strategy.resized(before, self.present, self._interior.router.open)
         for cell in reversed(leaving):
             self.leaving.add(cell)
             cell.is_thrifty = True  # which lets the pool hear of every rest

@@ -11,17 +11,19 @@ import msgspec
 
 from ceylon.core.cell import State
 from ceylon.core.families import Family, Pool
+from ceylon.core.findings import Ledger, Wait, Why
 from ceylon.core.gateway import NOT_STARTED
-from ceylon.core.inspection import Inspector, Ledger, Wait, Why
+from ceylon.core.inspection import Inspector
 from ceylon.core.instruments import instruments
 from ceylon.core.interceptors import sort_interceptors
 from ceylon.core.interior import Interior
 from ceylon.core.ledger import MeshStatistics
 from ceylon.core.names import check_name
 from ceylon.core.ports import as_agent
-from ceylon.core.ref import AsyncVerbs, Ref, address_of
+from ceylon.core.ref import Ref, address_of
 from ceylon.core.registering import add_family, add_pool, address_in
 from ceylon.core.shutdown import Shutdown
+from ceylon.core.skins import AsyncVerbs
 from ceylon.core.submitting import Collecting
 from ceylon.core.subscription import Subscription
 from ceylon.core.subscriptions import WhenFull, interest_in

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ceylon.core.limits import limit_of
-from ceylon.core.streams import StreamCall
 
 if TYPE_CHECKING:
     from ceylon.core.calls import AskCall
@@ -167,8 +166,8 @@ class _Rest:
         """Take the times back; see `AskCall.fire` for an ask whose timer comes meanwhile."""
         self._envelope.deadline = None
         call = self._call()
-        if isinstance(call, StreamCall):
-            call.channel.rest()
+        if call is not None:
+            call.rest()
         if self._envelope.budget is not None:
             self._envelope.budget.rest(self._began)
         if (limit := limit_of(self._origin)) is not None:
@@ -188,8 +187,7 @@ class _Rest:
         if call is not None and not call.is_settled:
             if self._deadline is not None and not call.is_armed:
                 self._interior.timers.add(self._deadline + waited, call)
-            if isinstance(call, StreamCall):
-                call.channel.go_on()
+            call.go_on()
         if (limit := limit_of(self._origin)) is not None:
             limit.go_on()
         if (lease := self._lease()) is not None:

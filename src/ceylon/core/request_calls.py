@@ -9,6 +9,7 @@ from ceylon.messages import Envelope, Outcome
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Sink
+    from ceylon.core.findings import WaitKind
     from ceylon.core.origin import Origin
     from ceylon.core.router import Router
     from ceylon.core.tickets import Ticket
@@ -25,14 +26,18 @@ class SubmitCall(AskCall):
     receipt: "Receipt"
 
     @property
-    def has_room(self) -> bool:
-        """Whether the envelope has been in the mailbox."""
-        return self.receipt.is_admitted
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`: nobody waits for the reply, but perhaps somebody for room."""
+        return None if self.receipt.is_admitted else "room"
 
     def admitted(self) -> None:
         """See `ParkedCall`; whoever submits goes on."""
         super().admitted()
         self.receipt.admit()
+
+    def groups(self, graph: "WaitsGraph") -> "Groups[Origin]":
+        """See `Call.groups`; what comes after the room, nobody waits for."""
+        return () if self.receipt.is_admitted else graph.of_room(self.cell, self.envelope)
 
 
 class RoomCall(Call):
@@ -45,6 +50,11 @@ class RoomCall(Call):
     def __init__(self, router: "Router", future: "Sink") -> None:
         super().__init__(router, future)
         self.source: Origin | None = None
+
+    @property
+    def wanted(self) -> "WaitKind | None":
+        """See `Call.wanted`."""
+        return "room"
 
     @property
     def envelope(self) -> Envelope:

@@ -7,7 +7,8 @@ Their mailboxes stay. Whose restarts are counted together also begins again one 
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ceylon.core.cell import Cell, Record, State
+from ceylon.core.cell import Cell, State
+from ceylon.core.life import Record
 from ceylon.core.log import logger
 from ceylon.core.timers import Timer
 from ceylon.errors import describe

@@ -1,4 +1,4 @@
-"""Find the mailbox behind an address, put envelopes into it, and carry outcomes back to whoever asked."""
+"""Put envelopes into the mailboxes behind their addresses, and carry outcomes back to whoever asked."""
 
 import contextlib
 import itertools
@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ceylon.core.addresses import Addresses
 from ceylon.core.calls import AskCall, Call, TellCall
 from ceylon.core.ledger import DeadLetter, DeadLetters, Endings, How, Reason
+from ceylon.core.lending import Lending
 from ceylon.core.names import check_address, split_key
 from ceylon.core.waits import WaitsGraph
 from ceylon.errors import (
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from ceylon.core.origin import Origin
     from ceylon.core.publishing import Publisher
     from ceylon.core.quiet import Quiet
-    from ceylon.core.registering import Registered
     from ceylon.core.timers import Timers
 
 __all__ = ["Router"]
@@ -38,12 +39,11 @@ AskedLater = TypeVar("AskedLater", bound=AskCall)
 
 
 class Router:
-    """Every address of one mesh, and every call that waits for a reply."""
+    """Every message of one mesh on its way, and every call that waits for a reply."""
 
     dispatcher: "Dispatcher"
     publisher: "Publisher"
     quiet: "Quiet"
-    registered: "dict[str, Registered]"
 
     def __init__(self, interior: "Interior", driver: "Driver", timers: "Timers") -> None:
         self.mesh = interior.name
@@ -51,13 +51,15 @@ class Router:
         self.driver = driver
         self.timers = timers
         self.settings = settings = interior.settings
-        self.cells: dict[str, Cell] = {}
-        self.registered = interior.registered
+        self.addresses = addresses = Addresses(interior.registered)
+        self.cells, self.registered = addresses.cells, addresses.registered  # which every message needs
+        self.find, self.knows = addresses.find, addresses.knows
         self.calls: dict[int, AskCall] = {}  # by envelope id
         self.dead_letters = DeadLetters(settings.dead_letter_ring, self._announce)
         self.open: dict[int, Envelope] = {}  # accepted and not ended, by id; the drain waits for none
         self.endings = Endings(settings.ledger_ring)
         self.waits = WaitsGraph(self)
+        self.lending = Lending(self)
         self.late_replies = 0
         self.is_refusing = False  # a drain has begun: what agents send each other still passes
         self.is_halted = False  # the drain is over: what the stop hooks send passes no more
@@ -123,40 +125,19 @@ class Router:
             cell = self._receiver(envelope)
         if cell is None or not cell.state.takes_mail:
             self.dead_letters.add(envelope, Reason.UNKNOWN_AGENT)
-            known = [address for address, each in self.cells.items() if each.state.takes_mail]
-            known += [each.sample for each in self.registered.values()]
-            error = UnknownAgentError(check_address(envelope.recipient), known)
+            error = UnknownAgentError(check_address(envelope.recipient), self.addresses.known())
             raise error
         if cell.options.takes_keys:
             cell.agent.__ceylon_expect__(envelope)
         return cell
 
     def _receiver(self, envelope: Envelope) -> "Cell | None":
-        """Return who is to have *envelope*, of a family or a pool: made now, or chosen now.
-
-        Raises:
-            AgentStartError: it could not be made.
-            ArgumentError: the pool's routing has no answer.
-        """
-        name, key = split_key(envelope.recipient)
-        group = self.registered.get(name)
-        if group is None or envelope.recipient == f"{name}/":
-            return None
+        """Return who is to have *envelope*, of a family or a pool; see `Addresses.receiver`."""
         try:
-            return group.receiver(envelope, key)
+            return self.addresses.receiver(envelope)
         except (CeylonError, ValueError):
             self.dead_letters.add(envelope, Reason.UNROUTED)
             raise
-
-    def find(self, address: str) -> "Cell | None":
-        """Return the cell at *address*; a key behind the name is the agent's own affair."""
-        cell = self.cells.get(address)
-        if cell is None:
-            name, key = split_key(address)
-            cell = self.cells.get(name) if key else None
-            if cell is not None and not cell.options.takes_keys:
-                return None
-        return cell
 
     def receiver(self, envelope: Envelope) -> "Cell | None":
         """Return who is to have *envelope*, which the mesh itself sends; `None`: nobody, or nobody just now."""
@@ -177,15 +158,6 @@ class Router:
         if group.wants_key() and group.example is None:
             with contextlib.suppress(CeylonError, ValueError):  # whoever speaks to it hears of that
                 group.receiver(self.envelope(TELL, None, address, None), key)
-
-    def knows(self, address: str) -> bool:
-        """Say whether somebody takes mail at *address*, or will be there as soon as something comes."""
-        cell = self.find(address)
-        if cell is not None:
-            return cell.state.takes_mail
-        name, key = split_key(address)
-        group = self.registered.get(name)
-        return group is not None and group.wants_key() == bool(key)
 
     def tell_nowait(self, envelope: Envelope) -> None:
         """Deliver *envelope* now.
@@ -251,7 +223,7 @@ class Router:
             cell = self.cells.get(envelope.recipient) or self._examine(envelope)
             lender = 0
             if source is not None and not cell.is_free():
-                lender = self._lender(envelope, cell, source)
+                lender = self.lending.lender(envelope, cell, source)
             call = kind(self, future, envelope, cell, source)
             self._set_deadline(call, source, timeout, clock=clock)
             if envelope.budget is not None:
@@ -275,7 +247,7 @@ class Router:
             if source is not None:
                 call.begin_wait(source)
             if lender:
-                self._lend(call, lender, source)
+                self.lending.lend(call, lender, source)
         except BaseException as error:
             self.dispatcher.give_up_ask()  # or nobody would look at the agents that are ready
             if not isinstance(error, (CeylonError, ValueError)):
@@ -340,26 +312,6 @@ class Router:
         if deadline is not None:
             call.envelope.deadline = deadline
 
-    def _lender(self, envelope: Envelope, cell: "Cell", source: "Origin") -> int:
-        """Return the id of the envelope whose handler lends its slot to this ask; 0 if none does.
-
-        An agent lends to the asks of its own chain if it is reentrant, or if it keeps conversations apart: its slots
-        bound how many are under way, they do not keep handlers from each other.
-
-        Raises:
-            DeadlockError: the ask would wait for itself.
-        """
-        lender = 0
-        if (cell.options.reentrant or cell.options.takes_keys) and cell.address in envelope.chain:
-            sent: Envelope | None = envelope
-            while sent is not None and sent.sender != cell.address:
-                asked = self.calls.get(sent.parent)
-                sent = asked.envelope if asked is not None else None
-            if sent is not None and cell.invocation(sent.parent) is not None:
-                lender = sent.parent
-        self.waits.check(source, self.waits.of_new(cell, envelope, source, lender), cell.address)
-        return lender
-
     def _why_refused(self, source: "Origin", cell: "Cell", envelope: Envelope) -> DeadlockError | None:
         """Return why *source* may not wait until *envelope* finds room."""
         try:
@@ -373,20 +325,6 @@ class Router:
         cell = self._examine(envelope)
         cell.put_next(envelope, cell.is_guest)
         self.open[envelope.id] = envelope
-
-    def _lend(self, call: AskCall, lender: int, source: "Origin | None") -> None:
-        """Lend *call* the slot of the handler that waits for it, and its conversation if it asks in that itself."""
-        cell, key = call.cell, None
-        if source is not None and source.envelope.id == lender and cell.busy_keys:
-            key = cell.agent.__ceylon_serial_key__(call.envelope)
-            key = key if key == cell.agent.__ceylon_serial_key__(source.envelope) else None
-        cell.lend(call.envelope, lender, key)
-        self.dispatcher.offer(cell)
-
-    def take_back(self, call: AskCall) -> None:
-        """End the loan of *call*, if there is one: a handler of the same agent lends it a slot."""
-        if call.cell.is_guest(call.envelope):
-            call.cell.take_back(call.envelope.id)
 
     def _announce(self, letter: DeadLetter) -> None:
         """Let those hear of *letter* who want to."""

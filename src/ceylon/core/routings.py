@@ -1,9 +1,10 @@
 """How a pool chooses the member that is to have a message."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from ceylon.core.pins import Pins
 from ceylon.errors import ArgumentError, describe
 from ceylon.messages import type_name
 
@@ -29,6 +30,12 @@ class Strategy(Protocol):
         """Return who is to have *envelope*."""
         ...
 
+    def resized(
+        self, before: "Sequence[MemberCell]", members: "Sequence[MemberCell]", opened: "Mapping[int, Envelope]"
+    ) -> None:
+        """Hear that *members* are left, or new, of those *before*; *opened* are all envelopes that have not ended."""
+        ...
+
 
 class RoundRobin:
     """One after the other; a member that waits for the answer itself is passed over if it can be."""
@@ -43,6 +50,11 @@ class RoundRobin:
             if members[self._turn].address not in envelope.chain:
                 break
         return members[self._turn]
+
+    def resized(
+        self, before: "Sequence[MemberCell]", members: "Sequence[MemberCell]", opened: "Mapping[int, Envelope]"
+    ) -> None:
+        """See `Strategy`; whoever is next then is next."""
 
 
 class LeastLoaded:
@@ -63,6 +75,11 @@ class LeastLoaded:
                     break
         self._turn = best
         return members[best]
+
+    def resized(
+        self, before: "Sequence[MemberCell]", members: "Sequence[MemberCell]", opened: "Mapping[int, Envelope]"
+    ) -> None:
+        """See `Strategy`; as above."""
 
 
 def _load(member: "MemberCell", envelope: "Envelope") -> int:
@@ -85,6 +102,7 @@ class ByKey:
     def __init__(self, key_of: KeyOf, pool: str) -> None:
         self._key_of: Callable[[Any], object] = key_of  # whatever it has promised
         self._pool = pool
+        self._pins: Pins | None = None  # from the first change of size on
 
     def key(self, message: Any) -> bytes:
         """Return the key of *message* as bytes that no other key has.
@@ -108,8 +126,18 @@ class ByKey:
         return repr(key).encode()
 
     def choose(self, members: "Sequence[MemberCell]", envelope: "Envelope") -> "MemberCell":
+        """See `Strategy`; whoever still has messages of a key that has moved keeps it."""
+        key = self.key(envelope.message)  # once: the function is a user's
+        holder = self._pins.holder(key, envelope) if self._pins else None
+        return self.owner(members, key) if holder is None else holder
+
+    def resized(
+        self, before: "Sequence[MemberCell]", members: "Sequence[MemberCell]", opened: "Mapping[int, Envelope]"
+    ) -> None:
         """See `Strategy`."""
-        return self.owner(members, self.key(envelope.message))
+        if self._pins is None:
+            self._pins = Pins(self, opened)
+        self._pins.set(before, members)
 
     @staticmethod
     def owner(members: "Sequence[MemberCell]", key: bytes) -> "MemberCell":

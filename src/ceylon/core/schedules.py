@@ -24,6 +24,11 @@ class Schedule(Protocol):
         """Whether it goes by the clock on the wall, which may be set."""
         ...
 
+    @property
+    def comes_once(self) -> bool:
+        """Whether it is never due again."""
+        ...
+
     def first(self, now: float) -> float:
         """Return when it is due for the first time."""
         ...
@@ -39,6 +44,7 @@ class Once(msgspec.Struct, frozen=True):
     seconds: float
 
     is_by_the_clock = False
+    comes_once = True
 
     def first(self, now: float) -> float:
         """See `Schedule`."""
@@ -54,6 +60,7 @@ class Every(msgspec.Struct, frozen=True):
     seconds: float
 
     is_by_the_clock = False
+    comes_once = False
 
     def first(self, now: float) -> float:
         """See `Schedule`."""
@@ -72,6 +79,7 @@ class OnceAt(msgspec.Struct, frozen=True):
     moment: float
 
     is_by_the_clock = True
+    comes_once = True
 
     def first(self, now: float) -> float:
         """See `Schedule`."""
@@ -86,6 +94,7 @@ class Cron:
     """Whenever a cron expression says so."""
 
     is_by_the_clock = True
+    comes_once = False
 
     def __init__(self, expression: str, timezone: str | None) -> None:
         self._times = CronTimes(expression, timezone)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ceylon.core.gateway import LOOP_ENDED
 from ceylon.core.log import logger
 from ceylon.core.signals import Signal
+from ceylon.core.sinks import LOOP_ENDED
 from ceylon.core.timers import Timer
 
 if TYPE_CHECKING:

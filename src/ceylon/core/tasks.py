@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ceylon.core.calls import Call
+from ceylon.core.channel import Channel
 from ceylon.core.current import current
-from ceylon.core.streams import Channel, PullCall
+from ceylon.core.stream_calls import PullCall
 from ceylon.messages import Outcome
 
 if TYPE_CHECKING:

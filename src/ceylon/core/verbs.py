@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ceylon.core.channel import Channel
 from ceylon.core.current import current
-from ceylon.core.streams import BlockingStream, Channel, Stream, StreamCall
+from ceylon.core.stream_calls import StreamCall
+from ceylon.core.streams import BlockingStream, Stream
 from ceylon.errors import BlockingCallError
 from ceylon.messages import ASK, STREAM, TELL, Envelope, Kind, Outcome
 

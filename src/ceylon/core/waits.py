@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
-from ceylon.core.streams import StreamCall
+from ceylon.core.stream_calls import StreamCall
 from ceylon.errors import DeadlockError
 from ceylon.messages import STREAM
 

@@ -11,8 +11,8 @@ from ceylon.errors import describe
 from ceylon.pipelines.events import StageEvent
 
 if TYPE_CHECKING:
+    from ceylon.core.channel import Channel
     from ceylon.core.context import Context
-    from ceylon.core.streams import Channel
     from ceylon.pipelines.events import Happening
 
 __all__ = ["Execution", "Watched", "Watcher"]

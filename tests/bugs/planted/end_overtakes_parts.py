@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.streams import Channel
+from ceylon.core.channel import Channel
 from ceylon.messages import Outcome
 
 

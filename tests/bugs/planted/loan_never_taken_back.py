@@ -9,14 +9,14 @@ from collections.abc import Generator
 import pytest
 
 from ceylon.core.calls import AskCall
-from ceylon.core.router import Router
+from ceylon.core.lending import Lending
 
 
 @contextlib.contextmanager
 def plant() -> Generator[None]:
-    def broken(self: Router, call: AskCall) -> None:
+    def broken(self: Lending, call: AskCall) -> None:
         pass
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Router, "take_back", broken)
+        patch.setattr(Lending, "take_back", broken)
         yield

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ceylon.core.streams import Channel
+from ceylon.core.channel import Channel
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.leases import Hold
+from ceylon.core.permits import Hold
 from ceylon.core.threads import ThreadPool
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from ceylon.core.streams import StreamCall
+from ceylon.core.stream_calls import StreamCall
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
-from ceylon.core.gateway import LOOP_ENDED, ThreadSink
+from ceylon.core.sinks import LOOP_ENDED, ThreadSink
 from ceylon.errors import InjectedFaultError, MeshClosedError
 from ceylon.testing.recording import RecordedThreadPool, record_of
 from ceylon.testing.simulation.faults import note_fault
