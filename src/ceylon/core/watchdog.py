@@ -97,7 +97,7 @@ class Watchdog:
 
     def _live(self) -> None:
         """Give a sign of life, and see to the next."""
-        now = time.monotonic()
+        now = self._driver.now()
         if self._was_active or self._dispatcher.is_busy:
             self._was_active, self._active_at = False, now
         self._dispatcher.is_unseen = True
