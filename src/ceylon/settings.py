@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     family_departures: int = 100  # begun at one look; the loop is others' too
     # dispatching
     batch_messages: int = 64  # messages of one agent before the loop gets a checkpoint
-    idle_workers: int = 32  # parked worker tasks kept for the next burst
+    idle_workers: int = 128  # parked worker tasks kept for the next burst, or chain of asks; 4.5 KB each
     handler_timeout: float | None = None  # off: only the author knows how long is too long; tests switch it on
     block_warning: float | None = 0.1  # a loop held that long delays everybody; `None`: nobody looks
     # logging

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from ceylon import Agent, Context, Mesh, on
+from ceylon.settings import DEFAULTS
 from support.leftovers import DEADLINE, eventually, tasks_left, tidy_mesh
 
 
@@ -42,7 +43,7 @@ async def test_a_thousand_agents_that_wait_for_each_other_all_get_their_answers(
 
         assert await mesh.ask("link-0", 0, timeout=DEADLINE) == 999
 
-        assert mesh.statistics().workers <= 33
+        assert mesh.statistics().workers <= DEFAULTS.idle_workers + 1
         assert mesh.statistics().pending_asks == 0
 
 
@@ -65,16 +66,17 @@ class Waiting(Agent):
 
 async def test_handlers_that_wait_have_a_worker_each_and_the_pool_shrinks_again(mesh: Mesh) -> None:
     may_go = anyio.Event()
-    for number in range(200):
+    count = DEFAULTS.idle_workers + 70
+    for number in range(count):
         mesh.add(Waiting(f"agent-{number}", may_go)).tell_nowait("wait")
-    await eventually(lambda: mesh.statistics().workers >= 200)
+    await eventually(lambda: mesh.statistics().workers >= count)
 
     during = mesh.statistics()
     may_go.set()
     await mesh.drain()
-    await eventually(lambda: mesh.statistics().workers <= 33)
+    await eventually(lambda: mesh.statistics().workers <= DEFAULTS.idle_workers + 1)
 
-    assert during.workers <= 202
+    assert during.workers <= count + 2
     assert all(agent.pending == 1 for agent in during.agents.values())
 
 

@@ -7,19 +7,22 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from ceylon import Agent, Context, Mesh, Message, on
+from ceylon import Agent, Context, Mesh, Message, Ref, on
 from ceylon.core.instruments import Instruments, instruments
+from ceylon.core.watchdog import _PACE  # pyright: ignore[reportPrivateUsage] – what is promised is in terms of it
 from support.law import lawful_mesh
-from support.leftovers import eventually, quick, threads_left, tidy_mesh
+from support.leftovers import DEADLINE, eventually, quick, threads_left, tidy_mesh
 from support.silence import Silence
 
 LIMIT = 0.05
+_TASKS = Path("/proc/self/task")
 LONG = 0.4
 SILENCE = Silence()
 
@@ -86,6 +89,13 @@ class SlowStart(Agent):
 
     async def on_start(self, context: Context) -> None:
         hold_up_the_loop()
+
+
+class Counter(Agent):
+    """Is quick, and keeps the interpreter's lock."""
+
+    async def on_message(self, number: int) -> int:
+        return number
 
 
 @asynccontextmanager
@@ -256,6 +266,41 @@ async def test_the_thread_sleeps_while_nothing_is_under_way_and_wakes_up_again(
         await eventually(lambda: said(caplog, "loop_unblocked"))
 
     assert len(said(caplog, "loop_blocked")) == 1
+
+
+@pytest.mark.skipif(not _TASKS.exists(), reason="nothing here tells how often a thread was woken")
+async def test_the_thread_is_woken_for_signs_of_life_only_not_at_every_turn_of_a_busy_loop() -> None:
+    """It would be if the loop did not wait for it: it needs the interpreter's lock, which the loop takes again at once.
+
+    On a busy machine that may happen now and then, so one good stretch is enough.
+    """
+    async with watched_mesh(block_warning=30.0) as mesh:
+        counter = mesh.add(Counter("counter"))
+        await counter.ask(1)
+
+        with anyio.fail_after(DEADLINE):
+            while True:
+                turns, signs, woken = await _busy_stretch(counter)
+                if turns > 20 * signs and woken < 10 * signs:
+                    break
+
+
+async def _busy_stretch(counter: Ref) -> tuple[int, float, int]:
+    """Keep the loop busy for some signs of life; return its turns, the signs, and how often the thread was woken."""
+    [watchdog] = [thread for thread in threading.enumerate() if thread.name == "ceylon watched watchdog"]
+    began, before, turns = time.monotonic(), _times_woken(watchdog), 0
+    while time.monotonic() < began + 5 * _PACE:
+        for _ in range(20):
+            counter.tell_nowait(1)
+        await anyio.lowlevel.checkpoint()
+        turns += 1
+    return turns, (time.monotonic() - began) / _PACE, _times_woken(watchdog) - before
+
+
+def _times_woken(thread: threading.Thread) -> int:
+    """Return how often *thread* has waited for something."""
+    status = (_TASKS / str(thread.native_id) / "status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 async def test_a_mesh_without_messages_has_no_watchdog_thread() -> None:

@@ -14,7 +14,7 @@ _may_begin = Steps.may_begin
 
 
 def _may_always_begin(self: Steps, caller: "asyncio.Task[object]") -> bool:
-    self._regulars[id(caller)] = None  # pyright: ignore[reportPrivateUsage] – the switch is for tests
+    self.note_regular(caller)
     return _may_begin(self, caller)
 
 

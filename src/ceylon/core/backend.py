@@ -80,6 +80,10 @@ class Task(Protocol):
         """Let the task, which awaits its parking, go on here and now; say no where that cannot be."""
         ...
 
+    def is_following(self) -> bool:
+        """Say whether the step is still to come: it begins as soon as the task waits that has asked for it."""
+        ...
+
     async def leave_step(self) -> None:
         """Let the loop have the task again, before it ends."""
         ...

@@ -134,7 +134,9 @@ class Dispatcher:
                 self._be_seen()
             worker = self._idle.pop()
             if worker.task.step():
-                if not self._is_watching and not self._giving_way:
+                if self._ready and worker.task.is_following():
+                    self.cover = _SURE
+                elif not self._is_watching and not self._giving_way:
                     self.cover = held if call.is_settled else _NOT
                     if self._ready:
                         self._wake()

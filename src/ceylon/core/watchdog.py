@@ -1,8 +1,12 @@
 """Name the handler that holds up the loop.
 
-A thread asks the loop for a sign of life every few hundredths of a second. If none comes for too long, it looks at what
-the loop's thread is doing; if that is the same agent's code for a while, the log says whose and where. A loop that is
-merely waiting, or a machine that is merely busy, shows no agent's code, and nothing is said.
+The loop gives a sign of life every few hundredths of a second, by a timer. A thread waits for it; if none comes for too
+long, it looks at what the loop's thread is doing; if that is the same agent's code for a while, the log says whose and
+where. A loop that is merely waiting, or a machine that is merely busy, shows no agent's code, and nothing is said.
+
+The loop waits for the thread to have heard each sign, for a moment. A thread that has woken up needs the interpreter's
+lock, and a loop that is at work gives it back at every turn and takes it again at once: the thread would be woken
+thousands of times a second, in vain, and the loop would pay for waking it.
 
 The thread sleeps, without waking up at all, while nothing of any agent is under way. It sees nothing while C code keeps
 the interpreter's lock, because no other thread runs then; such a block is named only if it comes back to Python.
@@ -13,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,9 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchdog"]
 
-_PACE: Final = 0.05  # seconds between two questions while messages are handled
+_PACE: Final = 0.05  # seconds between two signs of life while messages are handled
 _SLOW_PACE: Final = 0.25  # likewise while handlers only wait
-_SETTLE: Final = 1.0  # seconds without a message before it slows down, or sleeps
+_SETTLE: Final = 1.0  # seconds without a message before they slow down, or end
+_HEARING: Final = 0.001  # seconds the loop waits at most until a sign is heard; some 0.05 ms, if a core is free
 _JOIN: Final = 0.01  # seconds the loop waits for the thread's end; it is on its way out in any case
 _FRAMES: Final = 20  # innermost ones shown
 _HANDLER: Final = "Dispatcher._serve"
@@ -56,13 +62,13 @@ class Watchdog:
         self._dispatcher: Dispatcher
         self._belongings: Belongings
         self._thread: threading.Thread | None = None
-        self._woken = threading.Event()
-        self._answered = threading.Event()
-        self._is_asleep = True
+        self._given = threading.Event()  # a sign of life
+        self._heard = threading.Event()
+        self._patience: float | None = None  # seconds until the next sign is late; `None`: none will come
+        self._take_back: Callable[[], None] | None = None  # ends the timer of the next sign
         self._has_ended = False
         self._was_active = False
         self._active_at = 0.0
-        self._pace = _PACE
 
     # -- on the loop ---------------------------------------------------------------------------------------------------
 
@@ -74,63 +80,73 @@ class Watchdog:
     @property
     def is_asleep(self) -> bool:
         """Whether the thread waits to be woken."""
-        return self._is_asleep
+        return self._patience is None
 
     def wake(self) -> None:
         """Look, from now on: some agent's code is about to run."""
         self._was_active = True
-        if not (self._is_asleep or self._pace > _PACE):
+        if self._patience is not None and self._patience <= self._late(_PACE):
             return
-        self._is_asleep, self._pace = False, _PACE
+        if self._take_back is not None:
+            self._take_back()
+        self._go_on(0.0)  # whoever is about to run may be the one
         if self._thread is None:
             name = f"ceylon {self._mesh} watchdog"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
-        self._woken.set()
 
-    def _answer(self) -> None:
-        """Give the sign of life, and say how soon to ask for the next."""
-        now = time.monotonic()
+    def _live(self) -> None:
+        """Give a sign of life, and see to the next."""
+        now = self._driver.now()
         if self._was_active or self._dispatcher.is_busy:
             self._was_active, self._active_at = False, now
         self._dispatcher.is_unseen = True
         if now - self._active_at < _SETTLE:
-            self._pace = _PACE
-        elif self._router.open or self._belongings.alive:
-            self._pace = _SLOW_PACE
+            self._go_on(_PACE)
         else:
-            self._is_asleep = True
-        self._answered.set()
+            self._go_on(_SLOW_PACE if self._router.open or self._belongings.alive else None)
+        self._heard.wait(_HEARING)
+
+    def _go_on(self, pace: float | None) -> None:
+        """Give a sign of life, and the next in *pace* seconds; `None`: when somebody wakes this."""
+        self._patience = None if pace is None else self._late(pace)
+        self._take_back = None if pace is None else self._driver.call_at(self._driver.now() + pace, self._live)
+        self._heard.clear()
+        self._given.set()
+
+    def _late(self, pace: float) -> float:
+        """Return after how many seconds without a sign the thread looks on."""
+        return pace + self._limit / 2
 
     def close(self) -> None:
         """Let the thread end; the mesh has."""
         self._has_ended = True
         self._dispatcher.is_unseen = False
-        self._woken.set()
-        self._answered.set()
+        if self._take_back is not None:
+            self._take_back()
+        self._given.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_JOIN)
 
     # -- on its thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._has_ended:
-            self._woken.clear()
-            began = time.monotonic()
-            try:
-                self._driver.call_threadsafe(self._answer)
-            except RuntimeError:  # the loop has ended, and nobody closed the mesh
+        while True:
+            self._given.clear()
+            if self._has_ended:  # asked after that, or the last sign could be cleared unseen
                 return
-            if not self._answered.wait(self._limit / 2):
+            self._heard.set()
+            began = time.monotonic()
+            if not self._given.wait(self._patience):
+                if self._driver.has_ended():  # and nobody has closed the mesh
+                    return
                 self._look_on(began)
-            self._answered.clear()
-            self._woken.wait(None if self._is_asleep else self._pace)
 
     def _look_on(self, began: float) -> None:
-        """Look at what the loop does until it answers; warn if it is one and the same thing for too long."""
+        """Look at what the loop does until it gives a sign of life; warn if that is one thing for too long."""
         suspect, seen, last = self._find(), 0.0, time.monotonic()
         step = self._limit / 4
-        while not self._answered.wait(step):
+        while not self._given.wait(step):
             if self._driver.has_ended():
                 return
             now = time.monotonic()
@@ -147,7 +163,7 @@ class Watchdog:
         stack = "".join(suspect.stack.format())
         seconds = round(time.monotonic() - began, 3)
         is_said = self._log.warning("loop_blocked", suspect.agent, **suspect.facts, seconds=seconds, stack=stack)
-        while not self._answered.wait(_SETTLE):
+        while not self._given.wait(_SETTLE):
             if self._driver.has_ended():
                 return
         if is_said and not self._has_ended:

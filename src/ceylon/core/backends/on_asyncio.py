@@ -35,9 +35,8 @@ class AsyncioDriver:
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
-        self._steps = Steps(loop)
-        self._tasks: set[AsyncioTask] = set()
-        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
+        self._steps: Steps = getattr(loop, "make_steps", Steps)(loop)  # a simulated loop's own
+        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # likewise
 
     def now_anywhere(self) -> float:
         """See `Driver`."""
@@ -60,8 +59,8 @@ class AsyncioDriver:
         made = AsyncioTask(self._steps, self._context)
         # Not `create_task`: an eager task factory would run the first step here and now.
         made.task = self._task_class(made.run(function), loop=self._loop, name=name, context=made.context)
-        self._tasks.add(made)  # the loop itself keeps weak references only
-        made.task.add_done_callback(lambda _: self._tasks.discard(made), context=self._context)  # holds no handler's
+        self._steps.own.add(made.task)
+        made.task.add_done_callback(self._steps.own.discard, context=self._context)  # holds no handler's
         return made
 
     async def checkpoint(self) -> None:
@@ -92,7 +91,7 @@ class AsyncioDriver:
 class AsyncioTask:
     """A task of the mesh on asyncio."""
 
-    __slots__ = ("_is_doomed", "_is_in_step", "_parking", "_scope", "_send", "_state", "_steps", "context", "task")
+    __slots__ = ("_is_doomed", "_is_in_step", "_scope", "_send", "_state", "_steps", "context", "place", "task")
 
     def __init__(self, steps: "Steps", context: contextvars.Context) -> None:
         self._steps = steps
@@ -101,7 +100,7 @@ class AsyncioTask:
         self._is_doomed = False  # cancelled before its first step
         self._state: Any = None
         self._scope: Any = None
-        self._parking: Parking | None = None
+        self.place: Parking | None = None  # what asyncio believes it awaits, once it has parked
         self._is_in_step = False
         self._send: Callable[[None], Any]
 
@@ -129,9 +128,9 @@ class AsyncioTask:
 
     def parking(self) -> "Future":
         """See `Task`; the same one as before, if nobody has used that up."""
-        if self._parking is None or self._parking.done():
-            self._parking = Parking(loop=self._steps.loop)
-        return self._parking
+        if self.place is None or self.place.done():
+            self.place = Parking(loop=self._steps.loop)
+        return self.place
 
     def step(self) -> bool:
         """See `Task`.
@@ -139,27 +138,51 @@ class AsyncioTask:
         The loop would do this in its next turn; here the caller's stack is used, and the caller goes on when the task
         waits again. `asyncio` says of its two functions how to do so: "Extending asyncio".
         """
-        steps, task, parking = self._steps, self.task, self._parking
+        steps, place = self._steps, self.place
         loop = steps.loop
         caller = _current_task(loop)
-        if caller is None or parking is None or parking.done() or not steps.may_begin(caller):
+        if caller is None or place is None or place.done() or not steps.may_begin(caller):
             return False
+        if steps.is_deep():
+            steps.following = self
+            return True
         _leave_task(loop, caller)
-        _enter_task(loop, task)
-        self._is_in_step = True
         steps.nested += 1
         try:
-            awaited = self.context.run(self._send, None)
-        except StopIteration:  # a mistake of ours, see `leave_step`; the loop's own task has to end as well
-            parking.cancel()
-        else:
-            parking.stand_for(awaited)
+            awaited = self.go_on()
+            if steps.following is not None:
+                steps.follow(self, awaited)
+            elif awaited is place:  # `Parking.stand_for`, a call less
+                place._asyncio_future_blocking = False  # noqa: SLF001 – what a task answers to what it is given
+            else:
+                place.stand_for(awaited)
         finally:
             steps.nested -= 1
-            self._is_in_step = False
-            _leave_task(loop, task)
             _enter_task(loop, caller)
         return True
+
+    def is_following(self) -> bool:
+        """See `Task`."""
+        return self._steps.following is self
+
+    def may_go_on(self) -> bool:
+        """See `Stepping`."""
+        return self.place is not None and not self.place.done() and not self.task._must_cancel  # type: ignore[attr-defined]  # noqa: SLF001 – as below
+
+    def go_on(self) -> Any:
+        """See `Stepping`."""
+        loop, task, place = self._steps.loop, self.task, self.place
+        _enter_task(loop, task)
+        self._is_in_step = True
+        try:
+            return self.context.run(self._send, None)
+        except StopIteration:  # a mistake of ours, see `leave_step`; the loop's own task has to end as well
+            if place is not None:
+                place.cancel()
+            return place
+        finally:
+            self._is_in_step = False
+            _leave_task(loop, task)
 
     async def leave_step(self) -> None:
         """See `Task`."""
@@ -172,7 +195,7 @@ class AsyncioTask:
         # `_must_cancel`: up to 3.12 `uncancel` takes back the count and leaves the cancellation itself to come.
         if task.cancelling() or task._must_cancel or self._state.cancel_scope is not self._scope:  # noqa: SLF001
             return False
-        return not self._is_in_step or self._parking is None or not self._parking.done()  # likewise, in a step
+        return not self._is_in_step or self.place is None or not self.place.done()  # likewise, in a step
 
     @contextlib.contextmanager
     def life(self) -> Generator[None]:

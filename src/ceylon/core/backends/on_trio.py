@@ -175,6 +175,10 @@ class TrioTask:
         """See `Task`: trio has no way to run a step of one task inside another's."""
         return False
 
+    def is_following(self) -> bool:
+        """See `Task`; there are none."""
+        return False
+
     async def leave_step(self) -> None:
         """See `Task`; there are none."""
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ceylon.core.backends.chosen_steps import ChosenSteps
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
@@ -86,6 +88,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time, in seconds."""
         return self._virtual
+
+    def make_steps(self, _: asyncio.AbstractEventLoop) -> ChosenSteps:
+        """Return which steps the tasks of one mesh on this loop may take for others."""
+        return ChosenSteps(self, self._chooser)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
