@@ -53,7 +53,7 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     request: dict[str, Any]
     parts: list[dict[str, Any]] = []
     reply: dict[str, Any] | None = None
-    vectors: list[dict[str, str]] = []
+    vectors: list[dict[str, Any]] = []
     taken: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
     left: bool = False

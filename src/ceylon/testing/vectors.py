@@ -12,36 +12,37 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["packed", "unpacked"]
 
 _DIGITS: Final = range(6, 10)  # a number of 32 bits has 6 for certain and never needs more than 9
-_FORM: Final = {"numbers", "check", "base64"}
+_FORM: Final = {"numbers", "length", "check", "base64"}
 
 
-def packed(vector: Sequence[float]) -> dict[str, str]:
+def packed(vector: Sequence[float]) -> dict[str, Any]:
     """Return *vector* as plain data, from which `unpacked` makes the same numbers again."""
     wanted = array("d", vector).tobytes()
     kind = next(kind for kind, (_, widen) in _KINDS.items() if _bytes_of(widen(_narrow(kind, vector))) == wanted)
     content = _little(_narrow(kind, vector)).tobytes()
     return {
-        "numbers": f"{len(vector)} {kind}",
+        "numbers": kind,
+        "length": len(vector),
         "check": _check(content),
         "base64": base64.b64encode(content).decode("ascii"),
     }
 
 
-def unpacked(packed_vector: dict[str, str]) -> list[float]:
+def unpacked(packed_vector: dict[str, Any]) -> list[float]:
     """Return the vector.
 
     Raises:
         ValueError: it is not what `packed` has made.
     """
     if set(packed_vector) != _FORM:
-        sentence = "a vector has numbers, check and base64"
+        sentence = "a vector has numbers, length, check and base64"
         raise ValueError(sentence)
-    count, _, kind = packed_vector["numbers"].partition(" ")
+    kind, length = packed_vector["numbers"], packed_vector["length"]
     if kind not in _KINDS:
         sentence = f"{kind!r} is no kind of numbers"
         raise ValueError(sentence)
@@ -56,8 +57,8 @@ def unpacked(packed_vector: dict[str, str]) -> list[float]:
     code, widen = _KINDS[kind]
     numbers = array(code)
     numbers.frombytes(content)
-    if str(len(numbers)) != count:
-        sentence = f"a vector has {len(numbers)} numbers instead of {count}"
+    if len(numbers) != length:
+        sentence = f"a vector has {len(numbers)} numbers instead of {length}"
         raise ValueError(sentence)
     return widen(_little(numbers))
 
@@ -80,7 +81,7 @@ def _bytes_of(numbers: Sequence[float]) -> bytes:
 
 
 def _check(content: bytes) -> str:
-    return f"{zlib.crc32(content):08x}"
+    return f"crc32 {zlib.crc32(content):08x}"
 
 
 def _shortest(number: float) -> float:
