@@ -21,12 +21,13 @@ from ceylon.errors import (
 from ceylon.memory.embedded import EmbeddedMemory
 from ceylon.memory.in_memory import InMemory
 from ceylon.models.embedders import LocalEmbedder, resolve_embedder
-from ceylon.models.embedding import Embedder, open_embedder
+from ceylon.models.embedding import open_embedder
 from ceylon.models.http import HttpClient
 from ceylon.settings import DEFAULTS
 from ceylon.testing import HashingEmbedder
 from ceylon.testing.contracts import embedder_contract, memory_contract
 from support.embedding_server import EmbeddingServer
+
 
 @pytest.fixture
 def server() -> Iterator[EmbeddingServer]:

@@ -153,7 +153,13 @@ async def test_an_error_has_the_key_that_is_here(tape: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(
     "text",
-    ["<secret 1>", f"<secret {KEY}>", "a <secret", "<secret literally>", "<secret TEA_SHOP_API_KEY> <secret x part 1/2>"],
+    [
+        "<secret 1>",
+        f"<secret {KEY}>",
+        "a <secret",
+        "<secret literally>",
+        "<secret TEA_SHOP_API_KEY> <secret x part 1/2>",
+    ],
 )
 async def test_a_text_that_looks_like_a_mark_is_that_text_again(tape: Path, text: str) -> None:
     recorded, replayed = await recorded_and_replayed(tape, [text, text], f"Say {text}", "Again")
@@ -174,7 +180,7 @@ async def parts_of(model: Any) -> list[Any]:
         return [part async for part in agent.parts("Which key?") if isinstance(part, TextPart | ThinkingPart)]
 
 
-def said(parts: list[Any], kind: type) -> str:
+def said(parts: list[Any], kind: Any) -> str:
     return "".join(each.text for each in parts if isinstance(each, kind))
 
 

@@ -1,4 +1,4 @@
-"""Cassettes with vectors: what was embedded is embedded again from the file, memories and all, and from nowhere else."""
+"""Cassettes with vectors: what was embedded comes from the file again, memories and all, and from nowhere else."""
 
 import asyncio
 import time
@@ -28,6 +28,15 @@ from support.recorded import ForbiddenModel
 
 PROVIDERS = ["openai", "ollama", "gemini"]
 TEXTS = ["Assam is strong.", "naïve\ntea", "Darjeeling"]
+
+
+def text_of(tape: Path) -> str:
+    return tape.read_text(encoding="utf-8")
+
+
+def put(tape: Path, text: str) -> None:
+    """Tamper with a cassette."""
+    tape.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ async def test_vectors_come_again_without_server_or_key(tape: Path, server: Embe
     with record(tape):
         assert await embed(f"{provider}::test-embed", *TEXTS) == recorded
     assert len(server.requests) == asked
-    written = tape.read_text(encoding="utf-8")
+    written = text_of(tape)
     assert "canary" not in written
     assert "      - numbers: float32\n        length: 2\n        check: crc32 " in written
     assert "        - Assam is strong.\n" in written
@@ -100,7 +109,7 @@ async def test_an_error_of_the_server_comes_again(tape: Path, server: EmbeddingS
     with record(tape), pytest.raises(ModelAuthError) as replayed:
         await embed("openai::test-embed", "tea")
     assert str(replayed.value) == str(recorded.value)
-    assert "canary" not in tape.read_text(encoding="utf-8")
+    assert "canary" not in text_of(tape)
 
 
 async def test_an_embedding_that_nobody_waited_for_never_comes(tape: Path) -> None:
@@ -125,9 +134,9 @@ async def test_an_embedding_that_nobody_waited_for_never_comes(tape: Path) -> No
 async def test_an_edit_of_vectors_is_told_before_anything_runs(tape: Path, old: str, new: str, says: str) -> None:
     with record(tape):
         await embed(HashingEmbedder(), "tea", "coffee")
-    text = tape.read_text(encoding="utf-8")
+    text = text_of(tape)
     assert old in text
-    tape.write_text(text.replace(old, new, 1), encoding="utf-8")
+    put(tape, text.replace(old, new, 1))
 
     with pytest.raises(CassetteError, match=says), record(tape, mode="replay"):
         raise AssertionError("it has begun")
@@ -238,7 +247,7 @@ async def test_a_busy_server_is_waited_for_once_and_not_again(tape: Path, server
             await remember(ForbiddenModel() if embedder == "ollama::test-embed" else script(), embedder, InMemory())
     asked = len(server.requests)
     assert asked > 1
-    assert tape.read_text(encoding="utf-8").count("verb: embed") == 1
+    assert text_of(tape).count("verb: embed") == 1
 
 
 async def test_agents_that_take_notes_at_the_same_time_get_the_same_ids_again(tape: Path) -> None:
@@ -288,4 +297,4 @@ async def test_the_embedded_engine_is_not_started_again(tape: Path) -> None:
         recorded = await embed(LocalEmbedder(), "tea")
     with record(tape):
         assert await embed(resolve_embedder("local::smollm2"), "tea") == recorded
-    assert "length: 576\n" in tape.read_text(encoding="utf-8")
+    assert "length: 576\n" in text_of(tape)

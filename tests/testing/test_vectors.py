@@ -30,8 +30,10 @@ def test_what_an_engine_computes_in_32_bits_is_kept_in_32(vector: list[float]) -
 
 @pytest.mark.parametrize("number", [0.1, -0.012345678, 1e-7, 3.4e38, 16777217.0 / 3, -0.0])
 def test_the_shortest_decimals_of_such_numbers_are_too(number: float) -> None:
-    (narrow,) = struct.unpack("<f", struct.pack("<f", number))
-    decimal = next(made for digits in range(1, 10) if struct.pack("<f", made := float(f"{narrow:.{digits}g}")) == struct.pack("<f", narrow))  # fmt: skip
+    wanted = struct.pack("<f", number)
+    (narrow,) = struct.unpack("<f", wanted)
+    decimals = (float(f"{narrow:.{digits}g}") for digits in range(1, 10))
+    decimal = next(each for each in decimals if struct.pack("<f", each) == wanted)
 
     made = packed([decimal, 0.5])
 

@@ -12,6 +12,7 @@ from ceylon.models.embedding import Taken
 from ceylon.models.port import Abilities
 from ceylon.models.scripted import ScriptError
 from ceylon.models.turns import Attachment, Part, Reply, Request
+from ceylon.testing.lateness import Late
 from ceylon.testing.outline import is_items, is_mapping
 from ceylon.testing.vectors import unpacked
 
@@ -43,7 +44,7 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
         taken: What the requests for vectors took.
         error: What was raised.
         left: Whoever asked was cancelled, or took no more.
-        late: That was because the time of the agent's turn was over.
+        late: Whose time was over then, if that was why.
         first: Seconds until the first part came.
         seconds: Seconds until it was over, one way or the other.
     """
@@ -57,7 +58,7 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     taken: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
     left: bool = False
-    late: bool = False
+    late: Late = ""
     first: float = 0.0
     seconds: float = 0.0
 

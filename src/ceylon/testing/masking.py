@@ -169,11 +169,8 @@ def _of_environment() -> dict[str, str]:
 
 def _secrets_of(holder: object) -> list[str]:
     """Return the secrets among the attributes of *holder*; an embedding model has them with whom it speaks to."""
-    found: list[str] = []
-    for each in (*_attributes(holder), *_attributes(getattr(holder, "spoken", None))):
-        if isinstance(each, Secret) and each.reveal():
-            found.append(each.reveal())
-    return found
+    held = (*_attributes(holder), *_attributes(getattr(holder, "spoken", None)))
+    return [each.reveal() for each in held if isinstance(each, Secret) and each.reveal()]
 
 
 def _attributes(holder: object) -> list[object]:

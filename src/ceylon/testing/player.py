@@ -10,9 +10,9 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from ceylon.core.current import current
 from ceylon.testing.cassette import Cassette, CassetteError
 from ceylon.testing.exchanges import Exchange, Verb, error_of, plain
+from ceylon.testing.lateness import let_time_be_over
 from ceylon.testing.marks import BEGINNING, LITERAL, fill, names_in, neutral
 from ceylon.testing.nearest import difference, nearest
 from ceylon.testing.outline import write
@@ -75,9 +75,7 @@ class Player:
         if exchange.error is not None:
             raise error_of(exchange.error)
         if exchange.left:
-            origin = current.get()
-            if exchange.late and origin is not None:
-                origin.interior.pauses.expire(origin.envelope.id)
+            let_time_be_over(exchange.late)
             await anyio.sleep_forever()
 
     def read(self, key: str, source: Callable[[], float]) -> float:
@@ -111,7 +109,7 @@ class Player:
             raise CassetteError(sentence)
 
     def _given_back(self, exchange: Exchange, secrets: Sequence[str]) -> Exchange:
-        """Return *exchange* with the secrets that are known here; *secrets* are those of the request, in their order."""
+        """Return *exchange* with the secrets that are known here; *secrets* are those of its request, in order."""
         names = names_in(exchange.request)
         if len(names) == len(secrets):
             self._secrets.update(zip(reversed(names), reversed(secrets), strict=True))

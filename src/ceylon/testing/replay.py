@@ -150,9 +150,7 @@ class Recording:
         return f"<Recording {str(self.path)!r} {doing}>"
 
     def _again(self) -> "Recording":
-        return Recording(
-            self.path, self._mode, self._secrets, allow_unused=self._allows_unused, timed=self._timed
-        )
+        return Recording(self.path, self._mode, self._secrets, allow_unused=self._allows_unused, timed=self._timed)
 
     def _is_to_replay(self) -> bool:
         said = os.environ.get(VARIABLE, "").strip()

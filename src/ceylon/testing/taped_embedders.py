@@ -1,7 +1,7 @@
 """What stands around embedding models: one writes down which texts became which vectors, the other gives them again."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,11 +20,14 @@ __all__ = ["RecordedEmbedder", "ReplayedEmbedder"]
 class RecordedEmbedder:
     """Writes down what *embedder* is asked and answers."""
 
-    is_opened: ClassVar[bool] = True
-
     def __init__(self, embedder: "Embedder", writer: "Writer") -> None:
         self._embedder, self._writer = embedder, writer
         writer.masking.learn(embedder)
+
+    @property
+    def is_opened(self) -> bool:
+        """See `OutermostEmbedder`."""
+        return True
 
     def outside(self, session: "EmbeddingSession | None") -> "EmbeddingSession":
         """See `OutermostEmbedder`."""
@@ -60,11 +63,14 @@ class _RecordedEmbedding:
 class ReplayedEmbedder:
     """Answers from a cassette; the embedding model is never opened."""
 
-    is_opened: ClassVar[bool] = False
-
     def __init__(self, embedder: "Embedder", player: "Player") -> None:
         self._embedder, self._player = embedder, player
         player.masking.learn(embedder)
+
+    @property
+    def is_opened(self) -> bool:
+        """See `OutermostEmbedder`."""
+        return False
 
     def outside(self, session: "EmbeddingSession | None") -> "EmbeddingSession":
         """See `OutermostEmbedder`."""

@@ -12,7 +12,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 __all__ = ["packed", "unpacked"]
 
@@ -55,7 +55,7 @@ def unpacked(packed_vector: dict[str, Any]) -> list[float]:
         sentence = f"a vector is not what its check {packed_vector['check']} says"
         raise ValueError(sentence)
     code, widen = _KINDS[kind]
-    numbers = array(code)
+    numbers: array[float] = array(code)
     numbers.frombytes(content)
     if len(numbers) != length:
         sentence = f"a vector has {len(numbers)} numbers instead of {length}"
@@ -98,7 +98,7 @@ def _as_decimals(numbers: "array[float]") -> list[float]:
     return [_shortest(number) for number in numbers]
 
 
-_KINDS: Final[dict[str, tuple[str, Callable[["array[float]"], list[float]]]]] = {
+_KINDS: Final[dict[str, tuple[Literal["f", "d"], Callable[["array[float]"], list[float]]]]] = {
     "float32": ("f", _as_they_are),
     "decimals of float32": ("f", _as_decimals),
     "float64": ("d", _as_they_are),

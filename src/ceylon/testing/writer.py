@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from ceylon.core.current import current
 from ceylon.errors import ModelTimeoutError
 from ceylon.models.turns import Part, TextPart, ThinkingPart
 from ceylon.testing.cassette import Cassette
 from ceylon.testing.exchanges import Exchange, Verb, plain, plain_error
+from ceylon.testing.lateness import whose_time_is_over
 
 if TYPE_CHECKING:
     from ceylon.testing.masking import Masking
@@ -72,10 +72,8 @@ class Writer:
 
     def _note_why_left(self, exchange: Exchange, timeout: float | None, *, is_due: bool) -> None:
         """Take note of whose time was over: the whole turn's, or only that which one of several models was given."""
-        origin = current.get()
-        if origin is not None and origin.interior.pauses.is_over(origin.envelope.id):
-            exchange.late = True
-        elif is_due and timeout is not None:
+        exchange.late = whose_time_is_over()
+        if is_due and timeout is not None and not exchange.late:
             exchange.left = False
             exchange.error = plain_error(ModelTimeoutError(exchange.model, timeout))
 

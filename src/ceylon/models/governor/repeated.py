@@ -80,7 +80,9 @@ class RepeatedEmbedding:
         for each in taken:
             some, usage = texts[first : first + each.texts], each.usage
             first += each.texts
-            tokens = usage.input + usage.output if usage != Usage() else tokens_in(as_request(some))  # as a purse has it
+            tokens = (
+                usage.input + usage.output if usage != Usage() else tokens_in(as_request(some))
+            )  # as a purse has it
             _add(self._interior, self._find_asker(), Spent(1, usage.input, usage.output, each.cost), tokens)
 
 
