@@ -149,15 +149,15 @@ async def test_thoughts_in_the_text_are_thinking_whoever_serves_them(provider: s
         (True, SAID, ("Assam", "It is tea.")),
     ],
 )
-@pytest.mark.parametrize("is_asked", [False, True], ids=["of the model", "of the request"])
+@pytest.mark.parametrize("whose", ["model", "request"])
 async def test_the_tags_can_be_others_or_none(
-    provider: str, tags: Any, said: str, heard: tuple[str, str], is_asked: bool
+    provider: str, tags: Any, said: str, heard: tuple[str, str], whose: str
 ) -> None:
     rambling = Rambling(said, said)
     options = {"think_tags": tags}
-    request = msgspec.structs.replace(QUESTION, options=options) if is_asked else QUESTION
+    request = msgspec.structs.replace(QUESTION, options=options) if whose == "request" else QUESTION
     with rambling.thread:
-        replies = await both(rambling.model(provider, **({} if is_asked else options)), request)
+        replies = await both(rambling.model(provider, **(options if whose == "model" else {})), request)
     assert [(each.text, each.thinking) for each in replies] == [heard] * 2
     assert all("think_tags" not in body and "think_tags" not in body.get("options", {}) for body in rambling.bodies)
 

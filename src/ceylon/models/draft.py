@@ -58,7 +58,7 @@ class Draft:
         return parts
 
     def rest(self) -> list[TextPart | ThinkingPart]:
-        """Return what was held back because it might have been the beginning of a tag, as parts; the answer has ended."""
+        """Return what was held back because it might have been the beginning of a tag: the answer has ended."""
         if self._reader is None:
             return []
         reader, self._reader, self._tags = self._reader, None, None
