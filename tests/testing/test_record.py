@@ -253,6 +253,19 @@ def test_a_socket_of_uvloop_in_a_replay_is_an_error_too(tape: Path, reach: Calla
     assert not {"create_connection", "getaddrinfo"} & set(vars(uvloop.Loop))
 
 
+def test_without_its_guard_uvloop_gets_out(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sabotage: nobody listens there, and that is what is heard."""
+    monkeypatch.setattr("ceylon.testing.seclusion._UVLOOP_METHODS", ())
+    with record(tape):
+        pass
+
+    async def run() -> None:
+        await connect_by_the_loop(asyncio.get_running_loop())
+
+    with record(tape), pytest.raises(ConnectionRefusedError):
+        uvloop.run(run())
+
+
 def test_what_stays_on_this_machine_may_go_on_under_uvloop(tape: Path, tmp_path: Path) -> None:
     """A socket that is a file, an address that is a number; and a process, whose pipes are none of them."""
     with record(tape):

@@ -88,6 +88,18 @@ async def test_vectors_come_again_without_server_or_key(tape: Path, server: Embe
     assert "        - Assam is strong.\n" in written
 
 
+async def test_without_what_stands_around_embedders_a_replay_would_need_the_network(
+    tape: Path, server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sabotage: nothing is recorded, and the replay is refused where it asks the server."""
+    monkeypatch.setattr("ceylon.testing.replay.embedder_stand_ins", [])
+    with record(tape):
+        await embed(server.embedder("ollama"), *TEXTS)
+
+    with pytest.raises(CassetteError, match="a request to http://127"), record(tape):
+        await embed(server.embedder("ollama"), *TEXTS)
+
+
 async def test_another_text_another_setting_and_another_name_are_requests_that_differ(tape: Path) -> None:
     with record(tape):
         await embed(HashingEmbedder(), "tea", "coffee")

@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from ceylon import Agent, Context, LlmAgent, Mesh, on
-from ceylon.errors import AskTimeoutError, HandlerTimeoutError, ModelTimeoutError
+from ceylon import Agent, Budget, Context, LlmAgent, Mesh, on
+from ceylon.errors import AskTimeoutError, BudgetError, HandlerTimeoutError, ModelTimeoutError
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Reply, TextPart, ToolCall
 from ceylon.testing import Simulation, Step, record, run_simulation
@@ -127,6 +127,30 @@ def test_a_model_that_was_too_slow_is_replaced_again_without_the_wait(tape: Path
     )
     assert again == heard
     assert seconds < 1.0
+
+
+@both_loops
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (lambda seconds: {"budget": Budget(seconds=seconds)}, BudgetError),
+        (lambda seconds: {"timeout": seconds}, AskTimeoutError),
+    ],
+    ids=["budget", "ask"],
+)
+def test_whoever_did_not_wait_for_a_model_does_not_again_nor_longer_than_his_own_time(
+    tape: Path, backend: str, given: Any, kind: type[Exception]
+) -> None:
+    def within(seconds: float) -> Callable[[LlmAgent], Awaitable[Any]]:
+        return lambda agent: agent.complete("one", **given(seconds))
+
+    error, seconds = virtually(backend, tape, lambda: LlmAgent("tutor", ScriptedModel([never()])), within(5.0))
+    again, more = virtually(backend, tape, lambda: LlmAgent("tutor", ForbiddenModel()), within(7.0))
+
+    assert isinstance(error, kind)
+    assert isinstance(again, kind)
+    assert 5.0 <= seconds < 6.0
+    assert more < 8.0  # a budget's time may be over for the asker first, or for the model: then nobody waits again
 
 
 @both_loops

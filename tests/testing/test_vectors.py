@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceylon.testing.vectors import packed, unpacked
+from ceylon.testing.vectors import check_packed, packed, unpacked
 
 WIDE = st.lists(st.floats(allow_nan=False), max_size=8)
 NARROW = st.lists(st.floats(allow_nan=False, width=32), max_size=8)
@@ -70,5 +70,6 @@ GOOD = packed([0.25, 0.5])
     ],
 )
 def test_an_edit_is_noticed(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        unpacked({**GOOD, **change})
+    for read in (check_packed, unpacked):
+        with pytest.raises(ValueError, match=says):
+            read({**GOOD, **change})

@@ -14,7 +14,7 @@ from ceylon.models.scripted import ScriptError
 from ceylon.models.turns import Attachment, Part, Reply, Request
 from ceylon.testing.lateness import Late
 from ceylon.testing.outline import is_items, is_mapping
-from ceylon.testing.vectors import unpacked
+from ceylon.testing.vectors import check_packed
 
 __all__ = ["Exchange", "Verb", "abilities_of", "error_of", "part_of", "plain", "plain_error", "reply_of"]
 
@@ -76,7 +76,7 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
         if self.error is not None:
             error_of(self.error)
         for vector in self.vectors:
-            unpacked(vector)
+            check_packed(vector)
         for each in self.taken:
             msgspec.convert(each, Taken)
 

@@ -8,15 +8,17 @@ some (what JSON has of them), and as 64-bit ones otherwise.
 
 import base64
 import binascii
+import struct
 import sys
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["check_packed", "packed", "unpacked"]
 
 _DIGITS: Final = range(6, 10)  # a number of 32 bits has 6 for certain and never needs more than 9
+_NARROW: Final = struct.Struct("<f")
 _FORM: Final = {"numbers", "length", "check", "base64"}
 
 
@@ -34,11 +36,22 @@ def packed(vector: Sequence[float]) -> dict[str, Any]:
 
 
 def unpacked(packed_vector: dict[str, Any]) -> list[float]:
-    """Return the vector.
+    """Return the vector; raises like `check_packed`."""
+    numbers = _numbers_of(packed_vector)
+    _, widen = _KINDS[packed_vector["numbers"]]
+    return widen(numbers)
+
+
+def check_packed(packed_vector: dict[str, Any]) -> None:
+    """Check it without making numbers of it, which takes a millisecond or two.
 
     Raises:
         ValueError: it is not what `packed` has made.
     """
+    _numbers_of(packed_vector)
+
+
+def _numbers_of(packed_vector: dict[str, Any]) -> "array[float]":
     if set(packed_vector) != _FORM:
         sentence = "a vector has numbers, length, check and base64"
         raise ValueError(sentence)
@@ -54,13 +67,12 @@ def unpacked(packed_vector: dict[str, Any]) -> list[float]:
     if _check(content) != packed_vector["check"]:
         sentence = f"a vector is not what its check {packed_vector['check']} says"
         raise ValueError(sentence)
-    code, widen = _KINDS[kind]
-    numbers: array[float] = array(code)
+    numbers: array[float] = array(_KINDS[kind][0])
     numbers.frombytes(content)
     if len(numbers) != length:
         sentence = f"a vector has {len(numbers)} numbers instead of {length}"
         raise ValueError(sentence)
-    return widen(_little(numbers))
+    return _little(numbers)
 
 
 def _narrow(kind: str, vector: Sequence[float]) -> "array[float]":
@@ -86,8 +98,18 @@ def _check(content: bytes) -> str:
 
 def _shortest(number: float) -> float:
     """Return the shortest decimal that means the 32-bit *number*, as a number of 64 bits."""
-    wanted = array("f", (number,))
-    return next((made for digits in _DIGITS if array("f", (made := float(f"{number:.{digits}g}"),)) == wanted), number)
+    for digits in _DIGITS:
+        made = float(f"{number:.{digits}g}")
+        if _narrowed(made) == number:
+            return made
+    return number
+
+
+def _narrowed(number: float) -> float:
+    """Return *number* as one of 32 bits has it."""
+    narrow: float
+    (narrow,) = _NARROW.unpack(_NARROW.pack(number))
+    return narrow
 
 
 def _as_they_are(numbers: "array[float]") -> list[float]:
