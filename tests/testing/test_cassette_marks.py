@@ -154,6 +154,13 @@ async def test_what_a_tool_is_called_with_stays_one_and_the_same_secret(tape: Pa
     assert "canary9" not in text_of(tape)
 
 
+async def test_a_word_that_only_stood_where_a_key_might_is_itself_elsewhere(tape: Path) -> None:
+    steps = ["sort with key=created_at_2", "by created_at_2"]
+    _, replayed = await recorded_and_replayed(tape, steps, "How?", "By what?")
+
+    assert replayed == ["sort with key=not-recorded-secret-1", "by created_at_2"]
+
+
 async def test_an_error_has_the_key_that_is_here(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with record(tape), pytest.raises(ModelStatusError, match=KEY):
         await ask(ScriptedModel([ModelStatusError("m", 400, f"bad key: {KEY}")]), "one")

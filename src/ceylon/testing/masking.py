@@ -92,7 +92,7 @@ class Masking:
         if not (isinstance(value, str) and value and _FIELD.fullmatch(key)):
             return self.apply(value, found)
         found.append(value)
-        return mark(self._name(value))
+        return mark(self._name(value, is_everywhere=_is_distinctive(value)))
 
     def _spans(self, text: str) -> list[_Span]:
         """Return where in *text* secrets are, in their order; none is inside of another."""
@@ -109,15 +109,19 @@ class Masking:
             taken += [_Span(start, end, self._name(text[start:end])) for start, end in _free_of(taken, begin, stop)]
         return sorted(taken)
 
-    def _name(self, value: str) -> str:
-        """Return the name of the secret *value*; one that is known by its looks only has a number."""
+    def _name(self, value: str, *, is_everywhere: bool = False) -> str:
+        """Return the name of the secret *value*; one that is known by its looks only has a number.
+
+        One that *is_everywhere* is a secret where it comes again bare, too: what a tool is called with as its key may
+        stand in the tool's answer. Of words behind ``key=`` in a text nobody knows so much.
+        """
         with self._lock:
             if value in self._names:
                 return self._names[value]
             if value not in self._shaped:
                 self._shaped[value] = str(len(self._shaped) + 1)
-                if _is_distinctive(value):
-                    self._names[value] = self._shaped[value]  # it may come again, bare
+            if is_everywhere:
+                self._names[value] = self._shaped[value]
             return self._shaped[value]
 
     def _free(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""`record`: keep what models say, and what agents read of clock and chance; the next time, say it again."""
+"""`record`: keep what models say and embed, and what agents read of clock and chance; the next time, say it again."""
 
 import functools
 import inspect
