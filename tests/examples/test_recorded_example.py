@@ -41,7 +41,7 @@ def run(directory: Path) -> subprocess.CompletedProcess[str]:
 def test_the_recorded_example_replays() -> None:
     done = run(EXAMPLES / "recorded")
 
-    assert "4 passed" in done.stdout, done.stdout
+    assert "5 passed" in done.stdout, done.stdout
 
 
 def test_the_recorded_example_with_another_prompt_says_what_differs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Cassettes: what was recorded is replayed, from nowhere else, and what differs is shown."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+import uvloop
 
 from ceylon import Agent, BlockingMesh, Budget, Context, HandlerError, LlmAgent, Mesh
 from ceylon.errors import ModelTimeoutError
@@ -213,6 +215,81 @@ async def test_a_socket_that_a_task_opens_is_an_error_too(tape: Path) -> None:
 
     with pytest.raises(CassetteError, match="a socket to"), record(tape):
         await anyio.connect_tcp("127.0.0.1", 9)
+
+
+async def connect_by_the_loop(loop: Any) -> None:
+    await loop.create_connection(asyncio.Protocol, "127.0.0.1", 9)
+
+
+async def send_by_the_loop(loop: Any) -> None:
+    await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", 9))
+
+
+async def look_up_by_the_loop(loop: Any) -> None:
+    await loop.getaddrinfo("example.invalid", 80)
+
+
+async def connect_a_socket_by_the_loop(loop: Any) -> None:
+    with socket.socket() as made:
+        made.settimeout(0)
+        await loop.sock_connect(made, ("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize(
+    "reach", [connect_by_the_loop, send_by_the_loop, look_up_by_the_loop, connect_a_socket_by_the_loop]
+)
+def test_a_socket_of_uvloop_in_a_replay_is_an_error_too(tape: Path, reach: Callable[[Any], Any]) -> None:
+    with record(tape):
+        pass
+    before = uvloop.Loop.create_connection
+
+    async def run() -> None:
+        await reach(asyncio.get_running_loop())
+
+    with pytest.raises(CassetteError, match=r"a (socket to|look-up of) .*, while "), record(tape):
+        uvloop.run(run())
+
+    assert uvloop.Loop.create_connection == before
+    assert not {"create_connection", "getaddrinfo"} & set(vars(uvloop.Loop))
+
+
+def test_without_its_guard_uvloop_gets_out(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sabotage: nobody listens there, and that is what is heard."""
+    monkeypatch.setattr("ceylon.testing.seclusion._UVLOOP_METHODS", ())
+    with record(tape):
+        pass
+
+    async def run() -> None:
+        await connect_by_the_loop(asyncio.get_running_loop())
+
+    with record(tape), pytest.raises(ConnectionRefusedError):
+        uvloop.run(run())
+
+
+def test_what_stays_on_this_machine_may_go_on_under_uvloop(tape: Path, tmp_path: Path) -> None:
+    """A socket that is a file, an address that is a number; and a process, whose pipes are none of them."""
+    with record(tape):
+        pass
+
+    async def run() -> bytes:
+        loop = asyncio.get_running_loop()
+        assert await loop.getaddrinfo("127.0.0.1", 80)
+        heard: list[bytes] = []
+
+        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.readline())
+            writer.close()
+
+        server = await asyncio.start_unix_server(hear, tmp_path / "s")
+        async with server:
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+            writer.write(b"tea\n")
+            await reader.read()
+            writer.close()
+        return heard[0]
+
+    with record(tape):
+        assert uvloop.run(run()) == b"tea\n"
 
 
 async def test_a_model_server_is_refused_before_its_socket(tape: Path) -> None:
@@ -588,4 +665,4 @@ async def test_the_keys_of_other_services_are_known_by_their_shape(tape: Path, s
         await ask(f"it is {secret}, really")
 
     assert secret not in text_of(tape)
-    assert "it is ****, really" in text_of(tape)
+    assert "it is <secret 1>, really" in text_of(tape)

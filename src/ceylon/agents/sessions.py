@@ -15,12 +15,12 @@ from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.embedding import GovernedEmbedding
 from ceylon.models.governor.governor import Governor
 from ceylon.models.governor.passages import Passages
-from ceylon.models.governor.repeated import RepeatedSession
+from ceylon.models.governor.repeated import RepeatedEmbedding, RepeatedSession
 from ceylon.models.governor.session import GovernedSession
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
 from ceylon.models.resolve import resolve
-from ceylon.models.stand_ins import Outermost
+from ceylon.models.stand_ins import Outermost, embedding_around
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -42,7 +42,7 @@ class Sessions:
         self._interior = interior
         self._client = HttpClient(interior.settings)
         self._parted: deque[Session] = deque()
-        self._embedding: dict[str | _Same, _Embedding] = {}
+        self._embeddings: dict[str | _Same, _Embedding] = {}
         self._governors: OrderedDict[Hashable, tuple[Governor, Model | Embedder]] = OrderedDict()
 
     @property
@@ -118,12 +118,22 @@ class Sessions:
         Its requests pass the model's governor; *prices* are the user's own.
         """
         resolved = resolve_embedder(embedder)
+        around = embedding_around(resolved)
+        if around is None:
+            return await self._embedding(embedder, resolved, prices)
+        if not around.is_opened:
+            return RepeatedEmbedding(around.outside(None), self._interior, self._asker)
+        return around.outside(await self._embedding(embedder, resolved, prices))
+
+    async def _embedding(
+        self, embedder: "str | Embedder", resolved: "Embedder", prices: "OwnPrices | None"
+    ) -> EmbeddingSession:
         key = resolved.name if isinstance(embedder, str) else _Same(resolved)
-        found = self._embedding.get(key)
+        found = self._embeddings.get(key)
         if found is None:
             governor = self.governor(resolved)
             opened = await resolved.open(self._client.heard_by(governor.hear))
-            found = self._embedding.setdefault(key, _Embedding(opened, governor, price_of(resolved.name, {})))
+            found = self._embeddings.setdefault(key, _Embedding(opened, governor, price_of(resolved.name, {})))
             if found.session is not opened:  # somebody was faster
                 await opened.aclose()
         price = price_of(resolved.name, prices) if prices else found.price
@@ -137,8 +147,8 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close what was given back, and the client."""
-        while self._embedding:
-            await self._embedding.popitem()[1].session.aclose()
+        while self._embeddings:
+            await self._embeddings.popitem()[1].session.aclose()
         while self._parted:
             await self._parted.popleft().aclose()
         await self._client.aclose()

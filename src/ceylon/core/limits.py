@@ -56,6 +56,12 @@ class HandlerLimit:
         self._stops -= 1
         self.begin()
 
+    def expire(self) -> None:
+        """Let the time be over now, as a recording repeats it."""
+        if self.error is None and not self._has_ended:
+            self._dispatcher.cancel_timer(self._timer)
+            self._fire()
+
     def end(self) -> None:
         """Forget the handler, which has ended; its worker is another handler's by now."""
         self._has_ended = True

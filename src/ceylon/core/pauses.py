@@ -81,6 +81,16 @@ class Pauses:
             for clock in clocks:
                 clock.go_on()
 
+    def is_over(self, number: int) -> bool:
+        """Say whether the time of a block of the handler of the envelope *number* is over."""
+        return any(clock.is_over for clock in self._clocks.get(number, ()))
+
+    def expire(self, number: int) -> None:
+        """Let the time of the innermost such block be over now, as a recording repeats it."""
+        clocks = self._clocks.get(number)
+        if clocks:
+            clocks[-1].expire()
+
     def is_asking(self, number: int) -> bool:
         """Say whether the handler of the envelope *number* itself waits for a person; until that ends, it can leave."""
         return number in self._asking
@@ -137,6 +147,15 @@ class Clock:
     ) -> bool:
         self._pauses.end_clock(self._number, self)
         return bool(self._scope.__exit__(kind, error, traceback))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over, and the block cancelled for it."""
+        return self._scope.cancel_called
+
+    def expire(self) -> None:
+        """Let the time be over now."""
+        self._scope.deadline = -math.inf
 
     def stop(self) -> None:
         """Take back what is left of the time, until `go_on` was called as often."""

@@ -3,7 +3,6 @@
 import functools
 import heapq
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 import anyio.to_thread
@@ -14,6 +13,7 @@ from ceylon.memory.filters import meets
 from ceylon.memory.port import Memory
 from ceylon.memory.ranking import rank
 from ceylon.memory.rules import Rules
+from ceylon.memory.sources import time_of_day
 from ceylon.memory.words import WordIndex, wanted_words
 from ceylon.settings import DEFAULTS, Settings
 
@@ -31,7 +31,7 @@ class InMemory(Memory):
         now: The time in seconds since 1970.
     """
 
-    def __init__(self, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time_of_day) -> None:
         self._rules = Rules(settings, now)
         self._shelves: dict[str, _Shelf] = {}
         self._lock = threading.Lock()  # loops of several threads may use it; nobody waits for anything with it

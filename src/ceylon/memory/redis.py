@@ -4,7 +4,6 @@ A plain server has no search, so a search fetches a namespace and ranks it here;
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -17,6 +16,7 @@ from ceylon.memory.port import Memory
 from ceylon.memory.ranking import rank
 from ceylon.memory.redis_server import Client, RedisServer
 from ceylon.memory.rules import Prepared, Rules
+from ceylon.memory.sources import time_of_day
 from ceylon.memory.words import WordIndex, wanted_words
 from ceylon.settings import DEFAULTS, Settings
 
@@ -51,7 +51,7 @@ class RedisMemory(Memory):
         *,
         prefix: str = "ceylon",
         settings: Settings = DEFAULTS,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = time_of_day,
     ) -> None:
         self._rules = Rules(settings, now)
         self._server = RedisServer(url)

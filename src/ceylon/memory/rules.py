@@ -2,16 +2,15 @@
 
 import math
 import re
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ceylon.core.ids import new_id
 from ceylon.errors import ArgumentError, MemoryFullError
 from ceylon.memory.entries import OPERATORS, Entry, Note, Query, Where
 from ceylon.memory.filters import kind_of
+from ceylon.memory.sources import id_of_note, time_of_day
 from ceylon.memory.vectors import pack
 from ceylon.settings import DEFAULTS, Settings
 
@@ -33,7 +32,7 @@ class Prepared(NamedTuple):
 class Rules:
     """Checks what comes in and makes entries of notes; *now* is the time in seconds since 1970."""
 
-    def __init__(self, settings: Settings = DEFAULTS, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings = DEFAULTS, now: Callable[[], float] = time_of_day) -> None:
         self.settings, self.now = settings, now
 
     def namespace(self, namespace: object) -> str:
@@ -132,7 +131,7 @@ class Rules:
             sentence = f"ttl={note.ttl!r} cannot be; it takes seconds, more than 0"
             raise ArgumentError(sentence)
         return Entry(
-            id=self._text("an id", note.id, self.settings.memory_value) or new_id(),
+            id=self._text("an id", note.id, self.settings.memory_value) or id_of_note(namespace, note.text),
             namespace=namespace,
             text=note.text,
             metadata=dict(note.metadata),

@@ -1,7 +1,6 @@
 """A memory in a SQLite file: words by its full-text search, meaning by looking at every vector, or both."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from ceylon.memory.filters import kind_of
 from ceylon.memory.port import Memory
 from ceylon.memory.ranking import by_meaning, fused, has_words
 from ceylon.memory.rules import Prepared, Rules
+from ceylon.memory.sources import time_of_day
 from ceylon.memory.sqlite_file import SqliteFile
 from ceylon.memory.sqlite_vectors import NEAREST, has_extension, load_extension
 from ceylon.memory.sqlite_words import SCHEMA, conditions, match, owner_of
@@ -43,7 +43,7 @@ class SqliteMemory(Memory):
     """
 
     def __init__(
-        self, path: str | Path, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time.time
+        self, path: str | Path, *, settings: Settings = DEFAULTS, now: Callable[[], float] = time_of_day
     ) -> None:
         self._rules = Rules(settings, now)
         self._file = SqliteFile(path, "memory 1", SCHEMA, settings, load_extension)

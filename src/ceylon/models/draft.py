@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ceylon.models.call_pieces import CallPieces
+from ceylon.models.think_tags import NO_TAGS, Tags, ThinkReader
 from ceylon.models.turns import Finish, Native, Reply, TextPart, ThinkingPart, ToolCall, ToolCallPart, Turn, Usage
 
 __all__ = ["Draft"]
@@ -14,14 +15,17 @@ _WHOLE: Final = {None, "stop", "tool"}
 class Draft:
     """Collects the pieces of one answer until it is a `Reply`; `finish` stays `None` until the server ends it.
 
-    *turns* are those of the request: a call whose id is missing gets one that none of theirs has.
+    *turns* are those of the request: a call whose id is missing gets one that none of theirs has. *tags* are around
+    thoughts that the server leaves in the text.
     """
 
-    def __init__(self, turns: Iterable[Turn] = ()) -> None:
+    def __init__(self, turns: Iterable[Turn] = (), tags: Tags = NO_TAGS) -> None:
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._turns = turns
         self._pieces: CallPieces | None = None
+        self._tags = tags if tags.closing else None  # as long as thoughts may be in the text
+        self._reader: ThinkReader | None = None
         self.usage = Usage()
         self.finish: Finish | None = None
         self.model = ""
@@ -42,6 +46,8 @@ class Draft:
 
     def add(self, text: str, thinking: str) -> list[TextPart | ThinkingPart]:
         """Take in both, either may be empty, and return them as parts."""
+        if self._tags is not None and (text or thinking):
+            text, thinking = self._split(self._tags, text, thinking)
         parts: list[TextPart | ThinkingPart] = []
         if thinking:
             self._thinking.append(thinking)
@@ -50,6 +56,26 @@ class Draft:
             self._text.append(text)
             parts.append(TextPart(text))
         return parts
+
+    def rest(self) -> list[TextPart | ThinkingPart]:
+        """Return what was held back because it might have been the beginning of a tag: the answer has ended."""
+        if self._reader is None:
+            return []
+        reader, self._reader, self._tags = self._reader, None, None
+        return self.add(*reader.finish())
+
+    def _split(self, tags: Tags, text: str, thinking: str) -> tuple[str, str]:
+        """Return what of *text* is text, and what is thought; a server that gives *thinking* has done it itself."""
+        if self._reader is None:
+            if thinking or (tags.opening and text[0] != tags.opening[0] and not text[0].isspace()):
+                self._tags = None
+                return text, thinking
+            self._reader = ThinkReader(tags)
+        said, thought = self._reader.finish() if thinking else ("", "")
+        more, rest = self._reader.feed(text)
+        if self._reader.is_done:
+            self._reader = self._tags = None
+        return said + more, thought + thinking + rest
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls of the complete answer.

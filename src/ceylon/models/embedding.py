@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
     from ceylon.models.secret import Secret
 
-__all__ = ["Embedded", "Embedder", "EmbeddingSession", "check_texts", "check_vectors", "open_embedder"]
+__all__ = [
+    "CountedEmbedding",
+    "Embedded",
+    "Embedder",
+    "EmbeddingSession",
+    "Taken",
+    "check_texts",
+    "check_vectors",
+    "open_embedder",
+]
 
 
 class EmbeddingSession(Protocol):
@@ -40,6 +49,23 @@ class Embedded(msgspec.Struct, frozen=True):
 
     vectors: Sequence[Sequence[float]]
     usage: Usage = Usage()
+
+
+class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one request for vectors took: of how many texts, and what it cost, where that is known."""
+
+    texts: int
+    usage: Usage = Usage()
+    cost: float | None = None
+
+
+@runtime_checkable
+class CountedEmbedding(Protocol):
+    """A session that tells what its requests took."""
+
+    async def embed_counted(self, texts: Sequence[str], taken: list[Taken]) -> list[list[float]]:
+        """Return a vector for each of *texts*; put what each request took into *taken*, also if a later one fails."""
+        ...
 
 
 @runtime_checkable
@@ -80,12 +106,14 @@ async def open_embedder(
         ModelUnavailableError: nothing to talk to.
     """
     from ceylon.models.embedders import resolve_embedder  # noqa: PLC0415 – brings the adapters in
+    from ceylon.models.embedding_switch import EmbeddingSwitch  # noqa: PLC0415 – as above
     from ceylon.models.http import HttpClient  # noqa: PLC0415 – as above
 
     resolved = resolve_embedder(embedder, api_key=api_key, base_url=base_url, options=options)
     async with HttpClient(settings) as client:
-        session = await resolved.open(client)
+        session = EmbeddingSwitch(resolved, client)
         try:
+            await session.begin()
             yield session
         finally:
             await session.aclose()

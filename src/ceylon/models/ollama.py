@@ -13,11 +13,12 @@ from ceylon.models.adapting import by_schema
 from ceylon.models.bodies import check_options, encode, read
 from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint, check_url
-from ceylon.models.ollama_chat import FIELDS, OPTIONS, chat_body, chunks, take
+from ceylon.models.ollama_chat import KNOWN, chat_body, chunks, take
 from ceylon.models.ollama_host import DEFAULT_HOST, host_url
 from ceylon.models.port import Abilities
 from ceylon.models.schema_steps import in_words
 from ceylon.models.secret import Secret
+from ceylon.models.think_tags import THINK, Tags, tags_of
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class OllamaModel(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """Raise `ModelConfigError` for a wrong address or an unknown option."""
         ollama_endpoint(self)
-        check_options(self.name, self.options, OPTIONS | FIELDS)
+        check_options(self.name, self.options, KNOWN)
+        tags_of(self.name, self.options, THINK)
 
     async def open(self, client: "HttpClient") -> "OllamaSession":
         """Return a session; nothing is sent before the first request."""
@@ -93,6 +95,7 @@ class OllamaSession:
         self._model, self._endpoint, self._client = model, endpoint, client
         self._by_schema = by_schema(self)
         self._known: Collection[str] | None = None
+        self._tags = tags_of(model.name, model.options, THINK)
 
     @property
     def abilities(self) -> Abilities:
@@ -110,12 +113,13 @@ class OllamaSession:
             answer = await self._client.post_json(self._endpoint, "/api/chat", body, timeout=timeout)
         except ModelStatusError as error:
             raise await self._explain(error) from error
-        draft = Draft(request.turns)
+        draft = Draft(request.turns, self._tags_of(request))
         chunk = read(chunks, answer, self._endpoint)
         if chunk.message is None and chunk.error is None and not chunk.done:
             sentence = f"{self._endpoint.model}: the answer holds no message"
             raise ModelProtocolError(sentence)
         take(draft, self._endpoint, chunk)
+        draft.rest()
         return draft.reply()
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
@@ -127,7 +131,7 @@ class OllamaSession:
             return
         request = await self._as_it_can(request)
         body, timeout = self._body(request, stream=True), self._client.seconds(request.timeout)
-        draft = Draft(request.turns)
+        draft = Draft(request.turns, self._tags_of(request))
         try:
             async with self._client.stream_lines(self._endpoint, "/api/chat", body, timeout=timeout) as lines:
                 async for line in lines:
@@ -139,6 +143,8 @@ class OllamaSession:
                 cut = lines.cut
         except ModelStatusError as error:
             raise await self._explain(error) from error
+        for part in draft.rest():
+            yield part
         if draft.finish is None:
             raise IncompleteStreamError(self._endpoint.model, draft.text) from cut
         for call in draft.call_parts():
@@ -148,9 +154,12 @@ class OllamaSession:
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
 
+    def _tags_of(self, request: Request) -> Tags:
+        return tags_of(self._endpoint.model, request.options, self._tags) if request.options else self._tags
+
     def _body(self, request: Request, *, stream: bool) -> bytes:
         given = {**self._model.options, **request.options}
-        check_options(self._endpoint.model, given, OPTIONS | FIELDS)
+        check_options(self._endpoint.model, given, KNOWN)
         body = {"model": self._model.model, **chat_body(self._endpoint.model, request, given), "stream": stream}
         return encode(self._endpoint.model, body)
 

@@ -11,9 +11,10 @@ from ceylon.models.draft import Draft
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.openai_request import tool_entry
 from ceylon.models.secret import redact
+from ceylon.models.think_tags import OPTION
 from ceylon.models.turns import Attachment, Finish, Part, Request, Turn, Usage
 
-__all__ = ["FIELDS", "OPTIONS", "Chunk", "chat_body", "chunks", "take"]
+__all__ = ["FIELDS", "KNOWN", "OPTIONS", "Chunk", "chat_body", "chunks", "take"]
 
 OPTIONS: Final = frozenset(
     {
@@ -23,6 +24,7 @@ OPTIONS: Final = frozenset(
     }
 )
 FIELDS: Final = frozenset({"keep_alive", "think", "format", "truncate", "shift"})  # beside the options, not in them
+KNOWN: Final = OPTIONS | FIELDS | {OPTION}
 _FINISHES: Final[Mapping[str, Finish]] = {"length": "length"}
 _NANOSECONDS: Final = 1e9
 _LEVELS_ONLY: Final = "gpt-oss"  # thinks always, and takes a level for an answer, no yes or no

@@ -26,6 +26,7 @@ from ceylon.models.port import Abilities
 from ceylon.models.quirks import OPENAI, Quirks, Service
 from ceylon.models.secret import Secret, redact
 from ceylon.models.statuses import status_error
+from ceylon.models.think_tags import NO_TAGS, OPTION, Tags, tags_of
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class OpenAIModel(msgspec.Struct, frozen=True, kw_only=True):
             )
             raise ModelConfigError(sentence)
         self.check_options(self.options)
+        tags_of(self.name, self.options, NO_TAGS)
 
     def check_options(self, options: dict[str, Any]) -> None:
         """Raise `ModelConfigError` for an option the service is not known to have."""
@@ -121,6 +123,7 @@ class OpenAISession:
     def __init__(self, model: OpenAIModel, endpoint: Endpoint, client: "HttpClient") -> None:
         self._model, self._endpoint, self._client = model, endpoint, client
         self._quirks = model.quirks
+        self._tags = tags_of(model.name, model.options, self._quirks.think_tags)
 
     @property
     def abilities(self) -> Abilities:
@@ -140,18 +143,19 @@ class OpenAISession:
             answer = await self._client.post_json(self._endpoint, _PATH, body, timeout=timeout)
         except ModelStatusError as error:
             raise await self._explain(error) from error
-        draft = Draft(request.turns)
+        draft = Draft(request.turns, self._tags_of(request))
         completion = self._read(answer)
         if not completion.choices:
             sentence = f"{self._endpoint.model}: the answer holds no choice"
             raise ModelProtocolError(sentence)
         take(draft, completion)
+        draft.rest()
         return draft.reply()
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes; it is complete with ``[DONE]``, or at least a finish reason."""
         body, timeout = self._body(request, stream=True), self._client.seconds(request.timeout)
-        draft = Draft(request.turns)
+        draft = Draft(request.turns, self._tags_of(request))
         has_choice = is_done = False
         try:
             async with self._client.stream_events(self._endpoint, _PATH, body, timeout=timeout) as events:
@@ -167,6 +171,8 @@ class OpenAISession:
                 cut = events.cut
         except ModelStatusError as error:
             raise await self._explain(error) from error
+        for part in draft.rest():
+            yield part
         if draft.finish is None and not (is_done and has_choice):
             raise IncompleteStreamError(self._endpoint.model, draft.text) from cut
         for call in draft.call_parts():
@@ -176,10 +182,14 @@ class OpenAISession:
     async def aclose(self) -> None:
         """Nothing to give back: the connections are the client's."""
 
+    def _tags_of(self, request: Request) -> Tags:
+        return tags_of(self._endpoint.model, request.options, self._tags) if request.options else self._tags
+
     def _body(self, request: Request, *, stream: bool) -> bytes:
         options = {**self._model.options, **request.options}
         self._model.check_options(options)
         extra = options.pop("extra_body", {})
+        options.pop(OPTION, None)
         body: dict[str, Any] = {"model": self._model.model, "messages": messages(request, self._quirks)}
         body |= options | settings(self._endpoint.model, request, self._quirks)
         if stream:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from ceylon.models.think_tags import OPTION
+
 __all__ = ["OFFICIAL_OPTIONS", "OTHER_OPTIONS"]
 
 OFFICIAL_OPTIONS: Final = frozenset(
@@ -17,6 +19,7 @@ OTHER_OPTIONS: Final = frozenset(
         *("guided_json", "guided_choice", "guided_regex", "chat_template_kwargs", "ignore_eos"),  # vLLM
         *("grammar", "json_schema", "cache_prompt"),  # llama.cpp
         *("provider", "reasoning", "transforms", "models", "route"),  # OpenRouter
+        OPTION,
         *("reasoning_format", "thinking", "safe_prompt", "random_seed"),  # Groq, DeepSeek, Mistral
     }
 )

@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from ceylon.models.think_tags import NO_TAGS, THINK, Tags
+
 __all__ = ["OPENAI", "Quirks", "Service"]
 
 
@@ -20,6 +22,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
         output: How it keeps an answer to a schema, see `Abilities`.
         output_with_tools: Whether it takes tools and a schema in one request.
         thinking_name: The field in which it wants the thoughts that led to calls back, if it does.
+        think_tags: What is around thoughts that it leaves in the text, if its model writes such.
         stream_usage: Whether a stream has to ask for its usage.
         short_ids: Whether the ids of calls are nine letters and digits, as Mistral has it.
     """
@@ -33,6 +36,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     output: Literal["schema", "tool", "prompt"] = "schema"
     output_with_tools: bool = True
     thinking_name: str = ""
+    think_tags: Tags = THINK
     stream_usage: bool = True
     short_ids: bool = False
 
@@ -53,5 +57,5 @@ OPENAI: Final = Service(
     base_url="https://api.openai.com/v1",
     key_variable="OPENAI_API_KEY",
     url_variable="OPENAI_BASE_URL",
-    quirks=Quirks(limit_name="max_completion_tokens", strict=True),
+    quirks=Quirks(limit_name="max_completion_tokens", strict=True, think_tags=NO_TAGS),
 )

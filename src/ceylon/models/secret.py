@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 from ceylon.errors import ModelConfigError
 from ceylon.settings import DEFAULTS
 
-__all__ = ["MASK", "Secret", "mask", "redact"]
+__all__ = ["MASK", "Secret", "mask", "redact", "spots"]
 
 MASK: Final = "****"
 """What is shown instead of a key."""
@@ -87,3 +87,9 @@ def redact(words: str, key: Secret | None = None, *, limit: int = DEFAULTS.model
 def mask(words: str) -> str:
     """Return *words* without whatever looks like a key."""
     return _LOOKS_LIKE_A_KEY.sub(MASK, _WORDS.sub(rf"\g<1>{MASK}", words))
+
+
+def spots(words: str) -> list[tuple[int, int]]:
+    """Return from where to where *words* have what `mask` would leave out; some may lie in others."""
+    named = [(found.end(1), found.end()) for found in _WORDS.finditer(words)]
+    return [*named, *(found.span() for found in _LOOKS_LIKE_A_KEY.finditer(words))]

@@ -1,15 +1,27 @@
 """What stands in for the models that agents name: nothing, but in tests that record, replay or forbid them.
 
-Both lists are the process's: an agent without a mesh of its own lives in the default mesh, on another thread.
+All lists are the process's: an agent without a mesh of its own lives in the default mesh, on another thread.
 """
 
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
+from ceylon.models.embedding import Embedder, EmbeddingSession
 from ceylon.models.fallback import FallbackModel
 from ceylon.models.port import Model, Session
 
-__all__ = ["Gate", "Outermost", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
+__all__ = [
+    "EmbedderStandIn",
+    "Gate",
+    "OutermostEmbedder",
+    "StandIn",
+    "embedder_stand_ins",
+    "embedding_around",
+    "gates",
+    "is_real",
+    "stand_ins",
+    "stood_in",
+]
 
 StandIn: TypeAlias = Callable[[Model], Model]
 """Returns what is used instead of a model: the same again for the same model."""
@@ -29,11 +41,30 @@ class Outermost(Protocol):
         ...
 
 
+class OutermostEmbedder(Protocol):
+    """The same for an embedding model."""
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the embedding model itself is opened."""
+        ...
+
+    def outside(self, session: EmbeddingSession | None) -> EmbeddingSession:
+        """Return the session that is used, around that of the embedding model, if that is opened."""
+        ...
+
+
+EmbedderStandIn: TypeAlias = Callable[[Embedder], OutermostEmbedder]
+"""Returns what stands around an embedding model."""
+
 Gate: TypeAlias = Callable[[str], object]
 """Told of each address that a request is about to go to; raises if it may not."""
 
 stand_ins: Final[list[StandIn]] = []
 """Asked in their order, each about what the one before returned."""
+
+embedder_stand_ins: Final[list[EmbedderStandIn]] = []
+"""The first is asked about each embedding model."""
 
 gates: Final[list[Gate]] = []
 """All are asked before a request leaves for a model's server."""
@@ -46,6 +77,11 @@ def stood_in(model: Model) -> Model:
     for stand_in in stand_ins:
         model = stand_in(model)
     return model
+
+
+def embedding_around(embedder: Embedder) -> OutermostEmbedder | None:
+    """Return what stands around *embedder* just now, if anything does."""
+    return embedder_stand_ins[0](embedder) if embedder_stand_ins else None
 
 
 def is_real(model: Model) -> bool:

@@ -8,14 +8,17 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgspec
 
 from ceylon import errors
+from ceylon.models.embedding import Taken
 from ceylon.models.port import Abilities
 from ceylon.models.scripted import ScriptError
 from ceylon.models.turns import Attachment, Part, Reply, Request
+from ceylon.testing.lateness import Late
 from ceylon.testing.outline import is_items, is_mapping
+from ceylon.testing.vectors import check_packed
 
 __all__ = ["Exchange", "Verb", "abilities_of", "error_of", "part_of", "plain", "plain_error", "reply_of"]
 
-Verb: TypeAlias = Literal["complete", "stream"]
+Verb: TypeAlias = Literal["complete", "stream", "embed"]
 
 _LEFT_OUT: Final = frozenset({"timeout"})  # of a request: how long somebody waits is no part of the question
 _PARTS: Final = {str(kind.__struct_config__.tag): kind for kind in get_args(Part)}
@@ -27,9 +30,23 @@ _ERRORS: Final[Mapping[str, type[Exception]]] = {
 
 
 class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A request and its outcome: a reply, the parts of a stream, an error, or nothing, when nobody waited for more.
+    """A request and its outcome: a reply, the parts of a stream, vectors, an error, or nothing, when nobody waited.
 
     All of it is plain data with secrets masked, as it stands in the file.
+
+    Attributes:
+        model: The model's name.
+        verb: How it was asked.
+        request: What it was asked.
+        parts: Of a stream.
+        reply: Of a request that was answered whole.
+        vectors: Of texts, packed.
+        taken: What the requests for vectors took.
+        error: What was raised.
+        left: Whoever asked was cancelled, or took no more.
+        late: Whose time was over then, if that was why.
+        first: Seconds until the first part came.
+        seconds: Seconds until it was over, one way or the other.
     """
 
     model: str
@@ -37,8 +54,13 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     request: dict[str, Any]
     parts: list[dict[str, Any]] = []
     reply: dict[str, Any] | None = None
+    vectors: list[dict[str, Any]] = []
+    taken: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
-    left: bool = False  # whoever asked was cancelled, or took no more
+    left: bool = False
+    late: Late = ""
+    first: float = 0.0
+    seconds: float = 0.0
 
     def question(self) -> dict[str, Any]:
         """Return what has to be the same for the outcome to be the same."""
@@ -46,15 +68,28 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     def check(self) -> None:
         """Raise unless the outcome can be given back; of several kinds of error, by what is wrong."""
-        if self.verb == "complete" and self.reply is None and self.error is None and not self.left:
-            sentence = "it has no reply, no error, and nobody left it"
-            raise ValueError(sentence)
+        self._check_outcome()
         for part in self.parts:
             part_of(part)
         if self.reply is not None:
             reply_of(self.reply)
         if self.error is not None:
             error_of(self.error)
+        for vector in self.vectors:
+            check_packed(vector)
+        for each in self.taken:
+            msgspec.convert(each, Taken)
+
+    def _check_outcome(self) -> None:
+        if self.error is not None or self.left or self.verb == "stream":
+            return
+        if self.verb == "complete" and self.reply is None:
+            sentence = "it has no reply, no error, and nobody left it"
+            raise ValueError(sentence)
+        texts = self.request.get("texts", ())
+        if self.verb == "embed" and len(self.vectors) != len(texts):
+            sentence = f"it has {len(self.vectors)} vectors of {len(texts)} texts"
+            raise ValueError(sentence)
 
 
 def plain(value: Any) -> Any:

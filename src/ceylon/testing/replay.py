@@ -1,4 +1,4 @@
-"""`record`: keep what models say, and what agents read of clock and chance; the next time, say it again."""
+"""`record`: keep what models say and embed, and what agents read of clock and chance; the next time, say it again."""
 
 import functools
 import inspect
@@ -10,16 +10,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from ceylon.core.instruments import observers
-from ceylon.models.stand_ins import stand_ins
+from ceylon.memory.sources import memory_sources
+from ceylon.models.stand_ins import embedder_stand_ins, stand_ins
 from ceylon.testing.cassette import Cassette, CassetteError
 from ceylon.testing.masking import Masking
+from ceylon.testing.player import Player
 from ceylon.testing.seclusion import no_network
-from ceylon.testing.tape import KeptSources, Meshes, Player, RepeatedSources, Writer
+from ceylon.testing.simulation.simulation import is_simulated
+from ceylon.testing.tape import KeptSources, Meshes, RepeatedSources, TapedMemories
+from ceylon.testing.taped_embedders import RecordedEmbedder, ReplayedEmbedder
 from ceylon.testing.taped_models import RecordedModel, ReplayedModel
+from ceylon.testing.writer import Writer
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
+    from ceylon.models.embedding import Embedder
     from ceylon.models.port import Model
+    from ceylon.models.stand_ins import OutermostEmbedder
 
 __all__ = ["Mode", "Recording", "record"]
 
@@ -34,7 +41,12 @@ _playing: Final[list["Recording"]] = []  # at most one: two would each want ever
 
 
 def record(
-    path: str | Path, *, mode: Mode = "auto", secrets: Iterable[str] = (), allow_unused: bool = False
+    path: str | Path,
+    *,
+    mode: Mode = "auto",
+    secrets: Iterable[str] = (),
+    allow_unused: bool = False,
+    timed: bool | None = None,
 ) -> "Recording":
     """Record what happens in a block, or in a function, into the file *path*; if that is there, replay it.
 
@@ -48,24 +60,28 @@ def record(
             `$CEYLON_RECORD` is set: with ``1`` it records anew, with ``0`` it never records.
         secrets: Texts that must not be in the file, beside the keys that are known and whatever looks like one.
         allow_unused: Whether a replay may end although recorded requests are left.
+        timed: Whether an answer takes as long in a replay as it did when it was recorded, so that timers and deadlines
+            see the same. By default only in a simulation, where that costs no time.
 
     Raises:
         CassetteError: nothing to replay, a request that differs, one never made, or a socket; the last are raised
             where they happen and again at the block's end, in case somebody has swallowed them.
     """
-    return Recording(Path(path), mode, tuple(secrets), allow_unused=allow_unused)
+    return Recording(Path(path), mode, tuple(secrets), allow_unused=allow_unused, timed=timed)
 
 
 class Recording:
     """A block, or decorator, in which one cassette is filled or played; `is_replay` tells which, inside of it."""
 
-    def __init__(self, path: Path, mode: Mode, secrets: tuple[str, ...], *, allow_unused: bool) -> None:
+    def __init__(
+        self, path: Path, mode: Mode, secrets: tuple[str, ...], *, allow_unused: bool, timed: bool | None
+    ) -> None:
         if mode not in {"auto", "record", "replay"}:
             sentence = f"mode={mode!r} cannot be; it takes 'auto', 'record' or 'replay'"
             raise ValueError(sentence)
         self.path, self.is_replay = path, False
         self._mode: Mode = mode
-        self._secrets, self._allows_unused = secrets, allow_unused
+        self._secrets, self._allows_unused, self._timed = secrets, allow_unused, timed
         self._taped: dict[int, Model] = {}
         self._meshes = Meshes()
         self._tape: Writer | Player | None = None
@@ -91,7 +107,8 @@ class Recording:
         self.is_replay = self._is_to_replay()
         masking = Masking(self._secrets)
         if self.is_replay:
-            player = self._tape = Player(Cassette.load(self.path), self.path, masking)
+            is_timed = is_simulated.get() if self._timed is None else self._timed
+            player = self._tape = Player(Cassette.load(self.path), self.path, masking, is_timed=is_timed)
             self._stack.enter_context(no_network(player.refuse))
         else:
             self._tape = Writer(masking)
@@ -107,6 +124,7 @@ class Recording:
         if isinstance(self._tape, Player):
             self._judge(self._tape, error)
         elif self._tape is not None and error is None:
+            self._tape.finish()
             self._tape.cassette.save(self.path)
 
     def __call__(self, function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
@@ -132,7 +150,7 @@ class Recording:
         return f"<Recording {str(self.path)!r} {doing}>"
 
     def _again(self) -> "Recording":
-        return Recording(self.path, self._mode, self._secrets, allow_unused=self._allows_unused)
+        return Recording(self.path, self._mode, self._secrets, allow_unused=self._allows_unused, timed=self._timed)
 
     def _is_to_replay(self) -> bool:
         said = os.environ.get(VARIABLE, "").strip()
@@ -149,8 +167,14 @@ class Recording:
         self._stack.callback(_playing.remove, self)
         stand_ins.insert(0, self._stand_in)  # in front of `block_models`: what is replayed is not real
         self._stack.callback(stand_ins.remove, self._stand_in)
+        embedder_stand_ins.insert(0, self._stand_around)
+        self._stack.callback(embedder_stand_ins.remove, self._stand_around)
         observers.append(self._observe)
         self._stack.callback(observers.remove, self._observe)
+        assert self._tape is not None  # noqa: S101 – the block has begun
+        memories = TapedMemories(self.path.name, self._tape)
+        memory_sources.insert(0, memories)
+        self._stack.callback(memory_sources.remove, memories)
 
     def _stand_in(self, model: "Model") -> "Model":
         taped = self._taped.get(id(model))
@@ -161,6 +185,11 @@ class Recording:
             )
             taped = self._taped.setdefault(id(model), made)
         return taped
+
+    def _stand_around(self, embedder: "Embedder") -> "OutermostEmbedder":
+        if isinstance(self._tape, Player):
+            return ReplayedEmbedder(embedder, self._tape)
+        return RecordedEmbedder(embedder, self._writer())
 
     def _observe(self, interior: "Interior") -> None:
         """Have the mesh read through the cassette, from its opening on."""

@@ -3,7 +3,8 @@
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
@@ -19,6 +20,7 @@ _ADVICE: Final = (
     "`block_models()` is in force; use `agent.override(model=ScriptedModel([...]))` or replay a cassette "
     "(`ceylon.testing.record`), or leave this test out of the block"
 )
+_UVLOOP_METHODS: Final = ("create_connection", "create_datagram_endpoint", "getaddrinfo", "sock_connect", "sock_sendto")
 _LOCAL_FAMILIES: Final = frozenset({getattr(socket, "AF_UNIX", None)} - {None})
 
 
@@ -73,8 +75,9 @@ def block_models() -> ModelBlock:
 def no_network(refusal: Callable[[str], Exception]) -> Generator[None]:
     """Let every attempt to connect raise ``refusal(what)``, in all threads and on every loop, until the block ends.
 
-    Sockets of Python's own are caught where they connect or look up a name, model servers also before that: uvloop
-    connects without Python. Sockets that are files, and connections that are open already, are left alone.
+    Sockets of Python's own are caught where they connect or look up a name; those of uvloop, which connects without
+    Python, at the methods of its loops; model servers also before that. Sockets that are files, and connections that
+    are open already, are left alone.
     """
 
     def refuse(address: str) -> NoReturn:
@@ -113,7 +116,45 @@ def _patched(refusal: Callable[[str], Exception]) -> Generator[None]:
         for name in ("connect", "connect_ex", "sendto"):
             patches.enter_context(_attribute(socket.socket, name, guarded(getattr(socket.socket, name))))
         patches.enter_context(_attribute(socket, "getaddrinfo", look_up_numbers))
+        patches.enter_context(_patched_uvloop(refusal))
         yield
+
+
+@contextlib.contextmanager
+def _patched_uvloop(refusal: Callable[[str], Exception]) -> Generator[None]:
+    """Replace what uvloop's loops connect and look up names with, if anybody has loaded it."""
+    kind: Any = getattr(sys.modules.get("uvloop"), "Loop", None)
+    if kind is None:
+        yield
+        return
+
+    def guarded(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def reach(self: Any, *arguments: Any, **options: Any) -> Any:
+            target = _target(name, arguments, options)
+            if target is not None:
+                what = f"a look-up of {target!r}" if name == "getaddrinfo" else f"a socket to {target!r}"
+                raise refusal(what)
+            return original(self, *arguments, **options)
+
+        return reach
+
+    with contextlib.ExitStack() as patches:
+        for name in _UVLOOP_METHODS:
+            patches.enter_context(_attribute(kind, name, guarded(name, getattr(kind, name))))
+        yield
+
+
+def _target(method: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """Return what outside of this machine a call of a loop's *method* would reach; `None`: nothing."""
+    if method == "create_connection":  # one that has a socket already was caught where that was connected
+        return arguments[1] if len(arguments) > 1 else options.get("host")
+    if method == "create_datagram_endpoint":
+        is_local = options.get("sock") is not None or options.get("family") in _LOCAL_FAMILIES
+        return None if is_local else options.get("remote_addr") or "anybody, as datagrams"
+    if method == "getaddrinfo":
+        host = arguments[0] if arguments else options.get("host")
+        return None if _is_number(host) else host
+    return None if arguments[0].family in _LOCAL_FAMILIES else arguments[-1]
 
 
 def _is_number(host: Any) -> bool:

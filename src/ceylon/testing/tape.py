@@ -1,25 +1,22 @@
-"""What records and what replays: a model in a model's place, and sources in a mesh's, over one cassette."""
+"""The clock and the chance of meshes, and of memories, through a tape: kept while recording, repeated afterwards."""
 
+import collections
+import hashlib
 import random
 import threading
-from collections import defaultdict, deque
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
-
-from ceylon.testing.cassette import Cassette, CassetteError
-from ceylon.testing.exchanges import Exchange
-from ceylon.testing.masking import Masking
-from ceylon.testing.nearest import difference, nearest
-from ceylon.testing.outline import write
 
 if TYPE_CHECKING:
     from ceylon.core.sources import Sources
 
-__all__ = ["KeptSources", "Meshes", "Player", "RepeatedSources", "Tape", "Writer"]
+__all__ = ["OWN", "KeptSources", "Meshes", "RepeatedSources", "Tape", "TapedMemories"]
 
-_OWN: Final = ": chance"  # the end of the key of a mesh's own reads; an agent's has its address in it
-_ADVICE: Final = "If the change is meant, record again with CEYLON_RECORD=1"
+OWN: Final = ": chance"
+"""The end of the key of a mesh's own reads; an agent's has its address in it."""
+_MEMORIES: Final = "memories: clock"
+_ID_BYTES: Final = 16  # as many as a UUID has
 
 
 class Tape(Protocol):
@@ -28,101 +25,6 @@ class Tape(Protocol):
     def read(self, key: str, source: Callable[[], float]) -> float:
         """Return what is read under *key* now; *source* is where it is to be had."""
         ...
-
-
-class Writer:
-    """Fills a cassette."""
-
-    def __init__(self, masking: Masking) -> None:
-        self.cassette = Cassette()
-        self.masking = masking
-        self._lock = threading.Lock()
-
-    def begin(self, exchange: Exchange) -> None:
-        """Add *exchange*, whose outcome is still to come."""
-        with self._lock:
-            self.cassette.exchanges.append(exchange)
-
-    def read(self, key: str, source: Callable[[], float]) -> float:
-        """See `Tape`."""
-        with self._lock:
-            value = source()
-            self.cassette.reads.setdefault(key, []).append(value)
-            return value
-
-
-class Player:
-    """Gives out what a cassette has: to each request its own outcome, whatever order they come in.
-
-    The first request without one ends the replay: it and all that follow raise the same error.
-    """
-
-    def __init__(self, cassette: Cassette, path: Path, masking: Masking) -> None:
-        self.cassette, self.path, self.masking = cassette, path, masking
-        self.failure: CassetteError | None = None
-        self._unused = list(cassette.exchanges)
-        self._reads = {key: deque(values) for key, values in cassette.reads.items()}
-        self._lock = threading.Lock()
-
-    def take(self, asked: Exchange) -> Exchange:
-        """Return the first unused exchange with the same question.
-
-        Raises:
-            CassetteError: there is none; it shows the difference to the one that is most like it.
-        """
-        with self._lock:
-            if self.failure is not None:
-                raise CassetteError(str(self.failure))
-            question = asked.question()
-            for place, exchange in enumerate(self._unused):
-                if exchange.question() == question:
-                    return self._unused.pop(place)
-            self.failure = self._mismatch(asked)
-            raise CassetteError(str(self.failure))
-
-    def read(self, key: str, source: Callable[[], float]) -> float:
-        """See `Tape`; where nothing is left the replay has failed, but a mesh's own parts go on."""
-        with self._lock:
-            left = self._reads.get(key)
-            if left:
-                return left.popleft()
-            if not key.endswith(_OWN):  # how often a mesh draws for its pauses depends on how busy the machine is
-                self.fail(f"{self.path}: {key} is read more often than was recorded. {_ADVICE}")
-            return source()
-
-    def fail(self, sentence: str) -> CassetteError:
-        """Take note of the first failure; return the error for this one."""
-        error = CassetteError(sentence)
-        if self.failure is None:
-            self.failure = error
-        return error
-
-    def refuse(self, what: str) -> CassetteError:
-        """Return the error for *what* would leave this process."""
-        return self.fail(f"{what}, while {self.path} is replayed: a replay uses no network. {_ADVICE}, or leave it out")
-
-    def check_used(self) -> None:
-        """Raise `CassetteError` if exchanges are left."""
-        if self._unused:
-            first = write(self._unused[0].question())
-            sentence = (
-                f"{self.path}: {len(self._unused)} recorded requests were never made. {_ADVICE}. The first:\n{first}"
-            )
-            raise CassetteError(sentence)
-
-    def _mismatch(self, asked: Exchange) -> CassetteError:
-        questions = [each.question() for each in self._unused]
-        place = nearest(asked.question(), questions)
-        if place is None:
-            shown = write(asked.question())
-            return CassetteError(f"{self.path}: a request more than was recorded. {_ADVICE}. It is:\n{shown}")
-        shown = difference(questions[place], asked.question())
-        number = 1 + next(at for at, each in enumerate(self.cassette.exchanges) if each is self._unused[place])
-        what = f"a request differs from what was recorded; the nearest is exchange {number}"
-        return CassetteError(f"{self.path}: {what}. {_ADVICE}.\n{shown}")
-
-
-# -- clock and chance --------------------------------------------------------------------------------------------------
 
 
 class KeptSources:
@@ -183,7 +85,7 @@ class Meshes:
     """Gives each mesh a name of its own: the second ``market`` is ``market 2``."""
 
     def __init__(self) -> None:
-        self._seen: defaultdict[str, int] = defaultdict(int)
+        self._seen: collections.defaultdict[str, int] = collections.defaultdict(int)
         self._lock = threading.Lock()
 
     def name(self, mesh: str) -> str:
@@ -195,3 +97,32 @@ class Meshes:
 
 def _key(mesh: str, address: str, kind: str) -> str:
     return f"{mesh}: {address} {kind}" if address else f"{mesh}: {kind}"
+
+
+class TapedMemories:
+    """The sources of memories. Their clock is read once, and goes on from there: not once for each of their entries.
+
+    Ids are made of what is noted, so that a program whose agents take notes at the same time gets the same ones again.
+    """
+
+    def __init__(self, name: str, tape: Tape) -> None:
+        self._name, self._tape = name, tape
+        self._began: tuple[float, float] | None = None
+        self._seen: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """See `MemorySources`."""
+        with self._lock:
+            if self._began is None:
+                self._began = self._tape.read(_MEMORIES, time.time), time.monotonic()
+            recorded, here = self._began
+            return recorded + time.monotonic() - here
+
+    def new_id(self, namespace: str, text: str) -> str:
+        """See `MemorySources`."""
+        with self._lock:
+            self._seen[namespace, text] += 1
+            count = self._seen[namespace, text]
+        words = "\0".join([self._name, namespace, text, str(count)])
+        return hashlib.blake2b(words.encode(errors="surrogatepass"), digest_size=_ID_BYTES).hexdigest()

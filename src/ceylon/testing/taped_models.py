@@ -10,13 +10,14 @@ import anyio.lowlevel
 from ceylon.models.port import Abilities
 from ceylon.models.stand_ins import is_real
 from ceylon.models.turns import Part, Reply, Request
-from ceylon.testing.exchanges import Exchange, Verb, abilities_of, error_of, part_of, plain, plain_error, reply_of
+from ceylon.testing.exchanges import abilities_of, part_of, plain, reply_of
+from ceylon.testing.writer import DIGITS
 
 if TYPE_CHECKING:
     from ceylon.models.http import HttpClient
     from ceylon.models.port import Model, Session
-    from ceylon.testing.masking import Masking
-    from ceylon.testing.tape import Player, Writer
+    from ceylon.testing.player import Player
+    from ceylon.testing.writer import Writer
 
 __all__ = ["RecordedModel", "ReplayedModel"]
 
@@ -71,48 +72,26 @@ class _RecordedSession:
 
     async def complete(self, request: Request) -> Reply:
         """Return the answer, and write it down, or the error."""
-        exchange = self._begin("complete", request)
-        try:
+        with self._writer.exchanging(self._name, "complete", request, request.timeout) as exchange:
             reply = await self._session.complete(request)
-        except Exception as error:
-            self._fail(exchange, error)
-            raise
-        exchange.reply, exchange.left = self._masked(reply), False
+            exchange.reply = self._writer.masking.apply(plain(reply))
         return reply
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer's parts, and write them down, as far as somebody takes them."""
-        exchange = self._begin("stream", request)
-        try:
+        taken: list[Part] = []
+        with self._writer.exchanging(self._name, "stream", request, request.timeout, taken) as exchange:
+            began = anyio.current_time()
             async with aclosing(self._session.stream(request)) as parts:
                 async for part in parts:
-                    exchange.parts.append(self._masked(part))
+                    if not taken:
+                        exchange.first = round(anyio.current_time() - began, DIGITS)
+                    taken.append(part)
                     yield part
-        except Exception as error:
-            self._fail(exchange, error)
-            raise
-        exchange.left = False
 
     async def aclose(self) -> None:
         """Close the session inside."""
         await self._session.aclose()
-
-    def _begin(self, verb: Verb, request: Request) -> Exchange:
-        exchange = _asked(self._name, verb, request, self._writer.masking)
-        exchange.left = True  # until it has ended
-        self._writer.begin(exchange)
-        return exchange
-
-    def _fail(self, exchange: Exchange, error: Exception) -> None:
-        exchange.error, exchange.left = self._masked_error(error), False
-
-    def _masked(self, value: Reply | Part) -> dict[str, object]:
-        masked: dict[str, object] = self._writer.masking.apply(plain(value))
-        return masked
-
-    def _masked_error(self, error: Exception) -> dict[str, object]:
-        masked: dict[str, object] = self._writer.masking.apply(plain_error(error))
-        return masked
 
 
 class ReplayedModel:
@@ -159,33 +138,23 @@ class _ReplayedSession:
 
     async def complete(self, request: Request) -> Reply:
         """Return the recorded answer, or raise the recorded error; one that nobody waited for never comes."""
-        exchange = await self._take("complete", request)
-        if exchange.reply is not None:
-            return reply_of(exchange.reply)
-        if exchange.error is not None:
-            raise error_of(exchange.error)
-        await anyio.sleep_forever()
-        raise AssertionError  # pragma: no cover – for ever is long
+        exchange = await self._player.take(self._name, "complete", request)
+        await self._player.wait(exchange.seconds)
+        await self._player.end(exchange)
+        assert exchange.reply is not None  # noqa: S101 – what has no error and was not left has been checked for it
+        return reply_of(exchange.reply)
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the recorded parts, and raise the recorded error behind them."""
-        exchange = await self._take("stream", request)
+        """Yield the recorded parts, in even steps where they take their time, and raise the recorded error behind."""
+        exchange = await self._player.take(self._name, "stream", request)
+        pause, step = exchange.first, (exchange.seconds - exchange.first) / max(1, len(exchange.parts))
         for part in exchange.parts:
             await anyio.lowlevel.checkpoint()
+            await self._player.wait(pause)
             yield part_of(part)
-        if exchange.error is not None:
-            raise error_of(exchange.error)
-        if exchange.left:
-            await anyio.sleep_forever()
+            pause = step
+        await self._player.wait(step if exchange.parts else exchange.seconds)
+        await self._player.end(exchange)
 
     async def aclose(self) -> None:
         """Nothing to give back."""
-
-    async def _take(self, verb: Verb, request: Request) -> Exchange:
-        await anyio.lowlevel.checkpoint()
-        return self._player.take(_asked(self._name, verb, request, self._player.masking))
-
-
-def _asked(name: str, verb: Verb, request: Request, masking: "Masking") -> Exchange:
-    """Return the exchange that *request* begins, secrets masked as they are in the cassette."""
-    return Exchange(name, verb, masking.apply(plain(request)))

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ceylon.models.embedding import Embedded, check_texts, check_vectors
+from ceylon.models.embedding import Embedded, Taken, check_texts, check_vectors
 from ceylon.models.turns import Reply, Request, Turn
 
 if TYPE_CHECKING:
     from ceylon.models.embedding import EmbeddingSession
     from ceylon.models.governor.passages import Passages
 
-__all__ = ["GovernedEmbedding"]
+__all__ = ["GovernedEmbedding", "as_request"]
 
 
 @runtime_checkable
@@ -43,22 +43,27 @@ class GovernedEmbedding:
             ModelError: by the last try.
             BudgetError: it might cost more than the run can still spend.
         """
+        return await self.embed_counted(texts, [])
+
+    async def embed_counted(self, texts: Sequence[str], taken: list[Taken]) -> list[list[float]]:
+        """See `CountedEmbedding`."""
         check_texts(texts, self._passages.interior.settings)
         size = self._session.most if isinstance(self._session, Counting) else max(1, len(texts))
         vectors: list[Sequence[float]] = []
         for first in range(0, len(texts), size):
-            vectors += await self._embed(texts[first : first + size])
+            vectors += await self._embed(texts[first : first + size], taken)
         return check_vectors(self._passages.governor.model, vectors, len(texts))
 
     async def aclose(self) -> None:
         """Nothing to give back: the session inside is the mesh's."""
 
-    async def _embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+    async def _embed(self, texts: Sequence[str], taken: list[Taken]) -> Sequence[Sequence[float]]:
         """Make one request."""
         with self._passages() as passage:
-            await passage.open(_as_request(texts))
+            await passage.open(as_request(texts))
             made = await passage.make(lambda: self._make_one(texts))
-            passage.answered(Reply(text="", usage=made.usage))
+            cost = passage.answered(Reply(text="", usage=made.usage))
+            taken.append(Taken(len(texts), made.usage, cost))
             return made.vectors
 
     async def _make_one(self, texts: Sequence[str]) -> Embedded:
@@ -67,6 +72,6 @@ class GovernedEmbedding:
         return Embedded(await self._session.embed(texts))
 
 
-def _as_request(texts: Sequence[str]) -> Request:
+def as_request(texts: Sequence[str]) -> Request:
     """Return a request that is as long as *texts*, and has no answer to pay for."""
     return Request(turns=tuple(Turn("user", text) for text in texts), max_tokens=0)

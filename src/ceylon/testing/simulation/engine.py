@@ -20,7 +20,7 @@ from ceylon.testing.recorder import Recorder
 from ceylon.testing.simulation.choices import NO_CUTS, Choices, Cuts
 from ceylon.testing.simulation.faults import NO_FAULTS, FaultPlan, Faults
 from ceylon.testing.simulation.parts import simulation_instruments
-from ceylon.testing.simulation.simulation import Simulation
+from ceylon.testing.simulation.simulation import Simulation, is_simulated
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
@@ -112,6 +112,7 @@ class _Run:
         driver = current_driver()
         parts = simulation_instruments(self._recorder, instruments.get(), self._choices, self._plan, clock)
         instruments.set(parts)
+        is_simulated.set(True)
         simulation = Simulation(self._seed, self._recorder, self._plan, driver, self._cuts)
         self._simulation = simulation
         scope = anyio.CancelScope()

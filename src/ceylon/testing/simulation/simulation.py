@@ -1,6 +1,7 @@
 """What a test under simulation is given."""
 
 import contextlib
+import contextvars
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from ceylon.testing.recorder import Recorder
     from ceylon.testing.simulation.faults import FaultPlan
 
-__all__ = ["Simulation"]
+__all__ = ["Simulation", "is_simulated"]
+
+is_simulated: contextvars.ContextVar[bool] = contextvars.ContextVar("ceylon_is_simulated", default=False)
+"""Whether the code that runs here is a simulated test."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
