@@ -10,13 +10,15 @@ from ceylon.core.current import current
 from ceylon.models.adapting import adapt
 from ceylon.models.embedders import resolve_embedder
 from ceylon.models.embedding import Embedder, EmbeddingSession
-from ceylon.models.fallback import FallbackModel, FallbackSession
+from ceylon.models.fallback import FallbackModel
 from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.embedding import GovernedEmbedding
 from ceylon.models.governor.governor import Governor
 from ceylon.models.governor.passages import Passages
 from ceylon.models.governor.repeated import RepeatedSession
 from ceylon.models.governor.session import GovernedSession
+from ceylon.models.governor.spare import SparePassages
+from ceylon.models.hedging import HedgedModel
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
 from ceylon.models.resolve import resolve
@@ -56,21 +58,25 @@ class Sessions:
         Every request of it passes the model's governor.
         """
         if not isinstance(model, FallbackModel):
-            return await self._open(model, {})
-        return FallbackSession(model, lambda each: self._open(each, model.prices), self._interior.driver.now)
+            return await self._open(model, {}, Passages)
+        kind = SparePassages if isinstance(model, HedgedModel) else Passages
+        return model.session(lambda each: self._open(each, model.prices, kind), self._interior)
 
-    async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
+    async def _open(self, model: "Model", prices: "OwnPrices", kind: type[Passages]) -> "Session":
         if not isinstance(model, Outermost):
-            return await self._open_governed(model, prices)
-        if model.inside is None:
+            return await self._open_governed(model, prices, kind)
+        inside = model.inside
+        if inside is None:
             return RepeatedSession(model.outside(None), self._interior, self._asker)
-        return model.outside(await self._open_governed(model.inside, prices))
+        if isinstance(inside, FallbackModel):
+            return model.outside(await self.open(inside))
+        return model.outside(await self._open_governed(inside, prices, kind))
 
-    async def _open_governed(self, model: "Model", prices: "OwnPrices") -> "Session":
+    async def _open_governed(self, model: "Model", prices: "OwnPrices", kind: type[Passages]) -> "Session":
         governor = self.governor(model)
         session = await model.open(self._client.heard_by(governor.hear))
         price = price_of(model.name, prices)
-        return adapt(GovernedSession(session, Passages(governor, self._interior, self._asker, price)))
+        return adapt(GovernedSession(session, kind(governor, self._interior, self._asker, price)))
 
     def governor(self, model: "Model | Embedder") -> Governor:
         """Return what stands between all agents of the mesh and *model*: by address, key and name."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 from ceylon.models.fallback import FallbackModel
 from ceylon.models.port import Model, Session
 
-__all__ = ["Gate", "Outermost", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
+__all__ = ["Gate", "Listener", "Outermost", "StandIn", "gates", "is_real", "stand_ins", "stood_in"]
 
 StandIn: TypeAlias = Callable[[Model], Model]
 """Returns what is used instead of a model: the same again for the same model."""
@@ -29,6 +29,17 @@ class Outermost(Protocol):
         ...
 
 
+class Listener:
+    """A stand-in that hears what agents ask and are answered: two models that race for an answer are one to it."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+
+    def __call__(self, model: Model) -> Model:
+        """Return what is used instead of *model*."""
+        return self._stand_in(model)
+
+
 Gate: TypeAlias = Callable[[str], object]
 """Told of each address that a request is about to go to; raises if it may not."""
 
@@ -41,13 +52,19 @@ gates: Final[list[Gate]] = []
 
 def stood_in(model: Model) -> Model:
     """Return what to use instead of *model*: mostly itself. One made of several keeps its place, and they are asked."""
-    if isinstance(model, FallbackModel):
+    if isinstance(model, FallbackModel) and not (model.is_heard_as_one and _is_listened_to()):
         return model.with_models(tuple(stood_in(each) for each in model.models)) if stand_ins else model
     for stand_in in stand_ins:
         model = stand_in(model)
     return model
 
 
+def _is_listened_to() -> bool:
+    return any(isinstance(each, Listener) for each in stand_ins)
+
+
 def is_real(model: Model) -> bool:
     """Say whether *model* may reach a server or an engine; the ones made for tests say no by their `is_real`."""
+    if isinstance(model, FallbackModel):
+        return any(map(is_real, model.models))
     return bool(getattr(model, "is_real", True))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ceylon.models.fallback import FallbackModel
 from ceylon.models.secret import MASK, Secret, mask
 from ceylon.testing.outline import is_items, is_mapping
 
@@ -28,6 +29,9 @@ class Masking:
 
     def learn(self, holder: object) -> None:
         """Take note of the secrets that *holder*, a model, has among its attributes."""
+        if isinstance(holder, FallbackModel):
+            for model in holder.models:
+                self.learn(model)
         for each in _attributes(holder):
             if isinstance(each, Secret) and each.reveal():
                 self._values.add(each.reveal())

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from ceylon.core.instruments import observers
-from ceylon.models.stand_ins import stand_ins
+from ceylon.models.stand_ins import Listener, stand_ins
 from ceylon.testing.cassette import Cassette, CassetteError
 from ceylon.testing.masking import Masking
 from ceylon.testing.seclusion import no_network
@@ -147,8 +147,9 @@ class Recording:
         """Stand in for models and sources until the stack is closed."""
         _playing.append(self)
         self._stack.callback(_playing.remove, self)
-        stand_ins.insert(0, self._stand_in)  # in front of `block_models`: what is replayed is not real
-        self._stack.callback(stand_ins.remove, self._stand_in)
+        listener = Listener(self._stand_in)
+        stand_ins.insert(0, listener)  # in front of `block_models`: what is replayed is not real
+        self._stack.callback(stand_ins.remove, listener)
         observers.append(self._observe)
         self._stack.callback(observers.remove, self._observe)
 

@@ -95,6 +95,14 @@ class Governor:
         if error is not None:
             raise error
 
+    def admit_nowait(self, place: Place) -> bool:
+        """Let *place* go if nobody waits and nothing is in its way; say whether it goes."""
+        now = self._now()
+        if self.line or not self.breaker.is_closed or not self._may_go(place, now):
+            return False
+        self._go(place, now)
+        return True
+
     def _why_not(self, now: float) -> ModelError | None:
         """Return why nobody may go, nor wait for it."""
         left = self._pause_ends - now
