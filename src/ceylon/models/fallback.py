@@ -65,8 +65,8 @@ class Beginning(NamedTuple):
 
 T = TypeVar("T", Reply[Any], Beginning)
 
-Ask: TypeAlias = Callable[[int], Awaitable[T]]
-"""Asks one of the models, by its place: for the whole answer, or until it begins."""
+Ask: TypeAlias = Callable[[int, float | None], Awaitable[T]]
+"""Asks one of the models, by its place, in so many seconds: for the whole answer, or until it begins."""
 
 
 class FallbackModel:
@@ -132,8 +132,7 @@ class FallbackSession:
         """Return the whole answer of the first model that has one."""
         ends = self._ends(request)
 
-        async def ask(index: int) -> Reply[Any]:
-            share = self._share(index, ends)
+        async def ask(index: int, share: float | None) -> Reply[Any]:
             session = await self._session(index)
             return self._signed(await session.complete(_within(request, share)), index)
 
@@ -143,7 +142,7 @@ class FallbackSession:
         """Yield the answer of the first model that begins one."""
         ends = self._ends(request)
 
-        async def ask(index: int) -> Beginning:
+        async def ask(index: int, _: float | None) -> Beginning:
             session = await self._session(index)
             left = None if ends is None else max(0.0, ends - self._now())
             parts = session.stream(_within(request, left))
@@ -179,7 +178,7 @@ class FallbackSession:
         share = self._share(index, ends)
         try:
             with anyio.fail_after(share):
-                return await ask(index)
+                return await ask(index, share)
         except ModelError:
             raise
         except TimeoutError as error:
