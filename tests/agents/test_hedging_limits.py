@@ -167,13 +167,14 @@ def test_a_hedge_that_fails_is_not_tried_again(virtually: Any, streamed: bool) -
 
 @pytest.mark.parametrize(("count", "most"), [(30, 3 + 3), (100, 3 + 10)])
 def test_a_tenth_of_a_minute_s_requests_is_hedged_and_three_more(virtually: Any, count: int, most: int) -> None:
+    """By all agents together: when a model is slow for everybody, it is not asked twice as much."""
     model = Lagging(*[(2.0, "late")] * 1_000)
-    agent = LlmAgent("tutor", model, hedge=HEDGE, concurrency=count)
+    agents = [LlmAgent(f"tutor{number}", model, hedge=HEDGE) for number in range(count)]
 
     async def run() -> None:
         async with Mesh(settings=settings(governor_room=1_000)) as mesh, anyio.create_task_group() as tasks:
-            mesh.add(agent)
-            for _ in range(count):
+            for agent in agents:
+                mesh.add(agent)
                 tasks.start_soon(agent.complete, "hi")
 
     virtually(run)
@@ -336,5 +337,5 @@ def test_a_hedge_that_takes_a_place_that_is_not_free_is_noticed(virtually: Any) 
 
 
 def test_hedges_without_a_limit_are_noticed(virtually: Any) -> None:
-    with replaced(HedgedSession, "take", lambda _: True), pytest.raises(AssertionError):
+    with replaced(HedgedSession, "take", lambda *_: True), pytest.raises(AssertionError):
         test_a_tenth_of_a_minute_s_requests_is_hedged_and_three_more(virtually, 30, 6)

@@ -1,5 +1,6 @@
 """Sessions with models, for all agents of one mesh: over one HTTP client, on the mesh's loop, behind governors."""
 
+import functools
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
@@ -60,7 +61,8 @@ class Sessions:
         if not isinstance(model, FallbackModel):
             return await self._open(model, {}, Passages)
         kind = SparePassages if isinstance(model, HedgedModel) else Passages
-        return model.session(lambda each: self._open(each, model.prices, kind), self._interior)
+        opener = functools.partial(self._open, prices=model.prices, kind=kind)
+        return model.session(opener, self._interior.driver.now, self.governor)
 
     async def _open(self, model: "Model", prices: "OwnPrices", kind: type[Passages]) -> "Session":
         if not isinstance(model, Outermost):

@@ -24,9 +24,11 @@ from ceylon.models.port import Abilities, Model, Session
 from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
-    from ceylon.core.interior import Interior
+    from ceylon.models.governor.governor import Governor
     from ceylon.models.http import HttpClient
     from ceylon.models.prices import OwnPrices
+
+    GovernorOf: TypeAlias = Callable[[Model], Governor]
 
 __all__ = ["Ask", "Beginning", "FallbackModel", "FallbackSession", "Opener", "falls_back"]
 
@@ -108,9 +110,10 @@ class FallbackModel:
 
         return FallbackSession(self, open_one, anyio.current_time)
 
-    def session(self, opener: "Opener", interior: "Interior") -> "FallbackSession":
-        """Return a session in the mesh of *interior*."""
-        return FallbackSession(self, opener, interior.driver.now)
+    def session(self, opener: Opener, now: Callable[[], float], governor: "GovernorOf") -> "FallbackSession":
+        """Return a session in a mesh, where each model has its *governor*."""
+        del governor  # the sessions of the models know theirs
+        return FallbackSession(self, opener, now)
 
 
 class FallbackSession:

@@ -13,12 +13,11 @@ import msgspec
 from ceylon.core.log import logger
 from ceylon.errors import ModelError, describe
 from ceylon.models.fallback import Ask, Beginning, FallbackModel, FallbackSession, Opener, T, falls_back
-from ceylon.models.governor.retries import Allowance
 from ceylon.models.governor.spare import NotSentError, Spare, spare
 from ceylon.models.turns import Reply, cost_of_both
 
 if TYPE_CHECKING:
-    from ceylon.core.interior import Interior
+    from ceylon.models.fallback import GovernorOf
     from ceylon.models.port import Model
     from ceylon.models.prices import OwnPrices
 
@@ -38,22 +37,21 @@ class HedgedModel(FallbackModel):
         super().__init__(models, prices)
         self.seconds = seconds
 
-    def session(self, opener: Opener, interior: "Interior") -> "HedgedSession":
-        """Return a session in the mesh of *interior*, whose *opener* lets spare requests through."""
-        return HedgedSession(self, opener, interior)
+    def session(self, opener: Opener, now: Callable[[], float], governor: "GovernorOf") -> "HedgedSession":
+        """Return a session in a mesh, whose *opener* lets spare requests through."""
+        return HedgedSession(self, opener, now, governor)
 
 
 class HedgedSession(FallbackSession):
-    """Asks a second time where a model is slow: for a share of its requests, and for each of them once."""
+    """Asks a second time where a model is slow: for a share of the requests to it, and for each of them once."""
 
-    def __init__(self, model: HedgedModel, opener: Opener, interior: "Interior") -> None:
-        super().__init__(model, opener, interior.driver.now)
+    def __init__(self, model: HedgedModel, opener: Opener, now: Callable[[], float], governor: "GovernorOf") -> None:
+        super().__init__(model, opener, now)
         self.seconds = model.seconds
-        self._allowance = Allowance(interior.settings.hedge_share, interior.settings.hedge_spare)
+        self._governor = governor
 
     async def _in_order(self, ask: "Ask[T]", ends: float | None, index: int = 0) -> T:
         """See `FallbackSession`; who has been asked as the second is not asked again."""
-        self._allowance.count(self._now())
         last = len(self._model.models) - 1
         while True:
             race = Race(self, lambda each: self._in_time(ask, each, ends), index, min(index + 1, last))
@@ -66,17 +64,17 @@ class HedgedSession(FallbackSession):
             if race.was_sent:
                 return await super()._in_order(ask, ends, index)
 
-    def take(self) -> bool:
-        """Take one of the requests that may be made twice; say whether there was one."""
-        now = self._now()
-        is_there = self._allowance.is_there(now)
+    def take(self, first: int) -> bool:
+        """Take one of the requests to the model at *first* that may be made twice; say whether there was one."""
+        hedges, now = self._governor(self._model.models[first]).hedges, self._now()
+        is_there = hedges.is_there(now)
         if is_there:
-            self._allowance.take(now)
+            hedges.take(now)
         return is_there
 
-    def give_back(self) -> None:
+    def give_back(self, first: int) -> None:
         """Give it back: the second request was not sent."""
-        self._allowance.give_back(self._now())
+        self._governor(self._model.models[first]).hedges.give_back(self._now())
 
     def tell(self, first: int, second: int) -> None:
         """Log that the model at *second* is asked beside the one at *first*."""
@@ -137,7 +135,7 @@ class Race(Generic[T]):
 
     async def _ask_second(self) -> None:
         await anyio.sleep(self._session.seconds)
-        if not self._session.take():
+        if not self._session.take(self._first):
             return
         spare.set(self._spare)  # in this task only
         try:
@@ -149,7 +147,7 @@ class Race(Generic[T]):
             self.second_error = error
         finally:
             if not self.was_sent:
-                self._session.give_back()
+                self._session.give_back(self._first)
 
     async def _outcome(self) -> T:
         """Return the answer of the winner."""

@@ -60,6 +60,11 @@ class Governor:
         """Chance of its own, from the first fault on: a replay reads no more of the mesh's than was recorded."""
         return random.Random(self._interior.random.getrandbits(64))  # noqa: S311 – for jitter
 
+    @functools.cached_property
+    def hedges(self) -> Allowance:
+        """How many requests to the model may be made twice, of all agents together."""
+        return self.allowance.beside(self._settings.hedge_share, self._settings.hedge_spare)
+
     @property
     def is_idle(self) -> bool:
         """Whether nobody is under way or waits."""
