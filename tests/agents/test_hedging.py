@@ -237,6 +237,18 @@ def test_a_model_that_fails_at_once_is_replaced_and_the_one_that_replaces_it_is_
     assert third.asked[0] - second.asked[0] == pytest.approx(HEDGE)
 
 
+@pytest.mark.parametrize("says", [ILL, "from the first"], ids=["fails", "answers"])
+def test_a_race_that_is_over_when_its_time_has_come_asks_nobody(virtually: Any, streamed: bool, says: Any) -> None:  # noqa: FBT001 – a parameter
+    """A loop that is late finds both in one moment; the hedge then runs on until it first has to wait."""
+    first, second = named("first", (HEDGE, says)), named("second", (1.0, "from the second"), (LONG, "too often"))
+
+    told = virtually(functools.partial(ask, first, second, streamed=streamed))
+
+    assert told.reply.model == ("openai::second" if says is ILL else "openai::first")
+    assert second.left == []
+    assert len(second.asked) == (says is ILL)
+
+
 def test_a_second_that_outlives_the_time_of_the_first_may_still_answer(virtually: Any, streamed: bool) -> None:  # noqa: FBT001 – a parameter
     first, second = named("first", (LONG, "never")), named("second", (8.0, "from the second"))
 

@@ -119,6 +119,7 @@ class Race(Generic[T]):
                 tasks.start_soon(self._ask_second)
                 await self._ask_first()
                 if self._answers or not (self.was_sent and _is_covered(self._error)):
+                    self._spare.withdraw()
                     tasks.cancel_scope.cancel()
             return await self._outcome()
         except BaseException:

@@ -26,7 +26,11 @@ class Spare:
 
     def __init__(self, sent: Callable[[], object]) -> None:
         self._sent = sent
-        self.was_sent = False
+        self.was_sent = self.is_withdrawn = False
+
+    def withdraw(self) -> None:
+        """Let it not go any more: a cancellation may reach its task too late for that."""
+        self.is_withdrawn = True
 
     def send(self) -> None:
         """Take note that it goes now."""
@@ -83,7 +87,7 @@ class SparePassage(Passage):
         """
         asker = self._asker
         place = Place(root=asker.root, priority=asker.priority, need=self._need, tries=1)
-        if not self._governor.admit_nowait(place):
+        if self._spare.is_withdrawn or not self._governor.admit_nowait(place):
             raise NotSentError
         self._place = place
         if self._purse is not None:
