@@ -9,7 +9,7 @@ import msgspec
 from ceylon import Agent, Budget, Context, LlmAgent, Mesh, Reply, Usage
 from ceylon.errors import BudgetError, ModelConfigError, ModelUnavailableError
 from ceylon.settings import DEFAULTS
-from ceylon.testing import ScriptedModel
+from ceylon.testing import ScriptedModel, Step
 
 
 def answers(*texts: str) -> ScriptedModel:
@@ -120,6 +120,20 @@ def models() -> None:
     agent = LlmAgent("tutor", "ollama::gemma3").with_fallback("local::smollm2")
     # --8<-- [end:fallback]
     print(agent.build().model)
+    # --8<-- [start:hedge]
+    agent = LlmAgent("tutor", "ollama::gemma3", fallback=["vllm::Qwen/Qwen3-8B"], hedge=2.0)
+    agent = LlmAgent("tutor", "ollama::gemma3").with_hedge("1500ms")  # the same model once more
+    # --8<-- [end:hedge]
+    print(agent.build().model)
+
+
+async def hedging() -> None:
+    slow = ScriptedModel([Step("Much later.", gate=asyncio.Event())], name="scripted::slow")
+    quick = ScriptedModel(["Leaves."], name="scripted::quick")
+    async with Mesh("school") as mesh:
+        mesh.add(agent := LlmAgent("tutor", slow, fallback=quick, hedge="20ms"))
+        reply = await agent.complete("What is tea?")
+        print(reply.text, "–", reply.model)
 
 
 async def patience() -> None:
@@ -132,7 +146,7 @@ async def patience() -> None:
 
 
 async def main() -> None:
-    for section in (refs, verbs, left, dollars, spending, priorities, fallback, patience):
+    for section in (refs, verbs, left, dollars, spending, priorities, fallback, hedging, patience):
         await section()
     models()
 

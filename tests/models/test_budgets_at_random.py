@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from ceylon import Agent, Budget, Context, LlmAgent, Mesh, Message
 from ceylon.errors import CeylonError, ModelError, ModelRateLimitError, ModelStatusError, ModelUnavailableError
+from ceylon.models.governor.spare import SparePassage
 from ceylon.models.turns import Request
 from ceylon.settings import DEFAULTS
 from ceylon.testing import sabotage
 from support.providers import BillingProvider
+from support.sabotaged import replaced
 from support.virtual_time import run_virtually
 
 PRICES: Final = {"openai::billing": (1.0, 2.0)}
 MODELS: Final = 3
+HEDGE: Final = 0.005  # seconds; two of three requests take longer
 ERRORS: Final = (
     ModelStatusError("m", 503, "ill"),
     ModelRateLimitError("m", 429, "too many", retry_after=0.1),
@@ -80,26 +83,27 @@ def plan(request: Request) -> tuple[int, int, ModelError | None]:
     return 1 + seed % (len(text) + 20), seed % 300, error
 
 
-async def spend(branch: Branch, budget: Budget) -> BillingProvider:
-    """Run *branch* under *budget*; return who has billed for it."""
-    provider = BillingProvider(plan)
-    with_prices = functools.partial(LlmAgent, concurrency=64, prices=PRICES)
-    quick = msgspec.structs.replace(DEFAULTS, budget_output=200, budget_least_output=20)
+async def spend(branch: Branch, budget: Budget, hedge: float | None = None) -> BillingProvider:
+    """Run *branch* under *budget*; return who has billed for it. With *hedge* all that is slow is asked twice."""
+    provider = BillingProvider(plan, pauses=(0.01,) if hedge is None else (0.03, 0.01, 0.001))
+    with_prices = functools.partial(LlmAgent, concurrency=64, prices=PRICES, hedge=hedge)
+    quick = msgspec.structs.replace(DEFAULTS, budget_output=200, budget_least_output=20, hedge_share=1.0)
     async with Mesh(settings=quick) as mesh:
         for name in ("top", "below"):
             agent = Brancher(name)
             agent.concurrency, agent.reentrant = 512, True
             mesh.add(agent)
         for number in range(MODELS):
-            mesh.add(with_prices(f"model{number}", provider, max_tokens=100 if number else None))
+            fallback = [provider] if hedge and number % 2 else []
+            mesh.add(with_prices(f"model{number}", provider, max_tokens=100 if number else None, fallback=fallback))
         with contextlib.suppress(CeylonError):
             await mesh.ref("top").using(budget=budget, timeout=300.0).ask(branch)
     return provider
 
 
-def overspent(branch: Branch, budget: Budget, backend: str) -> list[str]:
+def overspent(branch: Branch, budget: Budget, backend: str, hedge: float | None = None) -> list[str]:
     """Return by what the run has overspent."""
-    provider = run_virtually(backend, functools.partial(spend, branch, budget))
+    provider = run_virtually(backend, functools.partial(spend, branch, budget, hedge))
     found = []
     if budget.tokens is not None and provider.tokens > budget.tokens:
         found.append(f"{provider.tokens} tokens of {budget.tokens}")
@@ -148,14 +152,42 @@ def test_a_run_never_spends_more_than_its_budget_however_often_one_looks(branch:
     assert overspent(branch, budget, "asyncio") == []
 
 
-@pytest.mark.parametrize("width", [8, 64])
-def test_charging_afterwards_overspends_as_soon_as_anything_fans_out(width: int) -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@settings(property_settings, max_examples=4)
+@given(branch=branches(1), budget=budgets)
+def test_a_run_that_hedges_never_spends_more_either(backend: str, branch: Branch, budget: Budget) -> None:
+    assert overspent(branch, budget, backend, HEDGE) == []
+
+
+@pytest.mark.slow
+@settings(property_settings, max_examples=40)
+@given(branch=branches(2), budget=budgets)
+def test_a_run_that_hedges_never_spends_more_however_often_one_looks(branch: Branch, budget: Budget) -> None:
+    assert overspent(branch, budget, "asyncio", HEDGE) == []
+
+
+def test_a_run_that_hedges_without_looking_at_its_budget_overspends() -> None:
+    branch, budget = Branch(queries=tuple(range(1_001, 1_025, 3)), at_once=False), Budget(calls=9)
+    begin = SparePassage.__init__
+
+    def forget(self: SparePassage, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        self._purse = None  # pyright: ignore[reportPrivateUsage] – sabotage comes from inside
+
+    provider = run_virtually("asyncio", functools.partial(spend, branch, budget, HEDGE))
+    assert len(branch.queries) < provider.calls <= 9
+    with replaced(SparePassage, "__init__", forget):
+        assert overspent(branch, budget, "asyncio", HEDGE)
+
+
+@pytest.mark.parametrize(("width", "hedge"), [(8, None), (64, None), (8, HEDGE)])
+def test_charging_afterwards_overspends_as_soon_as_anything_fans_out(width: int, hedge: float | None) -> None:
     branch = Branch(queries=tuple(range(1_001, 1_001 + 3 * width, 3)))
     budgets_of = (Budget(tokens=150), Budget(calls=1), Budget(usd=0.0004))
 
-    assert [overspent(branch, budget, "asyncio") for budget in budgets_of] == [[], [], []]
+    assert [overspent(branch, budget, "asyncio", hedge) for budget in budgets_of] == [[], [], []]
     with sabotage.charge_after():
-        assert all(overspent(branch, budget, "asyncio") for budget in budgets_of[:2])
+        assert all(overspent(branch, budget, "asyncio", hedge) for budget in budgets_of[:2])
 
 
 def test_the_property_is_red_when_requests_are_charged_afterwards() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ceylon import LlmAgent
 from ceylon.core.terms import Priority
+from ceylon.settings import DEFAULTS
 from ceylon.testing import Simulation, SimulationOutcome, run_simulation
 from support.providers import LimitedProvider
 
@@ -19,8 +20,8 @@ PATIENCE: Final = 3_000.0
 class Crowd:
     """Agents that ask a limited provider, and what came of it."""
 
-    def __init__(self, **limits: Any) -> None:
-        self._limits = limits
+    def __init__(self, agents: int = AGENTS, hedge: float | None = None, **limits: Any) -> None:
+        self._agents, self._hedge, self._limits = agents, hedge, limits
         self.errors: list[Exception] = []
         self.provider: LimitedProvider
         self.seconds = 0.0
@@ -29,7 +30,8 @@ class Crowd:
         chance = simulation.random
         self.provider = LimitedProvider(latency=lambda: chance.uniform(0.5, 1.5), **self._limits)
         async with simulation.mesh() as mesh:
-            refs = [mesh.add(LlmAgent(f"agent{number}", self.provider)) for number in range(AGENTS)]
+            agents = [LlmAgent(f"agent{number}", self.provider, hedge=self._hedge) for number in range(self._agents)]
+            refs = [mesh.add(agent) for agent in agents]
             began = anyio.current_time()
 
             async def work(ask: Callable[..., Any]) -> None:
@@ -64,6 +66,18 @@ def test_a_crowd_behind_a_hidden_rate_uses_it_and_nobody_fails(rate: float, burs
     assert len(served) == AGENTS * QUERIES
     assert len(served) >= 0.9 * (burst + rate * (served[-1] - served[0]))
     assert len(crowd.provider.refused) <= 0.1 * len(served)
+
+
+def test_hedges_take_no_place_of_a_crowd_that_waits() -> None:
+    plain, hedged = (Crowd(agents=48, hedge=hedge, rate=10.0, burst=10) for hedge in (None, 1.0))
+    run(plain)
+    run(hedged)
+
+    count = 48 * QUERIES
+    assert hedged.errors == []
+    assert count <= len(hedged.provider.served) <= 1.1 * count + DEFAULTS.hedge_spare
+    assert len(hedged.provider.refused) <= 1.1 * len(plain.provider.refused) + DEFAULTS.hedge_spare
+    assert hedged.seconds <= 1.1 * plain.seconds
 
 
 @pytest.mark.parametrize("tells", [False, pytest.param(True, marks=pytest.mark.big)])

@@ -1,7 +1,7 @@
 """Providers that limit, fail and bill as real ones do, in the time of whatever loop they are asked on."""
 
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -108,14 +108,19 @@ class LimitedProvider(Provider):
 class BillingProvider(Provider):
     """Bills what it has done: the tokens of each request, also of those that fail, stall or are given up half-way.
 
-    *plan* says for each request what it does: how many tokens it has in and would like out, and how it ends.
+    *plan* says for each request what it does: how many tokens it has in and would like out, and how it ends. The
+    requests begin to be answered after *pauses*, in turn.
     """
 
     def __init__(
-        self, plan: Callable[[Request], tuple[int, int, ModelError | None]], name: str = "openai::billing"
+        self,
+        plan: Callable[[Request], tuple[int, int, ModelError | None]],
+        name: str = "openai::billing",
+        *,
+        pauses: Sequence[float] = (0.01,),
     ) -> None:
         super().__init__(name)
-        self._plan = plan
+        self._plan, self._pauses = plan, pauses
         self.tokens_in = self.tokens_out = self.calls = 0
 
     @property
@@ -127,6 +132,11 @@ class BillingProvider(Provider):
     def dollars(self) -> float:
         """The bill, at a dollar for a million tokens in and two for as many out."""
         return (self.tokens_in + 2 * self.tokens_out) / 1e6
+
+    @property
+    def pause(self) -> float:
+        """How long the request that was billed last has to wait."""
+        return self._pauses[self.calls % len(self._pauses)]
 
     async def open(self, client: Any = None) -> Any:
         del client
@@ -156,7 +166,7 @@ class _BillingSession:
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         tokens_in, tokens_out, error = self._provider.begin(request)
-        await anyio.sleep(0.01)
+        await anyio.sleep(self._provider.pause)
         if error is not None:
             raise error
         for _ in range(tokens_out):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ceylon.agents.conversations.summary import Summarise
     from ceylon.agents.conversations.window import Window
     from ceylon.agents.remembering import Recall
+    from ceylon.core.durations import Duration
     from ceylon.memory.port import Memory
     from ceylon.models.port import Model
     from ceylon.models.prices import OwnPrices
@@ -43,6 +44,7 @@ class ModelledAgent(Agent):
         api_key: str | None = None,
         base_url: str | None = None,
         fallback: "str | Model | Iterable[str | Model]" = (),
+        hedge: "Duration | None" = None,
         prices: "OwnPrices | None" = None,
         tools: Iterable[Any] = (),
         tool_choice: str = "auto",
@@ -72,6 +74,7 @@ class ModelledAgent(Agent):
             api_key=api_key,
             base_url=base_url,
             fallback=fallback,
+            hedge=hedge,
             prices={} if prices is None else prices,
             tools=tools,
             tool_choice=tool_choice,
@@ -144,6 +147,10 @@ class ModelledAgent(Agent):
     def with_fallback(self, *models: "str | Model") -> Self:
         """Ask these models, in order, when the one before cannot answer; none: no other is asked."""
         return self._with(fallback=models)
+
+    def with_hedge(self, hedge: "Duration | None") -> Self:
+        """Ask the next model too, or the only one again, if no answer has begun within *hedge*; the first one wins."""
+        return self._with(hedge=hedge)
 
     def with_prices(self, prices: "OwnPrices") -> Self:
         """Reckon with these prices: dollars for a million tokens in and out, by model."""

@@ -43,6 +43,8 @@ class LlmAgent(AnsweringAgent):
         api_key: The key; by default the provider's environment variable.
         base_url: The server's address; by default the provider's.
         fallback: Models that are asked when the one before cannot answer, in order; with their own keys and addresses.
+        hedge: Seconds, or text like ``"1500ms"``, after which the next of those, or the only model once more, is asked
+            too if no answer has begun; the first to begin one is listened to. Off by default.
         prices: Dollars for a million tokens in and out, by model, where the price list has none or another.
         tools: What the model may call besides the agent's own actions: functions, refs, other agents.
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the name of a tool, for the first request of a turn.

@@ -13,6 +13,7 @@ from ceylon.agents.conversations.window import Window
 from ceylon.agents.outputs import output_of
 from ceylon.agents.remembering import Recall
 from ceylon.agents.toolbox import check_handoffs, check_tools
+from ceylon.core.durations import seconds_of
 from ceylon.errors import ArgumentError
 from ceylon.memory.port import Memory
 from ceylon.models.react import ReAct
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlmSettings", "check_concurrency", "check_retries", "check_timeout", "has_items", "is_concurrency"]
 
+_NAMING: Final = ("model", "api_key", "base_url", "options", "fallback", "hedge", "prices")
 _PAIR: Final = 2
 _HOTTEST: Final = 2.0  # what every provider takes
 
@@ -47,6 +49,7 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Any = None
     base_url: Any = None
     fallback: Any = ()  # model strings or `Model`s
+    hedge: Any = None  # after how long the next is asked as well: seconds, or text like "1500ms"
     prices: Any = {}
     tools: Any = ()
     tool_choice: Any = "auto"
@@ -100,16 +103,20 @@ class LlmSettings(msgspec.Struct, frozen=True, kw_only=True):
         from ceylon.models.resolve import resolve  # noqa: PLC0415 – brings the adapters in, and these an HTTP client
 
         model = resolve(self.model, api_key=self.api_key, base_url=self.base_url, options=self.options)
-        if not self.fallback and not self.prices:
+        if not self.fallback and not self.prices and self.hedge is None:
             return model
-        from ceylon.models.fallback import FallbackModel  # noqa: PLC0415 – as above
+        models = (model, *(resolve(each) for each in self.fallback))
+        if self.hedge is None:
+            from ceylon.models.fallback import FallbackModel  # noqa: PLC0415 – as above
 
-        return FallbackModel((model, *(resolve(each) for each in self.fallback)), self.prices)
+            return FallbackModel(models, self.prices)
+        from ceylon.models.hedging import HedgedModel  # noqa: PLC0415 – as above
+
+        return HedgedModel(models, self.prices, seconds_of(self.hedge))
 
     def names_same_model(self, other: "LlmSettings") -> bool:
         """Say whether *other* resolves to the same model."""
-        mine = (self.model, self.api_key, self.base_url, self.options, self.fallback, self.prices)
-        return mine == (other.model, other.api_key, other.base_url, other.options, other.fallback, other.prices)
+        return all(getattr(self, name) == getattr(other, name) for name in _NAMING)
 
     def request(self, tools: tuple[Tool, ...], tool_choice: str, output: OutputSchema | None) -> Request:
         """Return the request that begins with the system prompt; the turns are still to come."""
@@ -214,6 +221,13 @@ def _are_models(value: Any) -> bool:
     return _is_a(tuple, value) and all(_is_text(each) or hasattr(each, "open") for each in value)
 
 
+def _is_wait(value: Any) -> bool:
+    try:
+        return seconds_of(value, again=True) > 0
+    except ArgumentError:
+        return False
+
+
 def _are_prices(value: Any) -> bool:
     if not _is_a(dict, value) or not all(_is_text(name) and has_items(pair) for name, pair in value.items()):
         return False
@@ -241,6 +255,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
     ("history", functools.partial(_is_a, (Window, Summarise)), "a Window or a Summarise"),
     ("react", functools.partial(_is_a, ReAct), "True, False or a ReAct, like ReAct(stop=())"),
     ("fallback", _are_models, "model strings, or models"),
+    ("hedge", _is_wait, "a time to wait, like 2.0 seconds or '1500ms'"),
     ("prices", _are_prices, "dollars for a million tokens, like {'provider::model': (0.4, 1.6)}"),
     ("base_url", _is_text, "an address as text, like 'http://127.0.0.1:8000/v1'"),
 )

@@ -1,5 +1,6 @@
 """Sessions with models, for all agents of one mesh: over one HTTP client, on the mesh's loop, behind governors."""
 
+import functools
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
@@ -10,13 +11,15 @@ from ceylon.core.current import current
 from ceylon.models.adapting import adapt
 from ceylon.models.embedders import resolve_embedder
 from ceylon.models.embedding import Embedder, EmbeddingSession
-from ceylon.models.fallback import FallbackModel, FallbackSession
+from ceylon.models.fallback import FallbackModel
 from ceylon.models.governor.asker import Asker
 from ceylon.models.governor.embedding import GovernedEmbedding
 from ceylon.models.governor.governor import Governor
 from ceylon.models.governor.passages import Passages
 from ceylon.models.governor.repeated import RepeatedEmbedding, RepeatedSession
 from ceylon.models.governor.session import GovernedSession
+from ceylon.models.governor.spare import SparePassages
+from ceylon.models.hedging import HedgedModel
 from ceylon.models.http import HttpClient
 from ceylon.models.prices import price_of
 from ceylon.models.resolve import resolve
@@ -56,21 +59,26 @@ class Sessions:
         Every request of it passes the model's governor.
         """
         if not isinstance(model, FallbackModel):
-            return await self._open(model, {})
-        return FallbackSession(model, lambda each: self._open(each, model.prices), self._interior.driver.now)
+            return await self._open(model, {}, Passages)
+        kind = SparePassages if isinstance(model, HedgedModel) else Passages
+        opener = functools.partial(self._open, prices=model.prices, kind=kind)
+        return model.session(opener, self._interior.driver.now, self.governor)
 
-    async def _open(self, model: "Model", prices: "OwnPrices") -> "Session":
+    async def _open(self, model: "Model", prices: "OwnPrices", kind: type[Passages]) -> "Session":
         if not isinstance(model, Outermost):
-            return await self._open_governed(model, prices)
-        if model.inside is None:
+            return await self._open_governed(model, prices, kind)
+        inside = model.inside
+        if inside is None:
             return RepeatedSession(model.outside(None), self._interior, self._asker)
-        return model.outside(await self._open_governed(model.inside, prices))
+        if isinstance(inside, FallbackModel):
+            return model.outside(await self.open(inside))
+        return model.outside(await self._open_governed(inside, prices, kind))
 
-    async def _open_governed(self, model: "Model", prices: "OwnPrices") -> "Session":
+    async def _open_governed(self, model: "Model", prices: "OwnPrices", kind: type[Passages]) -> "Session":
         governor = self.governor(model)
         session = await model.open(self._client.heard_by(governor.hear))
         price = price_of(model.name, prices)
-        return adapt(GovernedSession(session, Passages(governor, self._interior, self._asker, price)))
+        return adapt(GovernedSession(session, kind(governor, self._interior, self._asker, price)))
 
     def governor(self, model: "Model | Embedder") -> Governor:
         """Return what stands between all agents of the mesh and *model*: by address, key and name."""

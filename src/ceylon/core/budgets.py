@@ -140,6 +140,11 @@ class Account:
 
     # -- waiting for others to settle ----------------------------------------------------------------------------------
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for what is held here, or above."""
+        return any(account._waiting for account in self)  # noqa: SLF001 – the same class
+
     def await_change(self, future: "Future") -> None:
         """Let *future* hear when something that is held here, or above, has been settled."""
         for account in self:

@@ -13,6 +13,8 @@ from ceylon.models.port import Model, Session
 __all__ = [
     "EmbedderStandIn",
     "Gate",
+    "Listener",
+    "Outermost",
     "OutermostEmbedder",
     "StandIn",
     "embedder_stand_ins",
@@ -57,6 +59,18 @@ class OutermostEmbedder(Protocol):
 EmbedderStandIn: TypeAlias = Callable[[Embedder], OutermostEmbedder]
 """Returns what stands around an embedding model."""
 
+
+class Listener:
+    """A stand-in that hears what agents ask and are answered: two models that race for an answer are one to it."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+
+    def __call__(self, model: Model) -> Model:
+        """Return what is used instead of *model*."""
+        return self._stand_in(model)
+
+
 Gate: TypeAlias = Callable[[str], object]
 """Told of each address that a request is about to go to; raises if it may not."""
 
@@ -72,7 +86,7 @@ gates: Final[list[Gate]] = []
 
 def stood_in(model: Model) -> Model:
     """Return what to use instead of *model*: mostly itself. One made of several keeps its place, and they are asked."""
-    if isinstance(model, FallbackModel):
+    if isinstance(model, FallbackModel) and not (model.is_heard_as_one and _is_listened_to()):
         return model.with_models(tuple(stood_in(each) for each in model.models)) if stand_ins else model
     for stand_in in stand_ins:
         model = stand_in(model)
@@ -84,6 +98,12 @@ def embedding_around(embedder: Embedder) -> OutermostEmbedder | None:
     return embedder_stand_ins[0](embedder) if embedder_stand_ins else None
 
 
+def _is_listened_to() -> bool:
+    return any(isinstance(each, Listener) for each in stand_ins)
+
+
 def is_real(model: Model) -> bool:
     """Say whether *model* may reach a server or an engine; the ones made for tests say no by their `is_real`."""
+    if isinstance(model, FallbackModel):
+        return any(map(is_real, model.models))
     return bool(getattr(model, "is_real", True))

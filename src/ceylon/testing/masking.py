@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from ceylon.models.fallback import FallbackModel
 from ceylon.models.secret import Secret, spots
 from ceylon.testing.marks import BEGINNING, LITERAL, mark, piece, stand_in
 from ceylon.testing.outline import is_items, is_mapping
@@ -50,6 +51,9 @@ class Masking:
 
     def learn(self, holder: object) -> None:
         """Take note of the secrets that *holder*, a model, has among its attributes, or those of what it speaks to."""
+        if isinstance(holder, FallbackModel):
+            for model in holder.models:
+                self.learn(model)
         named = _NOT_IN_NAMES.sub("-", str(getattr(holder, "name", "")))
         for each in _secrets_of(holder):
             with self._lock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeAlia
 
 from ceylon.core.instruments import observers
 from ceylon.memory.sources import memory_sources
-from ceylon.models.stand_ins import embedder_stand_ins, stand_ins
+from ceylon.models.stand_ins import Listener, embedder_stand_ins, stand_ins
 from ceylon.testing.cassette import Cassette, CassetteError
 from ceylon.testing.masking import Masking
 from ceylon.testing.player import Player
@@ -165,8 +165,9 @@ class Recording:
         """Stand in for models and sources until the stack is closed."""
         _playing.append(self)
         self._stack.callback(_playing.remove, self)
-        stand_ins.insert(0, self._stand_in)  # in front of `block_models`: what is replayed is not real
-        self._stack.callback(stand_ins.remove, self._stand_in)
+        listener = Listener(self._stand_in)
+        stand_ins.insert(0, listener)  # in front of `block_models`: what is replayed is not real
+        self._stack.callback(stand_ins.remove, listener)
         embedder_stand_ins.insert(0, self._stand_around)
         self._stack.callback(embedder_stand_ins.remove, self._stand_around)
         observers.append(self._observe)

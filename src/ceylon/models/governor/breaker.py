@@ -29,6 +29,11 @@ class Breaker:
     def __repr__(self) -> str:
         return f"<Breaker {self._state.value} {self._failures} failures>"
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether requests pass, and none of them is there to see."""
+        return self._state is State.CLOSED
+
     def check(self, now: float) -> None:
         """Let a request pass.
 

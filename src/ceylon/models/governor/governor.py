@@ -60,6 +60,11 @@ class Governor:
         """Chance of its own, from the first fault on: a replay reads no more of the mesh's than was recorded."""
         return random.Random(self._interior.random.getrandbits(64))  # noqa: S311 – for jitter
 
+    @functools.cached_property
+    def hedges(self) -> Allowance:
+        """How many requests to the model may be made twice, of all agents together."""
+        return self.allowance.beside(self._settings.hedge_share, self._settings.hedge_spare)
+
     @property
     def is_idle(self) -> bool:
         """Whether nobody is under way or waits."""
@@ -94,6 +99,14 @@ class Governor:
             raise
         if error is not None:
             raise error
+
+    def admit_nowait(self, place: Place) -> bool:
+        """Let *place* go if nobody waits and nothing is in its way; say whether it goes."""
+        now = self._now()
+        if self.line or not self.breaker.is_closed or not self._may_go(place, now):
+            return False
+        self._go(place, now)
+        return True
 
     def _why_not(self, now: float) -> ModelError | None:
         """Return why nobody may go, nor wait for it."""

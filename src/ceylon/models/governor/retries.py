@@ -88,12 +88,17 @@ class Allowance:
     A provider in trouble does not get several times its usual load from those who try again.
     """
 
-    def __init__(self, share: float, spare: int) -> None:
+    def __init__(self, share: float, spare: int, requests: Minute | None = None) -> None:
         self._share, self._spare = share, spare
-        self._requests, self._tries = Minute(), Minute()
+        self._requests = Minute() if requests is None else requests
+        self._tries = Minute()
 
     def __repr__(self) -> str:
         return f"<Allowance {self._tries!r} of {self._spare} and {self._share:.0%} of {self._requests!r}>"
+
+    def beside(self, share: float, spare: int) -> "Allowance":
+        """Return one for tries of another kind, by the same requests."""
+        return Allowance(share, spare, self._requests)
 
     def count(self, now: float) -> None:
         """Count a first try."""
@@ -108,7 +113,7 @@ class Allowance:
         self._tries.add(now)
 
     def give_back(self, now: float) -> None:
-        """Do not count a further try that was answered after a mere refusal: it has burdened nobody twice."""
+        """Do not count a further try after all: one that was answered after a mere refusal, or not made."""
         self._tries.add(now, -1)
 
     def next_at(self, now: float) -> float:
