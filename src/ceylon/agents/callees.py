@@ -131,11 +131,14 @@ class _Free:
 
 
 class OwnAction:
-    """An action that runs inside the turn: the agent's own, or a function it was given."""
+    """An action that runs inside the turn: the agent's own, or a function it was given.
 
-    def __init__(self, action: Action, owner: object = None) -> None:
+    *find_owner* returns whose method it is; it is there for as long as a turn runs.
+    """
+
+    def __init__(self, action: Action, find_owner: Callable[[], object] = lambda: None) -> None:
         self._action = action
-        self._owner = owner
+        self._find_owner = find_owner
         self.effect = self.shielded = action.effect
         self.tool = Tool(action.name, action.description, action.schema)
 
@@ -148,7 +151,7 @@ class OwnAction:
         """See `Callee`; a plain function runs in a thread of the mesh's."""
         action, context = self._action, scene.context
         bound = action.bind(call.arguments)
-        function = functools.partial(action.function, self._owner) if action.is_method else action.function
+        function = functools.partial(action.function, self._find_owner()) if action.is_method else action.function
         if action.is_async:
             return await function(**_with_context(action, bound, context))
         threads = context.interior.threads

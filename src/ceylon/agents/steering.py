@@ -120,8 +120,10 @@ class Turning:
 
     def _waiting(self) -> "Iterator[Envelope]":
         """Yield the messages of this conversation that are in the mailbox."""
+        if not self.key:
+            return
         for envelope in tuple(self.context.cell.mail):
-            if isinstance(envelope.message, Prompt) and self.key and split_key(envelope.recipient)[1] == self.key:
+            if isinstance(envelope.message, Prompt) and split_key(envelope.recipient)[1] == self.key:
                 yield envelope
 
 

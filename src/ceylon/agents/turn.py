@@ -18,6 +18,7 @@ from ceylon.errors import IncompleteStreamError, MaxTurnsError, ModelError, Outp
 from ceylon.models.turns import Reply, ReplyPart, Request, Turn, UsagePart
 
 if TYPE_CHECKING:
+    from ceylon.agents.callees import Emit
     from ceylon.models.port import Session
 
 __all__ = ["Plan", "TurnRun"]
@@ -66,7 +67,8 @@ class TurnRun:
         """Go on with *turns* to the answer."""
         wrong, text = 0, ""
         for number in range(self._plan.max_turns):
-            reply = await self._ask(self._request(turns, is_first=not number))
+            request = self._request(turns, is_first=not number)
+            reply = await (self._session.complete(request) if self._emit is None else self._stream(request, self._emit))
             self._tally.add(reply)
             if reply.calls:
                 new = await self._call(reply, {call.id for turn in turns for call in turn.calls})
@@ -111,11 +113,9 @@ class TurnRun:
         choice = request.tool_choice if is_first or request.tool_choice == "none" else "auto"
         return msgspec.structs.replace(request, turns=(*request.turns, *turns), tool_choice=choice)
 
-    async def _ask(self, request: Request) -> Reply[Any]:
+    async def _stream(self, request: Request, emit: "Emit") -> Reply[Any]:
         """Send one request; its parts go to whoever takes a stream."""
-        emit, reply = self._emit, None
-        if emit is None:
-            return await self._session.complete(request)
+        reply = None
         async with aclosing(self._session.stream(request)) as parts:
             async for part in parts:
                 if isinstance(part, ReplyPart):

@@ -8,7 +8,7 @@ with what it had left. The chain ends at what no handler of this mesh has asked.
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import anyio
 
 from ceylon.core.limits import limit_of
 from ceylon.core.streams import StreamCall
+from ceylon.core.timers import Timer
 
 if TYPE_CHECKING:
     from ceylon.core.calls import AskCall
@@ -35,10 +36,15 @@ class Pauses:
         self._rests: dict[int, _Rest] = {}  # by envelope id, as all of these
         self._clocks: dict[int, list[Clock]] = {}
         self._asking: Counter[int] = Counter()
+        self._make_scope: Callable[[], anyio.CancelScope] | None = None
 
     def clock(self, context: "Context", seconds: float | None) -> "Clock":
         """Return what cancels a block after *seconds*, like `anyio.move_on_after`, but for pauses of its handler."""
-        return Clock(self, context.envelope.id, seconds)
+        make_scope = self._make_scope
+        if make_scope is None:
+            # This loop's own class: `anyio.CancelScope()` asks which loop that is, each time, for as long as all else.
+            make_scope = self._make_scope = type(anyio.CancelScope())
+        return Clock(self._interior, context.envelope.id, seconds, make_scope())
 
     def begin_clock(self, number: int, clock: "Clock") -> None:
         """Let *clock* run as part of the handler of the envelope *number*, unless that rests."""
@@ -118,39 +124,57 @@ class Pauses:
 
 
 class Clock:
-    """The time of one block of code, which is cancelled when it is over."""
+    """The time of one block of code, which is cancelled when it is over.
 
-    __slots__ = ("_left", "_number", "_pauses", "_scope", "_stops")
+    By a timer of the mesh: almost no block takes all its time, and a scope with a deadline of its own sets one of the
+    loop's for each, and takes it back.
+    """
 
-    def __init__(self, pauses: Pauses, number: int, seconds: float | None) -> None:
-        self._pauses, self._number = pauses, number
-        self._scope = anyio.move_on_after(seconds)
-        self._left = math.inf
+    __slots__ = ("_ends", "_interior", "_left", "_number", "_scope", "_stops", "_timer")
+
+    def __init__(self, interior: "Interior", number: int, seconds: float | None, scope: anyio.CancelScope) -> None:
+        self._interior, self._number, self._scope = interior, number, scope
+        self._left = math.inf if seconds is None else seconds
+        self._ends = math.inf
         self._stops = 0
+        self._timer: Timer | None = None
 
     def __enter__(self) -> anyio.CancelScope:
         scope = self._scope.__enter__()
-        self._pauses.begin_clock(self._number, self)
+        self._run()
+        self._interior.pauses.begin_clock(self._number, self)
         return scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        self._pauses.end_clock(self._number, self)
+        self._interior.pauses.end_clock(self._number, self)
+        self._rest()
         return bool(self._scope.__exit__(kind, error, traceback))
 
     def stop(self) -> None:
         """Take back what is left of the time, until `go_on` was called as often."""
         self._stops += 1
         if self._stops == 1:
-            self._left = self._scope.deadline - anyio.current_time()
-            self._scope.deadline = math.inf
+            self._left = self._ends - self._interior.driver.now()
+            self._rest()
 
     def go_on(self) -> None:
         """Let it run again."""
         self._stops -= 1
         if not self._stops:
-            self._scope.deadline = anyio.current_time() + self._left
+            self._run()
+
+    def _run(self) -> None:
+        if self._left < math.inf:
+            self._ends = self._interior.driver.now() + self._left
+            self._timer = Timer(self._scope.cancel)  # a new one: the old may still stand in the heap
+            self._interior.timers.add(self._ends, self._timer)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._interior.timers.cancel(self._timer)
+            self._timer = None
 
 
 class _Rest:

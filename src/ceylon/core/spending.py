@@ -75,7 +75,7 @@ class Spending:
 
 
 def _add(sums: OrderedDict[K, Spent], key: K, spent: Spent, most: int) -> None:
-    sums[key] = sums.get(key, Spent()) + spent
-    sums.move_to_end(key)
+    before = sums.pop(key, None)  # so that it is the last one
+    sums[key] = spent if before is None else before + spent
     if len(sums) > most:
         sums.popitem(last=False)

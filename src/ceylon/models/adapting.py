@@ -6,9 +6,9 @@
 * It takes no tools and schema at once: it calls first, and gives its last answer once more, by the schema.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -55,13 +55,13 @@ class AdaptedSession:
         """All there are, but for what nothing can stand for."""
         return Abilities(stop=self._session.abilities.stop)
 
-    async def complete(self, request: Request) -> Reply:
-        """Return the whole answer."""
+    def complete(self, request: Request) -> Coroutine[Any, Any, Reply]:
+        """Return the whole answer: no hop of its own, where there is nothing to do."""
         session, request = self._road(request)
-        return await session.complete(request)
+        return session.complete(request)
 
     def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the answer as it comes: no hop of its own, where there is nothing to do."""
+        """Yield the answer as it comes; likewise."""
         session, request = self._road(request)
         return session.stream(request)
 
@@ -71,7 +71,11 @@ class AdaptedSession:
 
     def _road(self, request: Request) -> tuple[Session, Request]:
         """Return the session that takes *request*, and the request as it takes it."""
-        has_calls = any(turn.calls or turn.results for turn in request.turns)
+        has_calls = False
+        for turn in request.turns:  # a loop, because every request pays for it
+            if turn.calls or turn.results:
+                has_calls = True
+                break
         if not request.tools and request.output is None and not has_calls:
             return self._session, request
         abilities = self._session.abilities

@@ -65,7 +65,22 @@ class Governor:
         """Whether nobody is under way or waits."""
         return not self.under_way and not self.line
 
+    @property
+    def _is_limited(self) -> bool:
+        """Whether anything is known of how many may go in a while; without, nobody reckons what a request needs."""
+        return self._has_limits or self.pace.is_known
+
     # -- coming --------------------------------------------------------------------------------------------------------
+
+    def admit_nowait(self, place: Place) -> bool:
+        """Let *place* go if nothing is known that could stand in its way, as mostly; say whether that is so."""
+        now = self._now()
+        if self.line.count or place.was_refused or self._pause_ends > now or not self.breaker.is_closed:
+            return False
+        if self._is_full() or (self._is_limited and self._ready_at(place, now) > now):
+            return False
+        self._go(place, now)
+        return True
 
     async def admit(self, place: Place) -> None:
         """Wait until *place* may go; it is under way then, until one of `answered`, `failed` and `left`.
@@ -120,28 +135,33 @@ class Governor:
 
     def _ready_at(self, place: Place, now: float) -> float:
         """Return when pauses and limits let *place* go."""
+        at = max(self._pause_ends, self.pace.next_at)
+        if not self._has_limits:
+            return at
+        input_, output = place.need
         return max(
-            self._pause_ends,
-            self.pace.next_at,
+            at,
             self._requests.ready_at(1, now),
-            self._tokens.ready_at(place.input + place.output, now),
-            self._input.ready_at(place.input, now),
-            self._output.ready_at(place.output, now),
+            self._tokens.ready_at(input_ + output, now),
+            self._input.ready_at(input_, now),
+            self._output.ready_at(output, now),
         )
 
     def _go(self, place: Place, now: float) -> None:
         self.under_way += 1
         place.is_admitted, place.sent_at = True, now
-        place.is_probe = self.breaker.begin()
+        place.is_probe = not self.breaker.is_closed and self.breaker.begin()
         self.pace.sent(now, self.under_way)
         if place.was_refused:
             self.allowance.take(now)
         elif not place.tries:  # else it was taken when that was decided
             self.allowance.count(now)
-        self._requests.take(1, now)
-        self._tokens.take(place.input + place.output, now)
-        self._input.take(place.input, now)
-        self._output.take(place.output, now)
+        if self._has_limits:
+            input_, output = place.need
+            self._requests.take(1, now)
+            self._tokens.take(input_ + output, now)
+            self._input.take(input_, now)
+            self._output.take(output, now)
 
     def _pump(self) -> None:
         """Let go whoever may, in their order; then see when to look again."""
@@ -189,8 +209,8 @@ class Governor:
             self.allowance.give_back(self._now())
         if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
             self._refusals = 0
-        if used is not None:
-            spare = (place.input - used[0], place.output - used[1])
+        if used is not None and self._has_limits:
+            spare = (place.need[0] - used[0], place.need[1] - used[1])
             self._tokens.give_back(sum(spare))
             self._input.give_back(spare[0])
             self._output.give_back(spare[1])
@@ -229,7 +249,8 @@ class Governor:
     def _end(self, place: Place) -> None:
         place.is_admitted = False
         self.under_way -= 1
-        self._pump()
+        if self.line.count or self._timer.is_armed:
+            self._pump()
 
     def _refused(self, place: Place, now: float, asked: float | None) -> None:
         """Ask for less from now on; how much less, the server says, or has to be found out."""

@@ -27,6 +27,7 @@ __all__ = ["Passage"]
 T = TypeVar("T")
 
 _TOO_MANY: Final = 429
+_UNCOUNTED: Final = Usage()
 _UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
 
 
@@ -50,7 +51,7 @@ class Passage:
         self._purse: Purse | None = None
         if asker.account is not None:
             self._purse = Purse(asker.account, price, interior.settings, interior.driver)
-        self._need = (0, 0)
+        self._request: Request | None = None
         self._tries = 0
         self._has_begun = self._is_unanswered = False
         self._error: ModelError | None = None
@@ -75,8 +76,15 @@ class Passage:
         """Return *request* as its run can pay for it; see `Purse.open`."""
         if self._purse is not None:
             request = await self._purse.open(request, self._governor.model)
-        self._need = (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
+        self._request = request
         return request
+
+    def _find_need(self) -> tuple[int, int]:
+        """Return the tokens that the request may need, of question and answer."""
+        request = self._request
+        if request is None:
+            return (0, 0)
+        return (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
 
     async def make(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the request, whose answer comes whole, as often as it takes; *attempt* makes it once.
@@ -88,34 +96,36 @@ class Passage:
         while True:
             await self.enter()
             try:
-                return await self._in_time(attempt)
+                return await (attempt() if self._purse is None else self._in_time(attempt, self._purse))
             except ModelError as error:
                 if not await self.may_try_again(error):
                     raise
 
-    async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        seconds = math.inf if self._purse is None else self._purse.seconds_left
-        if self._purse is None or seconds == math.inf:
+    @staticmethod
+    async def _in_time(attempt: Callable[[], Awaitable[T]], purse: Purse) -> T:
+        seconds = purse.seconds_left
+        if seconds == math.inf:
             return await attempt()
         with anyio.move_on_after(seconds):
             return await attempt()
         what = "seconds"  # a timer may be a hair early, so the clock is not asked
-        raise BudgetError(what, 0, 0, self._purse.seconds)
+        raise BudgetError(what, 0, 0, purse.seconds)
 
     async def enter(self) -> None:
         """Wait for the request's turn; see `Governor.admit`."""
         asker = self._asker
-        self._place = Place(
+        place = self._place = Place(
             root=asker.root,
             priority=asker.priority,
-            need=self._need,
+            need=self._find_need,
             tries=self._tries,
-            was_refused=_is_refusal(self._error),
+            was_refused=self._error is not None and _is_refusal(self._error),
         )
-        try:
-            await self._governor.admit(self._place)
-        except ModelError as error:
-            raise error from self._error
+        if not self._governor.admit_nowait(place):
+            try:
+                await self._governor.admit(place)
+            except ModelError as error:
+                raise error from self._error
         if self._purse is not None:
             self._purse.check_time()  # before it counts as made: what never left costs nothing
             self._purse.begin()
@@ -136,7 +146,7 @@ class Passage:
     def answered(self, reply: "Reply") -> float | None:
         """Take note of the whole answer; return what it has cost, if that is known."""
         usage, asker = reply.usage, self._asker
-        is_counted = usage != Usage()
+        is_counted = usage != _UNCOUNTED
         if self._place is not None:
             self._governor.answered(self._place, (usage.input, usage.output) if is_counted else None)
         cost = self._price.cost(usage) if self._price is not None and is_counted else None
@@ -184,5 +194,5 @@ class Passage:
         return True
 
 
-def _is_refusal(error: ModelError | None) -> bool:
+def _is_refusal(error: ModelError) -> bool:
     return isinstance(error, ModelStatusError) and error.status == _TOO_MANY
