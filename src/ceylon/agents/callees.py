@@ -54,11 +54,11 @@ _REASON: Final = msgspec.structs.replace(as_action(_transfer), name="transfer")
 class Tally:
     """What a turn has cost so far: the agent's own requests, and those of agents that were asked in its course."""
 
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.cost: float | None = 0.0
-        self.requests = 0
-        self.transfer: Transfer | None = None  # the model wants another agent to go on
+    # Of the class, because nearly every turn is one request, and sets them then.
+    usage = Usage()
+    cost: float | None = 0.0
+    requests = 0
+    transfer: Transfer | None = None  # the model wants another agent to go on
 
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""

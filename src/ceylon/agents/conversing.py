@@ -22,7 +22,6 @@ from ceylon.agents.steering import Turning, Turnings
 from ceylon.agents.turn import TurnRun
 from ceylon.core.context import Context
 from ceylon.core.handlers import Refusal
-from ceylon.core.names import split_key
 from ceylon.core.streams import Channel
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
 from ceylon.models.adapting import reacting
@@ -83,7 +82,9 @@ class ConversingAgent(ModelledAgent):
     async def _answer_alone(self, prompt: Prompt, turning: Turning) -> Reply[Any]:
         """Answer a query of its own, which no other agent can be handed and nothing interrupts: without a relay."""
         context, settings = turning.context, self._setup.settings
-        with context.interior.pauses.clock(context, settings.timeout):
+        pauses = context.interior.pauses
+        has_calls = bool(settings.tools or self.actions or settings.memory)  # some are shielded
+        with (pauses.clock if has_calls else pauses.plain_clock)(context, settings.timeout):
             background = NOTHING if settings.memory is None else await self._background("", prompt.text, context)
             run = await self._begin_turn(prompt, 0, turning, background)
             taken = await run.run((Turn("user", prompt.text, attachments=prompt.attachments),))
@@ -200,7 +201,7 @@ class ConversingAgent(ModelledAgent):
 
 def key_of(context: Context) -> str:
     """Return the key of the conversation that a message belongs to; empty for none."""
-    return split_key(context.recipient)[1]
+    return context.envelope.recipient.partition("/")[2]
 
 
 def last_words(turns: Sequence[Turn]) -> str:

@@ -38,13 +38,13 @@ class Plan(msgspec.Struct, frozen=True):
 class TurnRun:
     """One turn under way."""
 
+    _caller: Caller | None = None  # from the first call on
+    _calls: Calls | None = None  # under way
+
     def __init__(self, plan: Plan, session: "Session", turning: Turning, counts: CallCounts) -> None:
         self._plan, self._session, self._turning, self._emit = plan, session, turning, turning.emit
         self._counts, self._tally = counts, Tally()
-        self._caller: Caller | None = None  # from the first call on
         self._added: list[Turn] = []
-        self._calls: Calls | None = None  # under way
-        self._retries = turning.context.interior.settings.output_retries
 
     async def run(self, conversation: Sequence[Turn]) -> TakenOver:
         """Return the model's answer to *conversation*, and all that it took; or to whom it hands that over.
@@ -81,7 +81,7 @@ class TurnRun:
                 return TakenOver(self._whole(reply))
             except WrongOutputError as error:
                 wrong, text = wrong + 1, reply.text
-                if wrong > self._retries:
+                if wrong > self._turning.context.interior.settings.output_retries:
                     raise self._no_output(reply, str(error), wrong) from error
                 turns += (reply.turn(), Turn("user", _correction(reply, str(error))))
         raise MaxTurnsError(self._plan.model, self._plan.max_turns, text)

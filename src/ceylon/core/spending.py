@@ -28,13 +28,8 @@ class Spent(msgspec.Struct, frozen=True):
     cost: float | None = 0.0
 
     def __add__(self, other: "Spent") -> "Spent":
-        unknown = self.cost is None or other.cost is None
-        return Spent(
-            self.requests + other.requests,
-            self.input + other.input,
-            self.output + other.output,
-            None if unknown else (self.cost or 0.0) + (other.cost or 0.0),
-        )
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        return Spent(self.requests + other.requests, self.input + other.input, self.output + other.output, cost)
 
 
 class SpendingStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,19 +65,14 @@ class Governor:
         """Whether nobody is under way or waits."""
         return not self.under_way and not self.line
 
-    @property
-    def _is_limited(self) -> bool:
-        """Whether anything is known of how many may go in a while; without, nobody reckons what a request needs."""
-        return self._has_limits or self.pace.is_known
-
     # -- coming --------------------------------------------------------------------------------------------------------
 
     def admit_nowait(self, place: Place) -> bool:
         """Let *place* go if nothing is known that could stand in its way, as mostly; say whether that is so."""
         now = self._now()
-        if self.line.count or place.was_refused or self._pause_ends > now or not self.breaker.is_closed:
+        if self.line.count or self._pause_ends > now or not self.breaker.is_closed or self._is_full():
             return False
-        if self._is_full() or (self._is_limited and self._ready_at(place, now) > now):
+        if (self._has_limits or self.pace.is_known) and not self._may_go(place, now):
             return False
         self._go(place, now)
         return True
@@ -138,7 +133,7 @@ class Governor:
         at = max(self._pause_ends, self.pace.next_at)
         if not self._has_limits:
             return at
-        input_, output = place.need
+        input_, output = place.tokens()
         return max(
             at,
             self._requests.ready_at(1, now),
@@ -157,7 +152,7 @@ class Governor:
         elif not place.tries:  # else it was taken when that was decided
             self.allowance.count(now)
         if self._has_limits:
-            input_, output = place.need
+            input_, output = place.tokens()
             self._requests.take(1, now)
             self._tokens.take(input_ + output, now)
             self._input.take(input_, now)
@@ -210,7 +205,8 @@ class Governor:
         if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
             self._refusals = 0
         if used is not None and self._has_limits:
-            spare = (place.need[0] - used[0], place.need[1] - used[1])
+            input_, output = place.tokens()
+            spare = (input_ - used[0], output - used[1])
             self._tokens.give_back(sum(spare))
             self._input.give_back(spare[0])
             self._output.give_back(spare[1])

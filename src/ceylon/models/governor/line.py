@@ -4,47 +4,45 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from ceylon.core.backend import Future
 
 __all__ = ["Line", "Place"]
 
 
-class Place:
-    """A place in the line, and then under way: whose it is, the tokens it may need, since when it is under way.
+class Place(msgspec.Struct, eq=False, kw_only=True):
+    """A place in the line, and then under way; a struct, because every request makes one.
 
-    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is
-    set when it is the request's turn: to `None`, or to the error that there will be none. `need` may be a function
-    that finds it: it is asked only where a provider has told of limits.
+    Attributes:
+        root: Whose it is: the run's.
+        priority: Its lane.
+        need: The tokens it may need, of question and answer; or what finds that out, which is asked only where a
+            provider has told of limits.
+        tries: How many were made before.
+        was_refused: Whether the last of them was refused for want of room.
+        future: Set when it is the request's turn: to `None`, or to the error that there will be none.
+        is_admitted: Whether it is under way.
+        is_probe: Whether it is the one that is to see how the server is.
+        sent_at: Since when it is under way.
     """
 
-    __slots__ = (
-        *("_need", "future", "is_admitted", "is_probe", "priority"),
-        *("root", "sent_at", "tries", "was_refused"),
-    )
+    root: int
+    priority: int
+    need: tuple[int, int] | Callable[[], tuple[int, int]]
+    tries: int = 0
+    was_refused: bool = False
+    future: "Future | None" = None
+    is_admitted: bool = False
+    is_probe: bool = False
+    sent_at: float = 0.0
 
-    def __init__(
-        self,
-        *,
-        root: int,
-        priority: int,
-        need: tuple[int, int] | Callable[[], tuple[int, int]],
-        tries: int = 0,
-        was_refused: bool = False,
-    ) -> None:
-        self.future: Future | None = None
-        self.root, self.priority = root, priority
-        self.tries, self.was_refused = tries, was_refused
-        self._need = need
-        self.is_admitted = self.is_probe = False
-        self.sent_at = 0.0
-
-    @property
-    def need(self) -> tuple[int, int]:
-        """The tokens it may need, of question and answer."""
-        if callable(self._need):
-            self._need = self._need()
-        return self._need
+    def tokens(self) -> tuple[int, int]:
+        """Return the tokens it may need, of question and answer."""
+        if callable(self.need):
+            self.need = self.need()
+        return self.need
 
 
 class Line:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ceylon.models.prices import Price
     from ceylon.models.turns import Reply, Request
 
-__all__ = ["Passage"]
+__all__ = ["UNCOUNTED", "Passage", "need_of"]
 
 T = TypeVar("T")
 
 _TOO_MANY: Final = 429
-_UNCOUNTED: Final = Usage()
+UNCOUNTED: Final = Usage()
 _UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
 
 
@@ -36,6 +36,15 @@ class Passage:
 
     `has_parts`: the answer comes in parts, so that one which is given up can be settled by what has arrived.
     """
+
+    # Most requests have no budget and go at once: what they do not need is not even set.
+    _place: Place | None = None
+    _purse: Purse | None = None
+    _request: "Request | None" = None
+    _error: ModelError | None = None
+    _seen: list[str] | None = None
+    _tries = 0
+    _has_begun = _is_unanswered = False
 
     def __init__(
         self,
@@ -47,15 +56,10 @@ class Passage:
         has_parts: bool = False,
     ) -> None:
         self._governor, self._interior, self._asker, self._price = governor, interior, asker, price
-        self._place: Place | None = None
-        self._purse: Purse | None = None
         if asker.account is not None:
             self._purse = Purse(asker.account, price, interior.settings, interior.driver)
-        self._request: Request | None = None
-        self._tries = 0
-        self._has_begun = self._is_unanswered = False
-        self._error: ModelError | None = None
-        self._seen: list[str] | None = [] if has_parts else None
+        if has_parts:
+            self._seen = []
 
     def __enter__(self) -> Self:
         self._is_unanswered = True
@@ -80,11 +84,11 @@ class Passage:
         return request
 
     def _find_need(self) -> tuple[int, int]:
-        """Return the tokens that the request may need, of question and answer."""
-        request = self._request
-        if request is None:
-            return (0, 0)
-        return (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
+        return (0, 0) if self._request is None else need_of(self._request)
+
+    def take_over(self, request: "Request", place: Place) -> None:
+        """Go on with a *request* whose first try is under way in *place*."""
+        self._request, self._place, self._tries = request, place, 1
 
     async def make(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the request, whose answer comes whole, as often as it takes; *attempt* makes it once.
@@ -146,7 +150,7 @@ class Passage:
     def answered(self, reply: "Reply") -> float | None:
         """Take note of the whole answer; return what it has cost, if that is known."""
         usage, asker = reply.usage, self._asker
-        is_counted = usage != _UNCOUNTED
+        is_counted = usage != UNCOUNTED
         if self._place is not None:
             self._governor.answered(self._place, (usage.input, usage.output) if is_counted else None)
         cost = self._price.cost(usage) if self._price is not None and is_counted else None
@@ -192,6 +196,11 @@ class Passage:
         if not _is_refusal(error):
             allowance.take(now)
         return True
+
+
+def need_of(request: "Request") -> tuple[int, int]:
+    """Return the tokens that *request* may need, of question and answer."""
+    return (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
 
 
 def _is_refusal(error: ModelError) -> bool:

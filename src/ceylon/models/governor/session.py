@@ -10,6 +10,7 @@ from ceylon.errors import ModelError
 from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart
 
 if TYPE_CHECKING:
+    from ceylon.models.governor.asker import Asker
     from ceylon.models.governor.passage import Passage
     from ceylon.models.governor.passages import Passages
     from ceylon.models.port import Abilities, Session
@@ -38,7 +39,30 @@ class GovernedSession:
             ModelError: by the last try.
             BudgetError: it might cost more than the run can still spend.
         """
-        with self._passages() as passage:
+        passages = self._passages
+        asker = passages.find_asker()
+        place = passages.go_nowait(asker, request)
+        if place is None:
+            return await self._complete(request, asker)
+        try:
+            reply = await self._session.complete(request)
+        except ModelError as error:
+            passage = passages.of(asker)
+            passage.take_over(request, place)
+            if not await passage.may_try_again(error):
+                raise
+        except BaseException:
+            passages.governor.left(place)
+            raise
+        else:
+            cost = passages.answered(asker, place, reply)
+            return reply if cost is None else msgspec.structs.replace(reply, cost=cost)
+        with passage:
+            return self._paid(await passage.make(lambda: self._session.complete(request)), passage)
+
+    async def _complete(self, request: Request, asker: "Asker") -> Reply:
+        """Return the answer to a request that may have to wait, or that a budget bounds."""
+        with self._passages.of(asker) as passage:
             opened = await passage.open(request)
             reply = await passage.make(lambda: self._session.complete(opened))
             return self._paid(reply, passage)
