@@ -82,6 +82,7 @@ class ConversingAgent(ModelledAgent):
     async def _answer_alone(self, prompt: Prompt, turning: Turning) -> Reply[Any]:
         """Answer a query of its own, which no other agent can be handed and nothing interrupts: without a relay."""
         context, settings = turning.context, self._setup.settings
+        turning.is_followed = False
         pauses = context.interior.pauses
         has_calls = bool(settings.tools or self.actions or settings.memory)  # some are shielded
         with (pauses.clock if has_calls else pauses.plain_clock)(context, settings.timeout):

@@ -36,6 +36,7 @@ class Turning:
 
     scope: Scope = _UNREACHED  # of the code that an interruption breaks off
     is_interrupted = False
+    is_followed = True  # somebody may ask what has been said
     _absorbed: tuple[Envelope, ...] = ()
 
     def __init__(self, key: str, context: "Context", emit: "Emit | None") -> None:
@@ -47,7 +48,7 @@ class Turning:
     @property
     def emit(self) -> "Emit | None":
         """What sends a part to whoever takes the answer as a stream, and remembers what has been said."""
-        return None if self._emit is None else self._tell
+        return self._tell if self.is_followed and self._emit is not None else self._emit
 
     async def _tell(self, part: Part) -> None:
         if isinstance(part, TextPart):

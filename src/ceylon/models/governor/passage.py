@@ -13,14 +13,14 @@ from ceylon.models.governor.estimates import tokens_in
 from ceylon.models.governor.line import Place
 from ceylon.models.governor.purse import Purse
 from ceylon.models.governor.retries import is_passing, pause_before
-from ceylon.models.turns import Usage
+from ceylon.models.turns import TextPart, ThinkingPart, Usage
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.models.governor.asker import Asker
     from ceylon.models.governor.governor import Governor
     from ceylon.models.prices import Price
-    from ceylon.models.turns import Reply, Request
+    from ceylon.models.turns import Part, Reply, Request
 
 __all__ = ["UNCOUNTED", "Passage", "need_of"]
 
@@ -141,11 +141,17 @@ class Passage:
         if self._purse is not None:
             self._purse.check_time()
 
-    def see(self, text: str) -> None:
-        """Take note of a part: from now on nothing is tried again."""
+    def see(self, part: "Part") -> None:
+        """Take note of a part: from now on nothing is tried again.
+
+        Raises:
+            BudgetError: the run's time is over.
+        """
+        if self._purse is not None:
+            self._purse.check_time()
+            if self._seen is not None and isinstance(part, TextPart | ThinkingPart):
+                self._seen.append(part.text)
         self._has_begun = True
-        if self._seen is not None and self._purse is not None:
-            self._seen.append(text)
 
     def answered(self, reply: "Reply") -> float | None:
         """Take note of the whole answer; return what it has cost, if that is known."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ceylon.errors import ModelError
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart
+from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
     from ceylon.models.governor.asker import Asker
@@ -76,7 +76,12 @@ class GovernedSession:
                 try:
                     async with aclosing(self._session.stream(request)) as parts:
                         async for part in parts:
-                            yield self._take(part, passage)
+                            if isinstance(part, ReplyPart):
+                                passage.check_time()
+                                yield ReplyPart(self._paid(part.reply, passage))
+                            else:
+                                passage.see(part)
+                                yield part
                 except ModelError as error:
                     if not await passage.may_try_again(error):
                         raise
@@ -86,14 +91,6 @@ class GovernedSession:
     async def aclose(self) -> None:
         """Close the session inside."""
         await self._session.aclose()
-
-    def _take(self, part: Part, passage: "Passage") -> Part:
-        """Take note of *part*; the last one gets the cost."""
-        passage.check_time()
-        if isinstance(part, ReplyPart):
-            return ReplyPart(self._paid(part.reply, passage))
-        passage.see(part.text if isinstance(part, TextPart | ThinkingPart) else "")
-        return part
 
     def _paid(self, reply: Reply[Any], passage: "Passage") -> Reply[Any]:
         """Settle the request and return *reply* with what it has cost."""
