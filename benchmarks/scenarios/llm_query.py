@@ -46,13 +46,12 @@ async def ceylon(run: Run) -> None:
         return f"It is sunny in {city}."
 
     call = ToolCall("1", "weather", {"city": "Paris"})
-    script = {
+    script: dict[str, list[Any]] = {
         "llm_query": [Reply(text="The answer is 4.", usage=Usage(input=20, output=5))],
         "in parts": ["The answer is 4."],
         "with a call": [Reply(text="", calls=(call,), finish="tool"), "It is sunny."],
     }
     models = {name: ScriptedModel(name=f"scripted::{number}") for number, name in enumerate(script)}
-    seconds: dict[str, float] = {}
     async with Mesh() as mesh:
         echo, message = mesh.add(Echo("echo")), Number(1)
         plain = LlmAgent("plain", models["llm_query"])
@@ -78,12 +77,12 @@ async def ceylon(run: Run) -> None:
                         models[name].requests.clear()
                         models[name].add(*script[name] * (size // _TURNS))
                     seconds[name] += await _measured(way, size // _TURNS)
+            for name, taken in seconds.items():
+                run.figure(name, taken / size * 1e6)
+            run.figure("a query is … asks", seconds["llm_query"] / seconds["ask"])
         statistics = mesh.statistics()
         assert statistics.is_balanced
         assert all(statistics.agents[name].completed == run.total for name in ("echo", "plain", "parted", "calling"))
-    for name, taken in seconds.items():
-        run.figure(name, taken / size * 1e6)
-    run.figure("a query is … asks", seconds["llm_query"] / seconds["ask"])
 
 
 async def _measured(way: Callable[[], Awaitable[Any]], count: int) -> float:

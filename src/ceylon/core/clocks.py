@@ -44,10 +44,14 @@ class Clock(Timer):
     ) -> bool:
         self._rest()
         self._interior.pauses.end_clock(self._number, self)
-        return False
+        return self._take_back(error)
 
     def fire(self) -> None:
         """Cancel the block."""
+        raise NotImplementedError
+
+    def _take_back(self, error: BaseException | None) -> bool:
+        """Say whether the block ended because it was cancelled from here."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -87,11 +91,10 @@ class ScopeClock(Clock):
         self._scope.__enter__()
         super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        super().__exit__(kind, error, traceback)
-        return bool(self._scope.__exit__(kind, error, traceback))
+    def _take_back(self, error: BaseException | None) -> bool:
+        if error is None:
+            return bool(self._scope.__exit__(None, None, None))
+        return bool(self._scope.__exit__(type(error), error, error.__traceback__))
 
     def fire(self) -> None:
         """See `Clock`."""
@@ -113,15 +116,11 @@ class PlainClock(Clock):
         self._before = task.cancelling()
         self._rings = 0
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        self._rest()
-        self._interior.pauses.end_clock(self._number, self)
+    def _take_back(self, error: BaseException | None) -> bool:
         if not self._rings:
             return False
         left = min(self._task.uncancel() for _ in range(self._rings))
-        is_cancelled = kind is not None and issubclass(kind, self._interior.driver.cancellation)
+        is_cancelled = isinstance(error, self._interior.driver.cancellation)
         return is_cancelled and left <= self._before  # else somebody else has cancelled it, too
 
     def fire(self) -> None:
