@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import ceylon
-from ceylon import Agent, Context, LlmAgent, Mesh, Message, Ref, Reply, ToolCall, Usage, on
+from ceylon import Agent, Context, Mesh, Message, Ref, on
 from ceylon.agents.setup import load_adapters
 from ceylon.agents.turn import TurnRun
 from ceylon.core.instruments import Instruments, instruments
 from ceylon.core.router import Router
-from ceylon.models.scripted import ScriptedModel
+from support import costs_queries
 from support.bytecodes import Tally, counting
 
 __all__ = ["WINDOWS", "main"]
@@ -27,9 +27,7 @@ __all__ = ["WINDOWS", "main"]
 _MESSAGES: Final = 64  # a whole number of the dispatcher's batches
 _IN_FLIGHT: Final = 32
 _SUBSCRIBERS: Final = 32
-_OURS: Final = (ceylon.__path__[0], __file__)
-_ANSWER: Final = Reply(text="The answer is 4.", usage=Usage(input=20, output=5))
-_CALL: Final = Reply(text="", calls=(ToolCall("1", "weather", {"city": "Paris"}),), finish="tool")
+_OURS: Final = (ceylon.__path__[0], __file__, costs_queries.__file__)
 _CALLS: Final = {"CALL", "CALL_FUNCTION_EX", "CALL_KW"}
 
 Window = Callable[[Mesh, int], Awaitable[object]]
@@ -149,33 +147,6 @@ async def _add(mesh: Mesh, count: int) -> None:
     await mesh.drain()
 
 
-async def _query(mesh: Mesh, count: int) -> None:
-    await _query_often(mesh, count, LlmAgent("speaker", ScriptedModel([_ANSWER] * count)))
-
-
-async def _query_with_call(mesh: Mesh, count: int) -> None:
-    async def weather(city: str) -> str:
-        """Say what the weather is."""
-        return city
-
-    await _query_often(mesh, count, LlmAgent("caller", ScriptedModel([_CALL, _ANSWER] * count), tools=[weather]))
-
-
-async def _query_often(mesh: Mesh, count: int, agent: LlmAgent) -> None:
-    mesh.add(agent)
-    for _ in range(count):
-        await agent.send_message_async("What is 2+2?")
-    await mesh.stop(agent.name)
-
-
-async def _query_in_parts(mesh: Mesh, count: int) -> None:
-    agent = LlmAgent("storyteller", ScriptedModel([["word "] * count]))
-    mesh.add(agent)
-    async for _ in agent.stream("Tell me a story."):
-        pass
-    await mesh.stop(agent.name)
-
-
 WINDOWS: Final[dict[str, Window]] = {
     "tell": _tell("echo"),
     "tell to an inline handler": _tell("inline"),
@@ -186,9 +157,9 @@ WINDOWS: Final[dict[str, Window]] = {
     "stream part over a relay": _stream("relay"),
     "publish, a subscriber": _publish,
     "agent added": _add,
-    "query": _query,
-    "query that calls": _query_with_call,
-    "part of a query": _query_in_parts,
+    "query": costs_queries.query,
+    "query that calls": costs_queries.query_with_call,
+    "part of a query": costs_queries.query_in_parts,
 }
 
 

@@ -2,12 +2,12 @@
 
 import functools
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ceylon.core.timers import Timer
 from ceylon.errors import ModelError, ModelRateLimitError, ModelStatusError
 from ceylon.models.governor.breaker import Breaker
-from ceylon.models.governor.bucket import Bucket
+from ceylon.models.governor.bucket import Buckets
 from ceylon.models.governor.limits import read_limits
 from ceylon.models.governor.line import Line, Place
 from ceylon.models.governor.pace import Pace
@@ -43,7 +43,7 @@ class Governor:
         self.under_way = 0
         self.pace = Pace(settings.governor_room, settings.retry_first_pause)
         self.line = Line()
-        self._requests, self._tokens, self._input, self._output = Bucket(), Bucket(), Bucket(), Bucket()
+        self._buckets = Buckets()
         self._settings, self._interior = settings, interior
         self._now = interior.driver.now
         self._timer = Timer(self._pump)
@@ -131,16 +131,7 @@ class Governor:
     def _ready_at(self, place: Place, now: float) -> float:
         """Return when pauses and limits let *place* go."""
         at = max(self._pause_ends, self.pace.next_at)
-        if not self._has_limits:
-            return at
-        input_, output = place.tokens()
-        return max(
-            at,
-            self._requests.ready_at(1, now),
-            self._tokens.ready_at(input_ + output, now),
-            self._input.ready_at(input_, now),
-            self._output.ready_at(output, now),
-        )
+        return max(at, self._buckets.ready_at(place.tokens(), now)) if self._has_limits else at
 
     def _go(self, place: Place, now: float) -> None:
         self.under_way += 1
@@ -152,11 +143,7 @@ class Governor:
         elif not place.tries:  # else it was taken when that was decided
             self.allowance.count(now)
         if self._has_limits:
-            input_, output = place.tokens()
-            self._requests.take(1, now)
-            self._tokens.take(input_ + output, now)
-            self._input.take(input_, now)
-            self._output.take(output, now)
+            self._buckets.take(place.tokens(), now)
 
     def _pump(self) -> None:
         """Let go whoever may, in their order; then see when to look again."""
@@ -205,11 +192,7 @@ class Governor:
         if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
             self._refusals = 0
         if used is not None and self._has_limits:
-            input_, output = place.tokens()
-            spare = (input_ - used[0], output - used[1])
-            self._tokens.give_back(sum(spare))
-            self._input.give_back(spare[0])
-            self._output.give_back(spare[1])
+            self._buckets.give_back(place.tokens(), used)
         self.breaker.succeeded()
         self._end(place)
 
@@ -269,9 +252,7 @@ class Governor:
 
     def hear(self, headers: "Iterable[tuple[bytes, bytes]]") -> None:
         """Take in the headers of an answer, of any."""
-        limits: Any = read_limits(headers)
+        limits = read_limits(headers)
         if limits is not None:
-            now, self._has_limits = self._now(), True
-            for name in ("requests", "tokens", "input", "output"):
-                if (quota := getattr(limits, name)) is not None:
-                    getattr(self, f"_{name}").learn(quota, now)
+            self._has_limits = True
+            self._buckets.learn(limits, self._now())
