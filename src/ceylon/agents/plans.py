@@ -47,7 +47,8 @@ class Plans:
         """Return what a turn of *agent* goes by: what *prompt* says comes before what the agent is set to."""
         if self._settings is not settings or self._actions is not agent.actions:
             self._settings, self._actions, self._toolbox, self._plan = settings, agent.actions, None, None
-        is_usual = prompt.output is prompt.tool_choice is None and not (background.told or background.actions)
+        has_wishes = prompt.output is not None or prompt.tool_choice is not None
+        is_usual = not (has_wishes or background.told or background.actions)
         if is_usual and self._plan is not None and self._model is model:
             return self._plan
         toolbox = self._find_toolbox(agent, settings, background, interior)

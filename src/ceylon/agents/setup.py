@@ -80,9 +80,9 @@ class Setup:
             if module not in _loaded:  # `sys.modules` has it from the beginning of its import on
                 await anyio.to_thread.run_sync(importlib.import_module, module)
                 _loaded.add(module)
-        model = self.model()
-        if model is self._named():
-            self._at_hand = self.settings, model
+        model, resolved = self.model(), self._resolved
+        if resolved is not None and resolved[1] is model:
+            self._at_hand = resolved
         return model
 
     def model_at_hand(self) -> "Model | None":

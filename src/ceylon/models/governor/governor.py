@@ -72,7 +72,7 @@ class Governor:
         now = self._now()
         if self.line.count or self._pause_ends > now or not self.breaker.is_closed or self._is_full():
             return False
-        if (self._has_limits or self.pace.is_known) and not self._may_go(place, now):
+        if (self._has_limits or self.pace.is_known or place.was_refused) and not self._may_go(place, now):
             return False
         self._go(place, now)
         return True
