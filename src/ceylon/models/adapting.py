@@ -6,9 +6,9 @@
 * It takes no tools and schema at once: it calls first, and gives its last answer once more, by the schema.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
@@ -55,13 +55,13 @@ class AdaptedSession:
         """All there are, but for what nothing can stand for."""
         return Abilities(stop=self._session.abilities.stop)
 
-    def complete(self, request: Request) -> Coroutine[Any, Any, Reply]:
-        """Return the whole answer: no hop of its own, where there is nothing to do."""
+    async def complete(self, request: Request) -> Reply:
+        """Return the whole answer."""
         session, request = self._road(request)
-        return session.complete(request)
+        return await session.complete(request)
 
     def stream(self, request: Request) -> AsyncGenerator[Part, None]:
-        """Yield the answer as it comes; likewise."""
+        """Yield the answer as it comes: no hop of its own, where there is nothing to do."""
         session, request = self._road(request)
         return session.stream(request)
 
