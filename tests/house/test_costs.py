@@ -34,6 +34,14 @@ def test_a_call_more_for_every_delivery_is_found(counted: Costs) -> None:
     assert [line.partition(":")[0] for line in found if "it costs more" in line and " calls" in line] == ["tell", "ask"]
 
 
+def test_five_calls_more_for_every_request_to_a_model_are_found(counted: Costs) -> None:
+    dearer = count("--planted", "query")
+
+    found = compare({"query": counted["query"]}, dearer)
+
+    assert any("it costs more" in line and " calls" in line for line in found)
+
+
 def test_a_cost_that_has_grown_is_named_with_its_figures() -> None:
     [line] = compare({"tell": {"bytecodes": 400.0, "calls": 20.0}}, {"tell": {"bytecodes": 420.0, "calls": 20.1}})
 

@@ -12,7 +12,6 @@ from ceylon.agents.prompts import Forget, Prompt, Recall, TakenOver, TakeOver
 from ceylon.agents.seat import Seat
 from ceylon.core.context import Context
 from ceylon.core.marking import on
-from ceylon.core.names import split_key
 from ceylon.errors import ArgumentError, CodecError
 from ceylon.messages import Envelope
 from ceylon.models.turns import ReplyPart, Turn
@@ -134,7 +133,7 @@ class AnsweringAgent(ConversingAgent):
 
     def __ceylon_serial_key__(self, envelope: Envelope) -> Hashable | None:
         """See `AgentLike`: one turn of a conversation at a time."""
-        return split_key(envelope.recipient)[1] or None
+        return envelope.recipient.partition("/")[2] or None
 
     def __ceylon_expect__(self, envelope: Envelope) -> None:
         """See `AgentLike`: a message that interrupts is heard of here."""

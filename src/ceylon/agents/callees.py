@@ -54,11 +54,11 @@ _REASON: Final = msgspec.structs.replace(as_action(_transfer), name="transfer")
 class Tally:
     """What a turn has cost so far: the agent's own requests, and those of agents that were asked in its course."""
 
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.cost: float | None = 0.0
-        self.requests = 0
-        self.transfer: Transfer | None = None  # the model wants another agent to go on
+    # Of the class, because nearly every turn is one request, and sets them then.
+    usage = Usage()
+    cost: float | None = 0.0
+    requests = 0
+    transfer: Transfer | None = None  # the model wants another agent to go on
 
     def add(self, reply: Reply[Any]) -> None:
         """Add what *reply* took; one request of an unknown price makes the sum unknown."""
@@ -131,11 +131,14 @@ class _Free:
 
 
 class OwnAction:
-    """An action that runs inside the turn: the agent's own, or a function it was given."""
+    """An action that runs inside the turn: the agent's own, or a function it was given.
 
-    def __init__(self, action: Action, owner: object = None) -> None:
+    *find_owner* returns whose method it is; it is there for as long as a turn runs.
+    """
+
+    def __init__(self, action: Action, find_owner: Callable[[], object] = lambda: None) -> None:
         self._action = action
-        self._owner = owner
+        self._find_owner = find_owner
         self.effect = self.shielded = action.effect
         self.tool = Tool(action.name, action.description, action.schema)
 
@@ -148,7 +151,7 @@ class OwnAction:
         """See `Callee`; a plain function runs in a thread of the mesh's."""
         action, context = self._action, scene.context
         bound = action.bind(call.arguments)
-        function = functools.partial(action.function, self._owner) if action.is_method else action.function
+        function = functools.partial(action.function, self._find_owner()) if action.is_method else action.function
         if action.is_async:
             return await function(**_with_context(action, bound, context))
         threads = context.interior.threads

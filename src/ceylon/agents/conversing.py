@@ -14,17 +14,15 @@ from ceylon.agents.conversations.port import ConversationStore
 from ceylon.agents.emitting import channel_of, sender
 from ceylon.agents.fluent import ModelledAgent
 from ceylon.agents.guest import join
-from ceylon.agents.outputs import output_of
+from ceylon.agents.plans import Plans
 from ceylon.agents.prompts import Prompt, TakenOver, TakeOver
 from ceylon.agents.relay import Holders, Relay
 from ceylon.agents.seat import Seat
 from ceylon.agents.steering import Turning, Turnings
-from ceylon.agents.toolbox import NO_TOOLS, Toolbox, callees_of
-from ceylon.agents.turn import Plan, TurnRun
+from ceylon.agents.turn import TurnRun
 from ceylon.core.channel import Channel
 from ceylon.core.context import Context
 from ceylon.core.handlers import Refusal
-from ceylon.core.names import split_key
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
 from ceylon.models.adapting import reacting
 from ceylon.models.turns import Reply, ReplyPart, Turn
@@ -47,6 +45,7 @@ class ConversingAgent(ModelledAgent):
         self._holders = Holders()
         self._turnings = Turnings()
         self._counts = CallCounts()
+        self._plans = Plans()
 
     def __ceylon_rebuild__(self) -> Self:
         """See `AgentLike`; the counts go on."""
@@ -66,6 +65,9 @@ class ConversingAgent(ModelledAgent):
         """
         key, channel = key_of(context), channel_of(context)
         turning = Turning(key, context, None if channel is None else sender(channel, context))
+        if not key and not self._setup.settings.handoffs:
+            reply = await self._answer_alone(prompt, turning)
+            return reply if channel is None else ReplyPart(reply)
         relay = Relay(context, prompt.output, turning, self._holders.get(key))
         question = Turn("user", prompt.text, attachments=prompt.attachments)
         with self._turnings.holding(turning) if key else contextlib.nullcontext():
@@ -76,6 +78,19 @@ class ConversingAgent(ModelledAgent):
                 await self._keep(turning, relay, question, *reply.turns)
             turning.settle(reply)
         return reply if channel is None else ReplyPart(reply)
+
+    async def _answer_alone(self, prompt: Prompt, turning: Turning) -> Reply[Any]:
+        """Answer a query of its own, which no other agent can be handed and nothing interrupts: without a relay."""
+        context, settings = turning.context, self._setup.settings
+        turning.is_followed = False
+        pauses = context.interior.pauses
+        has_calls = bool(settings.tools or self.actions or settings.memory)  # some are shielded
+        with (pauses.clock if has_calls else pauses.plain_clock)(context, settings.timeout):
+            background = NOTHING if settings.memory is None else await self._background("", prompt.text, context)
+            run = await self._begin_turn(prompt, 0, turning, background)
+            taken = await run.run((Turn("user", prompt.text, attachments=prompt.attachments),))
+            return background.counted(taken.reply)
+        raise ModelTimeoutError(self._setup.model().name, settings.timeout)
 
     async def _converse(self, question: Turn, prompt: Prompt, relay: Relay, turning: Turning) -> Reply[Any]:
         """Return the answer to *question* in its conversation, by whichever agents have that.
@@ -135,14 +150,20 @@ class ConversingAgent(ModelledAgent):
         return await background_of(setting, question)
 
     async def _begin_turn(self, prompt: Prompt, handoffs: int, turning: Turning, background: Background) -> TurnRun:
-        if turning.context.interior.is_default:
+        interior, setup = turning.context.interior, self._setup
+        if interior.is_default:
             await self._bring_along()
-        model = await self._setup.load()
-        session = await self._seat_in(turning.context).session(model)
-        react = self._setup.settings.react
-        if react is not None:
-            session = reacting(session, react)
-        plan = self._plan(prompt, handoffs, background, turning.context, model.name)
+        model = setup.model_at_hand()
+        if model is None:
+            model = await setup.load()
+        seat = self._seat_in(turning.context)
+        session = seat.session_at_hand(model)
+        if session is None:
+            session = await seat.session(model)
+        settings = setup.settings
+        if settings.react is not None:
+            session = reacting(session, settings.react)
+        plan = self._plans.plan(self, settings, model, prompt, background, interior, handoffs)
         return TurnRun(plan, session, turning, self._counts)
 
     async def _bring_along(self) -> None:
@@ -152,20 +173,6 @@ class ConversingAgent(ModelledAgent):
                 agent = cast("AnsweringAgent", each)
                 if agent.__ceylon_home__ is None:
                     await join(agent)
-
-    def _plan(self, prompt: Prompt, handoffs: int, background: Background, context: Context, model: str) -> Plan:
-        """Return what the turn goes by: what the prompt says comes before what the agent is set to."""
-        settings = self._setup.settings
-        tools = (*settings.tools, *background.actions)
-        has_any = bool(tools or settings.handoffs or self.actions)
-        toolbox = Toolbox(callees_of(self, tools, context.interior, settings.handoffs)) if has_any else NO_TOOLS
-        wanted = settings.output if prompt.output is None else prompt.output
-        output = None if wanted is None else output_of(wanted)
-        choice = settings.tool_choice if prompt.tool_choice is None else prompt.tool_choice
-        request = settings.request(
-            toolbox.tools, toolbox.check_choice(choice), None if output is None else output.schema
-        )
-        return Plan(background.onto(request), toolbox, output, settings.max_turns, model, handoffs)
 
     async def _keep(self, turning: Turning, relay: Relay, *turns: Turn) -> None:
         """Add *turns* to the conversation, if they belong to one."""
@@ -195,7 +202,7 @@ class ConversingAgent(ModelledAgent):
 
 def key_of(context: Context) -> str:
     """Return the key of the conversation that a message belongs to; empty for none."""
-    return split_key(context.recipient)[1]
+    return context.envelope.recipient.partition("/")[2]
 
 
 def last_words(turns: Sequence[Turn]) -> str:

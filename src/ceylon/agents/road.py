@@ -50,7 +50,9 @@ class Road:
         self, terms: Terms | None, text: str, *, key: str = "", timeout: float | None = None, **wishes: Any
     ) -> Reply[Any]:
         prompt = prompt_of(text, wishes)
-        await self.agent.__ceylon_llm_setup__.load()
+        setup = self.agent.__ceylon_llm_setup__
+        if setup.model_at_hand() is None:
+            await setup.load()
         reply: Reply[Any] = await self.put(prompt, key=key, timeout=timeout, terms=terms)
         return reply
 
@@ -60,7 +62,7 @@ class Road:
         """Send *message* to the agent and return the reply."""
         if timeout is not None:
             check_timeout(timeout)
-        interior, address = await self._find_home()
+        interior, address = self.agent.__ceylon_home__ or await self._find_home()
         source = verbs.source_in(interior)
         recipient = f"{address}/{key}" if key else address
         try:

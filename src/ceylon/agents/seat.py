@@ -44,6 +44,10 @@ class Seat:
                 signal.set()
         return self._session
 
+    def session_at_hand(self, model: "Model") -> "Session | None":
+        """Return the session with *model*, if it is open."""
+        return self._session if self._model is model and self._opening is None else None
+
     async def close(self) -> None:
         """Give the session back."""
         session, self._session = self._session, None

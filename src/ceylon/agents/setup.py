@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio.to_thread
 
 from ceylon.agents.llm_settings import LlmSettings
-from ceylon.models.stand_ins import stood_in
+from ceylon.models.stand_ins import stand_ins, stood_in
 
 if TYPE_CHECKING:
     from ceylon.models.port import Model
@@ -34,6 +34,7 @@ class Setup:
         self._resolved: tuple[LlmSettings, Model] | None = None
         self._checked: Model | None = None  # the model in use, with whatever stands in for it
         self._overriding: list[Model] = []
+        self._at_hand: tuple[LlmSettings, Model] | None = None  # loaded and checked
 
     def change(self, **changes: Any) -> None:
         """Replace some settings; from any thread."""
@@ -79,4 +80,14 @@ class Setup:
             if module not in _loaded:  # `sys.modules` has it from the beginning of its import on
                 await anyio.to_thread.run_sync(importlib.import_module, module)
                 _loaded.add(module)
-        return self.model()
+        model, resolved = self.model(), self._resolved
+        if resolved is not None and resolved[1] is model:
+            self._at_hand = resolved
+        return model
+
+    def model_at_hand(self) -> "Model | None":
+        """Return what `load` would, if it has done so for these settings before and nothing stands in for the model."""
+        found = self._at_hand
+        if found is None or found[0] is not self.settings or self._overriding or stand_ins:
+            return None
+        return found[1]

@@ -34,18 +34,21 @@ _NOTHING_SAID = "(interrupted before an answer)"
 class Turning:
     """One turn under way, of the conversation *key*; without a key nothing can reach it."""
 
+    scope: Scope = _UNREACHED  # of the code that an interruption breaks off
+    is_interrupted = False
+    is_followed = True  # somebody may ask what has been said
+    _absorbed: tuple[Envelope, ...] = ()
+
     def __init__(self, key: str, context: "Context", emit: "Emit | None") -> None:
-        self.key, self.context = key, context
-        self.scope: Scope = anyio.CancelScope() if key else _UNREACHED  # of the code that an interruption breaks off
-        self._emit = emit
+        self.key, self.context, self._emit = key, context, emit
         self._told: list[str] = []
-        self._absorbed: list[Envelope] = []
-        self.is_interrupted = False
+        if key:
+            self.scope = anyio.CancelScope()
 
     @property
     def emit(self) -> "Emit | None":
         """What sends a part to whoever takes the answer as a stream, and remembers what has been said."""
-        return None if self._emit is None else self._tell
+        return self._tell if self.is_followed and self._emit is not None else self._emit
 
     async def _tell(self, part: Part) -> None:
         if isinstance(part, TextPart):
@@ -100,7 +103,7 @@ class Turning:
     def absorb(self) -> tuple[Turn, ...]:
         """Return what arrived to join this turn, as one more entry of the conversation, or none."""
         found = [each for each in self._waiting() if _is_absorbable(each) and each not in self._absorbed]
-        self._absorbed += found
+        self._absorbed += tuple(found)
         if not found:
             return ()
         prompts: list[Prompt] = [each.message for each in found]
@@ -116,12 +119,14 @@ class Turning:
                 dispatcher.answered(cell, envelope, Outcome(value))
             else:
                 dispatcher.answered(cell, envelope, Outcome(error=outcome))
-        self._absorbed.clear()
+        self._absorbed = ()
 
     def _waiting(self) -> "Iterator[Envelope]":
         """Yield the messages of this conversation that are in the mailbox."""
+        if not self.key:
+            return
         for envelope in tuple(self.context.cell.mail):
-            if isinstance(envelope.message, Prompt) and self.key and split_key(envelope.recipient)[1] == self.key:
+            if isinstance(envelope.message, Prompt) and split_key(envelope.recipient)[1] == self.key:
                 yield envelope
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from ceylon.models.turns import Tool
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
 
-__all__ = ["NO_TOOLS", "Toolbox", "callees_of", "check_handoffs", "check_tools"]
+__all__ = ["NO_TOOLS", "Toolbox", "are_fixed", "callees_of", "check_handoffs", "check_tools"]
 
 _WORDS: Final = ("auto", "none", "required")  # what `tool_choice` says besides a name
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -113,8 +114,8 @@ def callees_of(
         UnknownAgentError: an agent among them is in no mesh.
     """
     for action in agent.actions.values():
-        yield OwnAction(action, agent)
-    given = [entry if isinstance(entry, (Agent, Ref, BlockingRef, str)) else _of_function(entry) for entry in tools]
+        yield OwnAction(action, weakref.ref(agent))  # it holds the toolbox
+    given = [entry if _is_agent(entry) else _of_function(entry) for entry in tools]
     taken = {*agent.actions, *(entry.tool.name for entry in given if isinstance(entry, OwnAction))}
     for entry in given:
         if isinstance(entry, OwnAction):
@@ -123,6 +124,15 @@ def callees_of(
             yield from _of_agent(_ref_of(entry, interior), taken, interior)
     for entry in handoffs:
         yield _of_handoff(_handoff_ref(entry, interior), interior)
+
+
+def are_fixed(tools: Iterable[Any]) -> bool:
+    """Say whether *tools* are functions, which stay what they are; an agent may go, and come again as another."""
+    return not any(map(_is_agent, tools))
+
+
+def _is_agent(entry: Any) -> bool:
+    return isinstance(entry, (Agent, Ref, BlockingRef, str))
 
 
 def _handoff_ref(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> Ref:
@@ -148,7 +158,8 @@ def _of_handoff(ref: Ref, interior: "Interior") -> Callee:
 def _of_function(function: Action | Callable[..., Any]) -> OwnAction:
     if isinstance(function, Action):
         return OwnAction(function)
-    return OwnAction(as_action(function), getattr(function, "__self__", None))
+    owner = getattr(function, "__self__", None)
+    return OwnAction(as_action(function), lambda: owner)
 
 
 def _ref_of(entry: "Agent | Ref | BlockingRef | str", interior: "Interior") -> Ref:

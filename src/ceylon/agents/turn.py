@@ -18,6 +18,7 @@ from ceylon.errors import IncompleteStreamError, MaxTurnsError, ModelError, Outp
 from ceylon.models.turns import Reply, ReplyPart, Request, Turn, UsagePart
 
 if TYPE_CHECKING:
+    from ceylon.agents.callees import Emit
     from ceylon.models.port import Session
 
 __all__ = ["Plan", "TurnRun"]
@@ -37,13 +38,13 @@ class Plan(msgspec.Struct, frozen=True):
 class TurnRun:
     """One turn under way."""
 
+    _caller: Caller | None = None  # from the first call on
+    _calls: Calls | None = None  # under way
+
     def __init__(self, plan: Plan, session: "Session", turning: Turning, counts: CallCounts) -> None:
         self._plan, self._session, self._turning, self._emit = plan, session, turning, turning.emit
         self._counts, self._tally = counts, Tally()
-        self._caller: Caller | None = None  # from the first call on
         self._added: list[Turn] = []
-        self._calls: Calls | None = None  # under way
-        self._retries = turning.context.interior.settings.output_retries
 
     async def run(self, conversation: Sequence[Turn]) -> TakenOver:
         """Return the model's answer to *conversation*, and all that it took; or to whom it hands that over.
@@ -66,7 +67,8 @@ class TurnRun:
         """Go on with *turns* to the answer."""
         wrong, text = 0, ""
         for number in range(self._plan.max_turns):
-            reply = await self._ask(self._request(turns, is_first=not number))
+            request = self._request(turns, is_first=not number)
+            reply = await (self._session.complete(request) if self._emit is None else self._stream(request, self._emit))
             self._tally.add(reply)
             if reply.calls:
                 new = await self._call(reply, {call.id for turn in turns for call in turn.calls})
@@ -79,7 +81,7 @@ class TurnRun:
                 return TakenOver(self._whole(reply))
             except WrongOutputError as error:
                 wrong, text = wrong + 1, reply.text
-                if wrong > self._retries:
+                if wrong > self._turning.context.interior.settings.output_retries:
                     raise self._no_output(reply, str(error), wrong) from error
                 turns += (reply.turn(), Turn("user", _correction(reply, str(error))))
         raise MaxTurnsError(self._plan.model, self._plan.max_turns, text)
@@ -111,11 +113,9 @@ class TurnRun:
         choice = request.tool_choice if is_first or request.tool_choice == "none" else "auto"
         return msgspec.structs.replace(request, turns=(*request.turns, *turns), tool_choice=choice)
 
-    async def _ask(self, request: Request) -> Reply[Any]:
+    async def _stream(self, request: Request, emit: "Emit") -> Reply[Any]:
         """Send one request; its parts go to whoever takes a stream."""
-        emit, reply = self._emit, None
-        if emit is None:
-            return await self._session.complete(request)
+        reply = None
         async with aclosing(self._session.stream(request)) as parts:
             async for part in parts:
                 if isinstance(part, ReplyPart):

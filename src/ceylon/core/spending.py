@@ -28,13 +28,8 @@ class Spent(msgspec.Struct, frozen=True):
     cost: float | None = 0.0
 
     def __add__(self, other: "Spent") -> "Spent":
-        unknown = self.cost is None or other.cost is None
-        return Spent(
-            self.requests + other.requests,
-            self.input + other.input,
-            self.output + other.output,
-            None if unknown else (self.cost or 0.0) + (other.cost or 0.0),
-        )
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        return Spent(self.requests + other.requests, self.input + other.input, self.output + other.output, cost)
 
 
 class SpendingStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +70,7 @@ class Spending:
 
 
 def _add(sums: OrderedDict[K, Spent], key: K, spent: Spent, most: int) -> None:
-    sums[key] = sums.get(key, Spent()) + spent
-    sums.move_to_end(key)
+    before = sums.pop(key, None)  # so that it is the last one
+    sums[key] = spent if before is None else before + spent
     if len(sums) > most:
         sums.popitem(last=False)

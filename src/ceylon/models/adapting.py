@@ -71,7 +71,11 @@ class AdaptedSession:
 
     def _road(self, request: Request) -> tuple[Session, Request]:
         """Return the session that takes *request*, and the request as it takes it."""
-        has_calls = any(turn.calls or turn.results for turn in request.turns)
+        has_calls = False
+        for turn in request.turns:  # a loop, because every request pays for it
+            if turn.calls or turn.results:
+                has_calls = True
+                break
         if not request.tools and request.output is None and not has_calls:
             return self._session, request
         abilities = self._session.abilities

@@ -132,8 +132,8 @@ class _ScriptedSession:
 
     async def complete(self, request: Request) -> Reply:
         """Return the next prepared answer, whole."""
-        _, reply = _parts(await self._play(request), self._model.name)
-        return reply
+        answer = await self._play(request)
+        return answer if _is_reply(answer) else _parts(answer, self._model.name)[1]
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the next prepared answer: a list as it is, text word by word."""

@@ -21,6 +21,7 @@ class Breaker:
     def __init__(self, model: str, failures: int, pause: float, longest: float) -> None:
         self._model, self._most, self._first, self._longest = model, failures, pause, longest
         self._state = State.CLOSED
+        self.is_closed = True  # requests pass, none is there to see; said by itself: every request asks
         self._failures = 0
         self._pause = pause
         self._until = 0.0
@@ -28,11 +29,6 @@ class Breaker:
 
     def __repr__(self) -> str:
         return f"<Breaker {self._state.value} {self._failures} failures>"
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether requests pass, and none of them is there to see."""
-        return self._state is State.CLOSED
 
     def check(self, now: float) -> None:
         """Let a request pass.
@@ -55,6 +51,7 @@ class Breaker:
     def succeeded(self) -> None:
         """Close: the server has answered, be it with a refusal."""
         self._state, self._failures, self._pause = State.CLOSED, 0, self._first
+        self.is_closed = True
 
     def failed(self, error: BaseException, now: float, *, is_probe: bool = True) -> None:
         """Count a request that was given up for a fault of the server's; only the one that is to see opens it again."""
@@ -75,3 +72,4 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._state, self._until = State.OPEN, now + self._pause
+        self.is_closed = False

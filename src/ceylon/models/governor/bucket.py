@@ -1,11 +1,11 @@
-"""One rate limit as a bucket that fills up again: the provider's own figures, and between its answers our own."""
+"""Rate limits as buckets that fill up again: the provider's own figures, and between its answers our own."""
 
 import math
 from typing import Final
 
-from ceylon.models.governor.limits import Quota
+from ceylon.models.governor.limits import Limits, Quota
 
-__all__ = ["Bucket"]
+__all__ = ["Bucket", "Buckets"]
 
 _MINUTE: Final = 60.0  # what limits are per, unless an answer says otherwise
 
@@ -51,3 +51,45 @@ class Bucket:
 
     def _now(self, now: float) -> float:
         return min(self._limit, self._left + self._rate * (now - self._at))
+
+
+class Buckets:
+    """The limits that one provider may tell of; what a request needs and has used are tokens of question and answer."""
+
+    def __init__(self) -> None:
+        self._requests, self._tokens, self._input, self._output = Bucket(), Bucket(), Bucket(), Bucket()
+
+    def learn(self, limits: Limits, now: float) -> None:
+        """Take in what an answer says."""
+        pairs = (
+            (self._requests, limits.requests),
+            (self._tokens, limits.tokens),
+            (self._input, limits.input),
+            (self._output, limits.output),
+        )
+        for bucket, quota in pairs:
+            if quota is not None:
+                bucket.learn(quota, now)
+
+    def ready_at(self, need: tuple[int, int], now: float) -> float:
+        """Return when a request that needs so much may go."""
+        return max(
+            self._requests.ready_at(1, now),
+            self._tokens.ready_at(sum(need), now),
+            self._input.ready_at(need[0], now),
+            self._output.ready_at(need[1], now),
+        )
+
+    def take(self, need: tuple[int, int], now: float) -> None:
+        """Count a request that goes."""
+        self._requests.take(1, now)
+        self._tokens.take(sum(need), now)
+        self._input.take(need[0], now)
+        self._output.take(need[1], now)
+
+    def give_back(self, need: tuple[int, int], used: tuple[int, int]) -> None:
+        """Count what was not used of it as not taken."""
+        spare = need[0] - used[0], need[1] - used[1]
+        self._tokens.give_back(sum(spare))
+        self._input.give_back(spare[0])
+        self._output.give_back(spare[1])

@@ -2,12 +2,12 @@
 
 import functools
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ceylon.core.timers import Timer
 from ceylon.errors import ModelError, ModelRateLimitError, ModelStatusError
 from ceylon.models.governor.breaker import Breaker
-from ceylon.models.governor.bucket import Bucket
+from ceylon.models.governor.bucket import Buckets
 from ceylon.models.governor.limits import read_limits
 from ceylon.models.governor.line import Line, Place
 from ceylon.models.governor.pace import Pace
@@ -43,7 +43,7 @@ class Governor:
         self.under_way = 0
         self.pace = Pace(settings.governor_room, settings.retry_first_pause)
         self.line = Line()
-        self._requests, self._tokens, self._input, self._output = Bucket(), Bucket(), Bucket(), Bucket()
+        self._buckets = Buckets()
         self._settings, self._interior = settings, interior
         self._now = interior.driver.now
         self._timer = Timer(self._pump)
@@ -71,6 +71,16 @@ class Governor:
         return not self.under_way and not self.line
 
     # -- coming --------------------------------------------------------------------------------------------------------
+
+    def admit_nowait(self, place: Place) -> bool:
+        """Let *place* go if nothing is known that could stand in its way, as mostly; say whether that is so."""
+        now = self._now()
+        if self.line.count or self._pause_ends > now or not self.breaker.is_closed or self._is_full():
+            return False
+        if (self._has_limits or self.pace.is_known or place.was_refused) and not self._may_go(place, now):
+            return False
+        self._go(place, now)
+        return True
 
     async def admit(self, place: Place) -> None:
         """Wait until *place* may go; it is under way then, until one of `answered`, `failed` and `left`.
@@ -100,14 +110,6 @@ class Governor:
         if error is not None:
             raise error
 
-    def admit_nowait(self, place: Place) -> bool:
-        """Let *place* go if nobody waits and nothing is in its way; say whether it goes."""
-        now = self._now()
-        if self.line or not self.breaker.is_closed or not self._may_go(place, now):
-            return False
-        self._go(place, now)
-        return True
-
     def _why_not(self, now: float) -> ModelError | None:
         """Return why nobody may go, nor wait for it."""
         left = self._pause_ends - now
@@ -133,28 +135,20 @@ class Governor:
 
     def _ready_at(self, place: Place, now: float) -> float:
         """Return when pauses and limits let *place* go."""
-        return max(
-            self._pause_ends,
-            self.pace.next_at,
-            self._requests.ready_at(1, now),
-            self._tokens.ready_at(place.input + place.output, now),
-            self._input.ready_at(place.input, now),
-            self._output.ready_at(place.output, now),
-        )
+        at = max(self._pause_ends, self.pace.next_at)
+        return max(at, self._buckets.ready_at(place.tokens(), now)) if self._has_limits else at
 
     def _go(self, place: Place, now: float) -> None:
         self.under_way += 1
         place.is_admitted, place.sent_at = True, now
-        place.is_probe = self.breaker.begin()
+        place.is_probe = not self.breaker.is_closed and self.breaker.begin()
         self.pace.sent(now, self.under_way)
         if place.was_refused:
             self.allowance.take(now)
         elif not place.tries:  # else it was taken when that was decided
             self.allowance.count(now)
-        self._requests.take(1, now)
-        self._tokens.take(place.input + place.output, now)
-        self._input.take(place.input, now)
-        self._output.take(place.output, now)
+        if self._has_limits:
+            self._buckets.take(place.tokens(), now)
 
     def _pump(self) -> None:
         """Let go whoever may, in their order; then see when to look again."""
@@ -202,11 +196,8 @@ class Governor:
             self.allowance.give_back(self._now())
         if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
             self._refusals = 0
-        if used is not None:
-            spare = (place.input - used[0], place.output - used[1])
-            self._tokens.give_back(sum(spare))
-            self._input.give_back(spare[0])
-            self._output.give_back(spare[1])
+        if used is not None and self._has_limits:
+            self._buckets.give_back(place.tokens(), used)
         self.breaker.succeeded()
         self._end(place)
 
@@ -242,7 +233,8 @@ class Governor:
     def _end(self, place: Place) -> None:
         place.is_admitted = False
         self.under_way -= 1
-        self._pump()
+        if self.line.count or self._timer.is_armed:
+            self._pump()
 
     def _refused(self, place: Place, now: float, asked: float | None) -> None:
         """Ask for less from now on; how much less, the server says, or has to be found out."""
@@ -265,9 +257,7 @@ class Governor:
 
     def hear(self, headers: "Iterable[tuple[bytes, bytes]]") -> None:
         """Take in the headers of an answer, of any."""
-        limits: Any = read_limits(headers)
+        limits = read_limits(headers)
         if limits is not None:
-            now, self._has_limits = self._now(), True
-            for name in ("requests", "tokens", "input", "output"):
-                if (quota := getattr(limits, name)) is not None:
-                    getattr(self, f"_{name}").learn(quota, now)
+            self._has_limits = True
+            self._buckets.learn(limits, self._now())

@@ -1,7 +1,10 @@
 """The line before a model: lanes by priority, and in each the runs take turns: a large one holds up no other."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Future
@@ -9,27 +12,37 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Place"]
 
 
-class Place:
-    """A place in the line, and then under way: whose it is, the tokens it may need, since when it is under way.
+class Place(msgspec.Struct, eq=False, kw_only=True):
+    """A place in the line, and then under way; a struct, because every request makes one.
 
-    `tries` are those made before, `was_refused` says that the last of them was refused for want of room. `future` is
-    set when it is the request's turn: to `None`, or to the error that there will be none.
+    Attributes:
+        root: Whose it is: the run's.
+        priority: Its lane.
+        need: The tokens it may need, of question and answer; or what finds that out, which is asked only where a
+            provider has told of limits.
+        tries: How many were made before.
+        was_refused: Whether the last of them was refused for want of room.
+        future: Set when it is the request's turn: to `None`, or to the error that there will be none.
+        is_admitted: Whether it is under way.
+        is_probe: Whether it is the one that is to see how the server is.
+        sent_at: Since when it is under way.
     """
 
-    __slots__ = (
-        *("future", "input", "is_admitted", "is_probe", "output"),
-        *("priority", "root", "sent_at", "tries", "was_refused"),
-    )
+    root: int
+    priority: int
+    need: tuple[int, int] | Callable[[], tuple[int, int]]
+    tries: int = 0
+    was_refused: bool = False
+    future: "Future | None" = None
+    is_admitted: bool = False
+    is_probe: bool = False
+    sent_at: float = 0.0
 
-    def __init__(
-        self, *, root: int, priority: int, need: tuple[int, int], tries: int = 0, was_refused: bool = False
-    ) -> None:
-        self.future: Future | None = None
-        self.root, self.priority = root, priority
-        self.tries, self.was_refused = tries, was_refused
-        self.input, self.output = need
-        self.is_admitted = self.is_probe = False
-        self.sent_at = 0.0
+    def tokens(self) -> tuple[int, int]:
+        """Return the tokens it may need, of question and answer."""
+        if callable(self.need):
+            self.need = self.need()
+        return self.need
 
 
 class Line:
@@ -37,19 +50,19 @@ class Line:
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[int, int, bool], OrderedDict[int, dict[Place, None]]] = {}
-        self._count = 0
+        self.count = 0  # of those who wait
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __repr__(self) -> str:
-        return f"<Line {self._count} waiting>"
+        return f"<Line {self.count} waiting>"
 
     def join(self, place: Place) -> None:
         """Put *place* behind those of its own run."""
         lane = self._lanes.setdefault(_lane_of(place), OrderedDict())
         lane.setdefault(place.root, {})[place] = None
-        self._count += 1
+        self.count += 1
 
     def leave(self, place: Place) -> None:
         """Take *place* out, wherever it stands; nothing happens if it is gone."""
@@ -57,7 +70,7 @@ class Line:
         run = lane.get(place.root)
         if run is None or place not in run:
             return
-        self._count -= 1
+        self.count -= 1
         del run[place]
         if not run:
             del lane[place.root]

@@ -13,6 +13,7 @@ class Minute:
 
     def __init__(self) -> None:
         self._seconds: deque[list[int]] = deque()
+        self._now: list[int] = [-1, 0]  # the last of them
         self._total = 0
 
     def __repr__(self) -> str:
@@ -21,15 +22,17 @@ class Minute:
     def add(self, now: float, count: int = 1) -> None:
         """Count something that happens now."""
         second = int(now)
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._seconds.append([second, 0])
+        if self._now[0] != second:
+            self._now = [second, 0]
+            self._seconds.append(self._now)
             self._forget(now)
-        self._seconds[-1][1] += count
+        self._now[1] += count
         self._total += count
 
     def count(self, now: float) -> int:
         """Return how much there was in the last minute."""
-        self._forget(now)
+        if self._now[0] != int(now):
+            self._forget(now)
         return self._total
 
     def changes_at(self, now: float) -> float:

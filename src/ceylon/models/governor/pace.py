@@ -39,14 +39,10 @@ class Pace:
         self._was_told = False
         self._is_rough = True  # the limit has been met once at most
         self.room = step
+        self.is_known = False  # whether somebody has been refused; before that only `room` requests may be under way
 
     def __repr__(self) -> str:
         return f"<Pace {self._rate:.2f} a second>" if self.is_known else f"<Pace unlimited, up to {self.room} at once>"
-
-    @property
-    def is_known(self) -> bool:
-        """Whether somebody has been refused; before that only `room` requests may be under way."""
-        return self._rate < math.inf
 
     @property
     def next_at(self) -> float:
@@ -91,6 +87,7 @@ class Pace:
         else:
             self._rate = max(seen, self._first_rate)
         self._rate = max(self._rate, _SLOWEST)
+        self.is_known = self._rate < math.inf
         self._next = now + 1.0 / self._rate
         self._shrunk_at, self._answers = now, 0
         return True

@@ -13,20 +13,21 @@ from ceylon.models.governor.estimates import tokens_in
 from ceylon.models.governor.line import Place
 from ceylon.models.governor.purse import Purse
 from ceylon.models.governor.retries import is_passing, pause_before
-from ceylon.models.turns import Usage
+from ceylon.models.turns import TextPart, ThinkingPart, Usage
 
 if TYPE_CHECKING:
     from ceylon.core.interior import Interior
     from ceylon.models.governor.asker import Asker
     from ceylon.models.governor.governor import Governor
     from ceylon.models.prices import Price
-    from ceylon.models.turns import Reply, Request
+    from ceylon.models.turns import Part, Reply, Request
 
-__all__ = ["Passage"]
+__all__ = ["UNCOUNTED", "Passage", "need_of"]
 
 T = TypeVar("T")
 
 _TOO_MANY: Final = 429
+UNCOUNTED: Final = Usage()
 _UNSAID: Final = 1_024  # tokens of an answer, where nobody has set a limit; for the provider's own limits only
 
 
@@ -35,6 +36,15 @@ class Passage:
 
     `has_parts`: the answer comes in parts, so that one which is given up can be settled by what has arrived.
     """
+
+    # Most requests have no budget and go at once: what they do not need is not even set.
+    _place: Place | None = None
+    _purse: Purse | None = None
+    _request: "Request | None" = None
+    _error: ModelError | None = None
+    _seen: list[str] | None = None
+    _tries = 0
+    _has_begun = _is_unanswered = False
 
     def __init__(
         self,
@@ -46,15 +56,10 @@ class Passage:
         has_parts: bool = False,
     ) -> None:
         self._governor, self._interior, self._asker, self._price = governor, interior, asker, price
-        self._place: Place | None = None
-        self._purse: Purse | None = None
         if asker.account is not None:
             self._purse = Purse(asker.account, price, interior.settings, interior.driver)
-        self._need = (0, 0)
-        self._tries = 0
-        self._has_begun = self._is_unanswered = False
-        self._error: ModelError | None = None
-        self._seen: list[str] | None = [] if has_parts else None
+        if has_parts:
+            self._seen = []
 
     def __enter__(self) -> Self:
         self._is_unanswered = True
@@ -75,8 +80,15 @@ class Passage:
         """Return *request* as its run can pay for it; see `Purse.open`."""
         if self._purse is not None:
             request = await self._purse.open(request, self._governor.model)
-        self._need = (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
+        self._request = request
         return request
+
+    def _find_need(self) -> tuple[int, int]:
+        return (0, 0) if self._request is None else need_of(self._request)
+
+    def take_over(self, request: "Request", place: Place) -> None:
+        """Go on with a *request* whose first try is under way in *place*."""
+        self._request, self._place, self._tries = request, place, 1
 
     async def make(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the request, whose answer comes whole, as often as it takes; *attempt* makes it once.
@@ -88,34 +100,36 @@ class Passage:
         while True:
             await self.enter()
             try:
-                return await self._in_time(attempt)
+                return await (attempt() if self._purse is None else self._in_time(attempt, self._purse))
             except ModelError as error:
                 if not await self.may_try_again(error):
                     raise
 
-    async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        seconds = math.inf if self._purse is None else self._purse.seconds_left
-        if self._purse is None or seconds == math.inf:
+    @staticmethod
+    async def _in_time(attempt: Callable[[], Awaitable[T]], purse: Purse) -> T:
+        seconds = purse.seconds_left
+        if seconds == math.inf:
             return await attempt()
         with anyio.move_on_after(seconds):
             return await attempt()
         what = "seconds"  # a timer may be a hair early, so the clock is not asked
-        raise BudgetError(what, 0, 0, self._purse.seconds)
+        raise BudgetError(what, 0, 0, purse.seconds)
 
     async def enter(self) -> None:
         """Wait for the request's turn; see `Governor.admit`."""
         asker = self._asker
-        self._place = Place(
+        place = self._place = Place(
             root=asker.root,
             priority=asker.priority,
-            need=self._need,
+            need=self._find_need,
             tries=self._tries,
-            was_refused=_is_refusal(self._error),
+            was_refused=self._error is not None and _is_refusal(self._error),
         )
-        try:
-            await self._governor.admit(self._place)
-        except ModelError as error:
-            raise error from self._error
+        if not self._governor.admit_nowait(place):
+            try:
+                await self._governor.admit(place)
+            except ModelError as error:
+                raise error from self._error
         if self._purse is not None:
             self._purse.check_time()  # before it counts as made: what never left costs nothing
             self._purse.begin()
@@ -127,16 +141,22 @@ class Passage:
         if self._purse is not None:
             self._purse.check_time()
 
-    def see(self, text: str) -> None:
-        """Take note of a part: from now on nothing is tried again."""
+    def see(self, part: "Part") -> None:
+        """Take note of a part: from now on nothing is tried again.
+
+        Raises:
+            BudgetError: the run's time is over.
+        """
+        if self._purse is not None:
+            self._purse.check_time()
+            if self._seen is not None and isinstance(part, TextPart | ThinkingPart):
+                self._seen.append(part.text)
         self._has_begun = True
-        if self._seen is not None and self._purse is not None:
-            self._seen.append(text)
 
     def answered(self, reply: "Reply") -> float | None:
         """Take note of the whole answer; return what it has cost, if that is known."""
         usage, asker = reply.usage, self._asker
-        is_counted = usage != Usage()
+        is_counted = usage != UNCOUNTED
         if self._place is not None:
             self._governor.answered(self._place, (usage.input, usage.output) if is_counted else None)
         cost = self._price.cost(usage) if self._price is not None and is_counted else None
@@ -184,5 +204,10 @@ class Passage:
         return True
 
 
-def _is_refusal(error: ModelError | None) -> bool:
+def need_of(request: "Request") -> tuple[int, int]:
+    """Return the tokens that *request* may need, of question and answer."""
+    return (tokens_in(request), _UNSAID if request.max_tokens is None else request.max_tokens)
+
+
+def _is_refusal(error: ModelError) -> bool:
     return isinstance(error, ModelStatusError) and error.status == _TOO_MANY

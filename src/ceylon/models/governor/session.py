@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ceylon.errors import ModelError
-from ceylon.models.turns import Part, Reply, ReplyPart, Request, TextPart, ThinkingPart
+from ceylon.models.turns import Part, Reply, ReplyPart, Request
 
 if TYPE_CHECKING:
+    from ceylon.models.governor.asker import Asker
     from ceylon.models.governor.passage import Passage
     from ceylon.models.governor.passages import Passages
     from ceylon.models.port import Abilities, Session
@@ -38,7 +39,30 @@ class GovernedSession:
             ModelError: by the last try.
             BudgetError: it might cost more than the run can still spend.
         """
-        with self._passages() as passage:
+        passages = self._passages
+        asker = passages.find_asker()
+        place = passages.go_nowait(asker, request)
+        if place is None:
+            return await self._complete(request, asker)
+        try:
+            reply = await self._session.complete(request)
+        except ModelError as error:
+            passage = passages.of(asker)
+            passage.take_over(request, place)
+            if not await passage.may_try_again(error):
+                raise
+        except BaseException:
+            passages.governor.left(place)
+            raise
+        else:
+            cost = passages.answered(asker, place, reply)
+            return reply if cost is None else msgspec.structs.replace(reply, cost=cost)
+        with passage:
+            return self._paid(await passage.make(lambda: self._session.complete(request)), passage)
+
+    async def _complete(self, request: Request, asker: "Asker") -> Reply:
+        """Return the answer to a request that may have to wait, or that a budget bounds."""
+        with self._passages.of(asker) as passage:
             opened = await passage.open(request)
             reply = await passage.make(lambda: self._session.complete(opened))
             return self._paid(reply, passage)
@@ -52,7 +76,12 @@ class GovernedSession:
                 try:
                     async with aclosing(self._session.stream(request)) as parts:
                         async for part in parts:
-                            yield self._take(part, passage)
+                            if isinstance(part, ReplyPart):
+                                passage.check_time()
+                                yield ReplyPart(self._paid(part.reply, passage))
+                            else:
+                                passage.see(part)
+                                yield part
                 except ModelError as error:
                     if not await passage.may_try_again(error):
                         raise
@@ -62,14 +91,6 @@ class GovernedSession:
     async def aclose(self) -> None:
         """Close the session inside."""
         await self._session.aclose()
-
-    def _take(self, part: Part, passage: "Passage") -> Part:
-        """Take note of *part*; the last one gets the cost."""
-        passage.check_time()
-        if isinstance(part, ReplyPart):
-            return ReplyPart(self._paid(part.reply, passage))
-        passage.see(part.text if isinstance(part, TextPart | ThinkingPart) else "")
-        return part
 
     def _paid(self, reply: Reply[Any], passage: "Passage") -> Reply[Any]:
         """Settle the request and return *reply* with what it has cost."""

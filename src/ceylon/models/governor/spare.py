@@ -12,6 +12,7 @@ from ceylon.models.governor.purse import Purse
 
 if TYPE_CHECKING:
     from ceylon.errors import ModelError
+    from ceylon.models.governor.asker import Asker
     from ceylon.models.turns import Request
 
 __all__ = ["NotSentError", "Spare", "SparePassage", "SparePassages", "SparePurse", "spare"]
@@ -47,20 +48,29 @@ class SparePassages(Passages):
 
     __slots__ = ()
 
-    def __call__(self, *, has_parts: bool = False) -> Passage:
-        """Return the passage for what is asked here and now."""
-        it = spare.get()
-        if it is None or it.was_sent:
-            return super().__call__(has_parts=has_parts)
-        return SparePassage(it, self, has_parts=has_parts)
+    def of(self, asker: "Asker", *, has_parts: bool = False) -> Passage:
+        """Return the passage for what *asker* asks here and now."""
+        it = _to_come()
+        if it is None:
+            return super().of(asker, has_parts=has_parts)
+        return SparePassage(it, self, asker, has_parts=has_parts)
+
+    def go_nowait(self, asker: "Asker", request: "Request") -> Place | None:
+        """See `Passages`; a spare request needs a passage of its own."""
+        return super().go_nowait(asker, request) if _to_come() is None else None
+
+
+def _to_come() -> Spare | None:
+    """Return the spare request that this task is for, if that was not sent yet."""
+    it = spare.get()
+    return None if it is None or it.was_sent else it
 
 
 class SparePassage(Passage):
     """The way of a spare request: no line, no waiting for the budget, no further try."""
 
-    def __init__(self, it: Spare, passages: Passages, *, has_parts: bool) -> None:
-        governor, interior, find_asker, price = passages
-        asker = find_asker()
+    def __init__(self, it: Spare, passages: Passages, asker: "Asker", *, has_parts: bool) -> None:
+        governor, interior, _, price = passages
         super().__init__(governor, interior, asker, price, has_parts=has_parts)
         self._spare = it
         if asker.account is not None:
@@ -86,7 +96,7 @@ class SparePassage(Passage):
             NotSentError: something is: others that wait, a limit, a pause, a breaker that is not closed, the run's end.
         """
         asker = self._asker
-        place = Place(root=asker.root, priority=asker.priority, need=self._need, tries=1)
+        place = Place(root=asker.root, priority=asker.priority, need=self._find_need, tries=1)
         if self._spare.is_withdrawn or not self._governor.admit_nowait(place):
             raise NotSentError
         self._place = place
