@@ -424,14 +424,16 @@ def test_a_trio_loop_in_the_main_thread_may_be_cancelled_while_it_asks(far_mesh:
 
     ref = Ref(far_mesh.interior, "echo")
 
+    echo = far_mesh.agent("echo")
+    assert isinstance(echo, Echo)
+    begun = echo.log
+
     async def use() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ref.ask, 1.0)
-            await eventually(lambda: echo.log)
+            await eventually(lambda: begun)
             nursery.cancel_scope.cancel()
 
-    echo = far_mesh.agent("echo")
-    assert isinstance(echo, Echo)
     trio.run(use)
 
     wait_until(lambda: far_mesh.statistics().agents["echo"].cancelled == 1)

@@ -328,7 +328,7 @@ async def test_stuck_threads_keep_no_other_agent_from_threads(gate: threading.Ev
         await eventually(lambda: len(BEGUN) == 3)
         leap(LONG)
         await until(lambda: mesh.statistics().threads.stuck == 3)
-        assert mesh.statistics().threads.running == 0
+        await eventually(lambda: not mesh.statistics().threads.running)  # the other's reports before it rests
         gate.set()
 
 

@@ -524,7 +524,7 @@ async def test_a_stream_whose_next_part_does_not_come_ends(mesh: Mesh) -> None:
         tasks.start_soon(leap_when_all_wait, 10)
         with pytest.raises(StreamTimeoutError, match=r"'stalling' sent nothing for 10 s") as caught:
             await anext(stream)
-    assert isinstance(caught.value, TimeoutError)
+        assert isinstance(caught.value, TimeoutError)
     await until(lambda: stalling.closed)
     await mesh.drain()
     assert mesh.statistics().agents["stalling"].cancelled == 1
