@@ -197,5 +197,5 @@ def test_the_snippets_of_a_page_run(name: str) -> None:
     done = run_example(f"snippets/{name}")
 
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback (most recent call last)" not in done.stderr  # the watchdog may show a stack on a busy machine
     assert done.stdout.strip()
