@@ -19,7 +19,7 @@ from ceylon.models.adapting import adapt
 from ceylon.models.endpoint import Endpoint
 from ceylon.models.engine import find_smollm2
 from ceylon.models.http import HttpClient
-from ceylon.models.local import LocalModel, LocalSession
+from ceylon.models.local import LocalModel, LocalSession, seed_of
 from ceylon.models.port import Session
 from ceylon.models.resolve import resolve
 from ceylon.models.turns import (
@@ -396,12 +396,19 @@ def test_threads_are_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> No
         LocalModel().check()
 
 
-@pytest.mark.parametrize("words", ["chance", "-1", "1.5"])
+@pytest.mark.parametrize("words", ["chance", "-1", "1.5", str(2**32 - 1), 5_000 * "9"], ids=lambda words: words[:10])
 def test_a_seed_is_a_number(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CEYLON_LOCAL_SEED", words)
 
-    with pytest.raises(ModelConfigError, match="CEYLON_LOCAL_SEED"):
+    with pytest.raises(ModelConfigError, match=r"CEYLON_LOCAL_SEED.* from 0 to 4294967294"):
         LocalModel().check()
+
+
+@pytest.mark.parametrize("words", ["0", " 7 ", str(2**32 - 2)])
+def test_whatever_the_engine_takes_may_be_the_seed(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CEYLON_LOCAL_SEED", words)
+
+    assert seed_of() == int(words)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """A pipeline grows stage by stage at a price that does not grow with it: what was checked is not checked again."""
 
+import contextlib
 import functools
 import gc
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from ceylon import Agent, Mesh, Message, on
 from ceylon.errors import DefinitionError, StageTypeError
-from ceylon.pipelines import Pipeline, each, pipeline
+from ceylon.pipelines import Pipeline, each, parallel, pipeline
 from ceylon.pipelines.checking import Checked
 
 SHORT, LONG = 20, 120
@@ -120,6 +121,44 @@ async def test_what_is_known_by_now_of_the_last_stage_counts(mesh: Mesh) -> None
     with pytest.raises(StageTypeError, match="gives int, but 'shout'"):
         _ = asked >> shout
     assert await mesh.add(asked >> add).ask("tea") == 4
+
+
+async def seen_behind(mesh: Mesh) -> list[str]:
+    """Return what is made without an error of pipelines in whose middle somebody turns out to take no number."""
+    made: dict[str, Pipeline] = {
+        "first": mesh.ref("later") >> same >> same,
+        "middle": add >> mesh.ref("later") >> same >> same,
+        "inside": pipeline(pipeline(add, mesh.ref("later"), same, name="inner"), same),
+        "beside": add >> parallel(same, mesh.ref("later")) >> same >> same,
+        "by key": add >> mesh.ref("family", key="lisbon") >> same >> same,
+    }
+    mesh.add(Shop("later"))
+    mesh.pool(Shop, "family", size=1)
+    ways: dict[str, Callable[[Pipeline], Any]] = {
+        ">>": lambda one: one >> same,
+        "named": lambda one: one.named("news"),
+        "pipeline": lambda one: pipeline(one, same),
+    }
+    seen: list[str] = []
+    for name, one in made.items():
+        for word, way in ways.items():
+            with contextlib.suppress(StageTypeError):
+                way(one)
+                seen.append(f"{name} {word}")
+    return seen
+
+
+FITS: Final = ["first >>", "first named", "first pipeline"]  # nobody says what comes to it
+
+
+async def test_what_is_known_by_now_of_others_counts_too(mesh: Mesh) -> None:
+    assert await seen_behind(mesh) == FITS
+
+
+async def test_if_what_was_checked_holds_for_good_they_pass(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checked, "holds", True)
+
+    assert await seen_behind(mesh) != FITS
 
 
 async def test_refs_of_two_meshes_are_found_at_any_length(mesh: Mesh) -> None:

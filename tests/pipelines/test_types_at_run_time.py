@@ -39,6 +39,12 @@ def test_a_pipeline_with_its_types_is_an_annotation() -> None:
     assert typing.get_args(hints["blocking"]) == (int, str)
 
 
+def test_what_it_gives_may_be_left_out_as_for_type_checkers() -> None:
+    assert Pipeline[str] == Pipeline[str, Any]
+    assert BlockingPipeline[str] == BlockingPipeline[str, Any]
+    assert typing.get_args(Pipeline["str"]) == (typing.ForwardRef("str"), Any)
+
+
 def test_its_types_leave_the_value_as_it_was() -> None:
     built = pipeline(shout)
 
@@ -59,10 +65,19 @@ def test_a_class_of_ones_own_names_the_types() -> None:
     assert built.blocking.run("tea") == "TEA"
 
 
-@pytest.mark.parametrize("cls", [Agent, Ref])
+@pytest.mark.parametrize("cls", [Agent, Ref, Shouting])
 def test_what_has_no_types_of_its_own_takes_none(cls: Any) -> None:
-    with pytest.raises(TypeError):
-        cls[int, str]
+    for given in (int, (int, str)):
+        with pytest.raises(TypeError):
+            cls[given]
+
+
+@pytest.mark.parametrize("given", [(), (int, int, int)])
+def test_a_pipeline_has_two_types(given: Any) -> None:
+    cls: Any = Pipeline
+
+    with pytest.raises(TypeError, match="arguments"):
+        cls[given]
 
 
 @pytest.mark.parametrize("word", building.__all__)

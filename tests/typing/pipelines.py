@@ -217,6 +217,16 @@ def functions_without_types_and_lambdas_are_anything(untyped: Callable[..., Any]
     _ = pipeline(anything, half) >> anything
 
 
+def functions_that_leave_a_type_open_are_anything(named: dict[str, Callable[[str], int]]) -> None:
+    _ = pipeline(split, each(list), each(sorted), each("".join), max, len)
+    _ = pipeline(split, each(count)) >> each(round) >> sum >> half
+    _ = pipeline(numbers, each(lambda most: [most, most]), each(sum)) >> each(half)
+    _ = pipeline(numbers) >> retry(sum) >> half
+    _ = pipeline(numbers) >> timeout(max, 5) >> half
+    _ = pipeline(numbers) >> tap(sum) >> branch(min, {0: sum})
+    assert_type(parallel(**named), Pipeline[Any, dict[str, Any]])
+
+
 async def a_pipeline_has_verbs(built: Pipeline[str, int], bare: Pipeline) -> None:
     assert_type(await built.run("a", timeout=3, progress=False), int)
     assert_type(built.stream("a"), PipelineStream[int])

@@ -30,7 +30,7 @@ else:  # as for messages: the defaults are the type checkers' business
     In = TypeVar("In", contravariant=True)  # noqa: PLC0105 – `Pipeline[In, Out]` is read by users
     Out = TypeVar("Out", covariant=True)  # noqa: PLC0105 – `Pipeline[In, Out]` is read by users
 
-__all__ = ["Composable", "Composed", "In", "Out"]
+__all__ = ["Composable", "Composed", "In", "Out", "Sides"]
 
 _BUILDING: Final = "ceylon.pipelines.building"
 
@@ -110,12 +110,26 @@ else:
 
 if TYPE_CHECKING:
 
+    class Sides(Generic[In, Out]):
+        """What takes *In* and gives *Out*."""
+
     class Composed(Composable[In, Out]):
         """Something composable of which it is known what it takes and gives."""
 
 else:
 
-    class Composed(Composable, Generic[In, Out]):
+    class Sides(Generic[In, Out]):
+        """What takes *In* and gives *Out*."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, given: Any) -> Any:
+            """Let what is not given be `Any`, as type checkers do."""
+            given = given if isinstance(given, tuple) else (given,)
+            missing = len(cls.__parameters__) - len(given) if given else 0
+            return super().__class_getitem__((*given, *[Any] * missing))
+
+    class Composed(Composable, Sides[In, Out]):
         """Something composable of which it is known what it takes and gives."""
 
         __slots__ = ()

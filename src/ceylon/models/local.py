@@ -26,6 +26,7 @@ __all__ = ["LocalModel", "LocalSession", "seed_of", "threads_of", "weights_of"]
 _SMOLLM2: Final = ("smollm2", "smollm2:135m")
 _THREADS_VARIABLE: Final = "CEYLON_LOCAL_THREADS"
 _SEED_VARIABLE: Final = "CEYLON_LOCAL_SEED"
+_CHANCE: Final = 2**32 - 1  # a seed is less: this one means chance to llama.cpp, and more it does not hold
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +144,7 @@ def threads_of() -> int:
 def seed_of() -> int | None:
     """Return what decides the engine's choices where a request has no seed: chance, unless the environment says so."""
     words = os.environ.get(_SEED_VARIABLE, "").strip()
-    if words and not words.isdecimal():
-        sentence = f"{_SEED_VARIABLE} is {words!r}; it is a whole number, like 7"
+    if words and not (words.isdecimal() and len(words) <= len(str(_CHANCE)) and int(words) < _CHANCE):
+        sentence = f"{_SEED_VARIABLE} is {words!r}; it is a whole number from 0 to {_CHANCE - 1}, like 7"
         raise ModelConfigError(sentence)
     return int(words) if words else None

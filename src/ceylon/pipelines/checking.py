@@ -9,10 +9,11 @@ import msgspec
 from ceylon.agents.agent import Agent
 from ceylon.agents.answering import AnsweringAgent
 from ceylon.agents.outputs import declared_reply
+from ceylon.core.names import split_key
 from ceylon.core.ref import Ref
 from ceylon.errors import DefinitionError, StageTypeError
 from ceylon.pipelines.fitting import NO_ITEMS, dict_of, fits, item_of, list_of, show, union_of
-from ceylon.pipelines.gifts import Gift, expect, item_in, words_for
+from ceylon.pipelines.gifts import Checked, Gift, expect, item_in, words_for
 from ceylon.pipelines.nodes import (
     Branch,
     Each,
@@ -35,38 +36,30 @@ from ceylon.pipelines.stages import action_at, hints_of
 __all__ = ["Checked", "check"]
 
 
-class Checked(msgspec.Struct, frozen=True):
-    """A sequence whose stages fit: its first *count* nodes give *gift*, and *ref* is the first ref in all of it.
-
-    One more may be at its end, if there is a ref in it: by the time something follows, more may be known of its agent.
-    """
-
-    count: int = 0
-    gift: Gift = Gift(Any)
-    ref: Ref | None = None
-
-
 def check(root: Sequence, known: Checked = Checked()) -> Checked:  # noqa: B008 – immutable
     """Raise unless a pipeline of this tree could run.
 
-    Of a sequence that begins with one that is *known* only what is new is looked at.
+    Of a sequence that begins with one that is *known* only what is new is looked at, unless more is known by now of
+    the agents in it.
 
     Raises:
         StageTypeError: a stage gives what the next one can never take.
         DefinitionError: its refs are of different meshes.
     """
-    ref, before, gift = known.ref, known.gift, known.gift
+    if not known.holds:
+        known = Checked()
+    ref, gift, strangers = known.ref, known.gift, known.strangers
     new = root.steps[known.count :]
     for each in _refs(new):
         ref = each if ref is None else ref
         if each.__ceylon_mesh__ is not ref.__ceylon_mesh__:
             message = f"{ref!r} and {each!r} are in different meshes; a pipeline runs in one"
             raise DefinitionError(message)
+        if each.address not in strangers and each.__ceylon_target__ is None:
+            strangers = {**strangers, each.address: each, split_key(each.address)[0]: each}
     for step in new:
-        before, gift = gift, _through(step, gift)
-    if new and any(True for _ in _refs(new[-1:])):
-        return Checked(len(root.steps) - 1, before, ref)
-    return Checked(len(root.steps), gift, ref)
+        gift = _through(step, gift)
+    return Checked(len(root.steps), gift, ref, strangers)
 
 
 def _refs(steps: tuple[Node, ...]) -> Iterator[Ref]:

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
+from ceylon.core.ref import Ref
 from ceylon.errors import StageTypeError
 from ceylon.pipelines.fitting import NO_ITEMS, fits, item_of, show
 from ceylon.pipelines.nodes import Node, Stage
 
-__all__ = ["Gift", "expect", "item_in", "words_for"]
+__all__ = ["Checked", "Gift", "expect", "item_in", "words_for"]
 
 
 class Gift(msgspec.Struct, frozen=True):
@@ -16,6 +17,27 @@ class Gift(msgspec.Struct, frozen=True):
 
     hint: Any
     giver: str = "the input"
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A sequence whose first *count* nodes fit and give *gift*; *ref* is the first ref in it.
+
+    Of those in *strangers*, by address and by name, nobody knew the agent.
+    """
+
+    count: int = 0
+    gift: Gift = Gift(Any)
+    ref: Ref | None = None
+    strangers: dict[str, Ref] = {}
+
+    @property
+    def holds(self) -> bool:
+        """Whether no more is known of its agents than when it was checked."""
+        if self.ref is None or not self.strangers:
+            return True
+        mesh, names = self.ref.__ceylon_mesh__, self.strangers.keys()
+        found = (names & mesh.cells().keys()) | (names & mesh.registered.keys())
+        return all(self.strangers[name].__ceylon_target__ is None for name in found)
 
 
 def expect(gift: Gift, taker: str, taken: Any) -> None:

@@ -1,8 +1,8 @@
 """A pipeline: an immutable value, the tree of its stages, with the verbs to run it."""
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ceylon.core.composing import Composed, In, Out
+from ceylon.core.composing import Composed, In, Out, Sides
 from ceylon.core.names import check_name
 from ceylon.errors import ArgumentError, DefinitionError
 from ceylon.pipelines.checking import Checked, check
@@ -190,7 +190,7 @@ class Pipeline(Drawn, Composed[In, Out]):
         return self._root.steps[0] if len(self._root.steps) == 1 else self._root
 
 
-class BlockingPipeline(Generic[In, Out]):
+class BlockingPipeline(Sides[In, Out]):
     """The verbs of a pipeline for code that blocks."""
 
     def __init__(self, pipeline: Pipeline[In, Out], road: Road) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-    from typing import Any, Literal, TypeAlias, TypeVar, overload
+    from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
     from ceylon.agents.agent import Agent
     from ceylon.core.composing import Awaited, In, Plain, Takes, Wide, Yields
@@ -23,6 +23,31 @@ if TYPE_CHECKING:
     Raised: TypeAlias = Literal["cancel", "wait"]
     Kept: TypeAlias = Literal["keep"]
 
+    class Whatever:
+        """Fits what functions of the standard library ask of the type that they leave open."""
+
+        def __add__(self, other: Any, /) -> Any: ...
+        def __radd__(self, other: Any, /) -> Any: ...
+        def __lt__(self, other: Any, /) -> bool: ...
+        def __round__(self, digits: int = ..., /) -> Any: ...
+
+    class Sums(Protocol):
+        """Like `sum`. What it may be called with besides tells it from a lambda, which checkers see through."""
+
+        def __call__(self, items: Iterable[Whatever], /, start: Any) -> Any: ...
+
+    class Sorts(Protocol):
+        """Like `sorted`, `max`, `min`."""
+
+        def __call__(self, items: Iterable[Whatever], /, *, key: None) -> Any: ...
+
+    class Rounds(Protocol):
+        """Like `round`."""
+
+        def __call__(self, number: Whatever, /, ndigits: None) -> Any: ...
+
+    Open: TypeAlias = "Sums | Sorts | Rounds | type[list[Any] | set[Any] | frozenset[Any] | tuple[Any, ...]]"
+
     class Passes(Pipeline[In, Any]):
         """What `tap` makes: the value goes on as it is."""
 
@@ -33,6 +58,10 @@ if TYPE_CHECKING:
 
         def __ceylon_gathers__(self) -> None: ...
 
+    @overload  # `sum`, `max`, `sorted`: what such a function takes and gives, it says of one list only
+    def each(
+        step: Open, concurrency: int = ..., *, ordered: bool = ..., on_failure: OnFailure = ...
+    ) -> Pipeline[Items[Any], list[Any]]: ...
     @overload
     def each(
         step: Awaited[A, B], concurrency: int = ..., *, ordered: bool = ..., on_failure: Raised = ...
@@ -64,6 +93,16 @@ if TYPE_CHECKING:
     def each(step: Any, concurrency: int = 0, *, ordered: bool = True, on_failure: OnFailure = "cancel") -> Any:
         """Return *step* for each item of a list, any iterable, an async iterator, a flow. It gives a flow."""
 
+    @overload
+    def retry(
+        step: Open,
+        times: int = ...,
+        *,
+        on: On = ...,
+        pause: float = ...,
+        factor: float = ...,
+        jitter: float = ...,
+    ) -> Pipeline[Any, Any]: ...
     @overload
     def retry(
         step: Awaited[A, B],
@@ -110,6 +149,8 @@ if TYPE_CHECKING:
         """Return *step* with further tries after a failure."""
 
     @overload
+    def timeout(step: Open, seconds: float) -> Pipeline[Any, Any]: ...
+    @overload
     def timeout(step: Awaited[A, B], seconds: float) -> Pipeline[A, B]: ...
     @overload
     def timeout(step: Yields[A, B], seconds: float) -> Pipeline[A, list[B]]: ...
@@ -138,6 +179,8 @@ if TYPE_CHECKING:
         """Return *step* again and again: each round gets what the one before returned."""
 
     @overload
+    def branch(by: Open, choices: Mapping[Any, Any], default: Any = ...) -> Pipeline[Any, Any]: ...
+    @overload
     def branch(by: Takes[A], choices: Mapping[Any, Any], default: Any = ...) -> Pipeline[A, Any]: ...
     @overload
     def branch(by: Callable[..., Any], choices: Mapping[Any, Any], default: Any = ...) -> Pipeline[Any, Any]: ...
@@ -157,6 +200,8 @@ if TYPE_CHECKING:
         """Return a stage that waits for all items of a flow and gives the list of them."""
         ...
 
+    @overload
+    def tap(step: Open) -> Passes[Any]: ...
     @overload
     def tap(step: Takes[A]) -> Passes[A]: ...
     @overload
