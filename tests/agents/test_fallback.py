@@ -31,6 +31,7 @@ from ceylon.models.turns import Part, Reply, Request, TextPart, Usage
 from ceylon.settings import DEFAULTS
 from ceylon.testing.faults import Fault
 from ceylon.testing.model_server import ModelServer
+from support.lagging import Lagging
 from support.llm import impatient
 from support.providers import Provider
 from support.virtual_time import run_virtually
@@ -264,3 +265,48 @@ async def test_a_stream_that_ends_without_a_part_falls_back_and_the_last_one_is_
 
     assert reply.text == "second"
     assert len(silent.asked) == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("hedge", [None, 1.0])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_is_opened_after_the_session_was_given_back_is_closed(
+    backend: str,
+    streamed: bool,  # noqa: FBT001 – a parameter
+    hedge: float | None,
+) -> None:
+    """An agent that is set otherwise has another session, while the query before it still comes to its second model."""
+    opened: list[str] = []
+    closed: list[str] = []
+
+    class Noted(Lagging):
+        async def open(self, client: Any = None) -> Any:
+            session = await super().open(client)
+
+            async def aclose() -> None:
+                closed.append(self.name)
+
+            session.aclose = aclose
+            opened.append(self.name)
+            return session
+
+    ill = ModelStatusError("m", 500, "ill", should_retry=False)
+    first, second = Noted((5.0, ill), name="openai::first"), Noted((1.0, "second"), name="openai::second")
+    agent = LlmAgent("tutor", first, fallback=second, hedge=hedge)
+    texts: list[str] = []
+
+    async def ask_first() -> None:
+        texts.append((await (agent.stream("hi").result() if streamed else agent.complete("hi"))).text)
+
+    async def run() -> None:
+        async with Mesh() as mesh, anyio.create_task_group() as tasks:
+            mesh.add(agent)
+            tasks.start_soon(ask_first)
+            await anyio.sleep(0.5)
+            for number in range(6):  # more sessions than are kept
+                await agent.with_prices({f"openai::{number}": (1.0, 1.0)}).complete("hi")
+
+    run_virtually(backend, run)
+    assert texts == ["second"]
+    assert "openai::second" in opened
+    assert sorted(opened) == sorted(closed)

@@ -4,7 +4,9 @@ import gc
 import weakref
 from typing import Any
 
+import anyio
 import anyio.lowlevel
+import pytest
 
 from ceylon import Agent, LlmAgent, Mesh, ModelTimeoutError, Reply, ToolCall, action
 from ceylon.models.scripted import ScriptedModel, Step
@@ -153,3 +155,24 @@ async def test_plain_answers_still_come_whole_and_counted() -> None:
 
     assert [reply.text for reply in replies] == ["one", "two words", "three"]
     assert all(reply.requests == 1 and reply.turns[-1].text == reply.text for reply in replies)
+
+
+async def test_a_model_whose_time_is_over_puts_away_what_it_used(anyio_backend: str) -> None:
+    """Behind a shield, however long that takes, and for an agent that has nothing to be called, too."""
+    put_away: list[str] = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.15)  # longer than a task is let be that takes no notice of its cancellation
+                put_away.append("a connection")
+
+    agent = LlmAgent("tutor", ScriptedModel([Step("late", gate=work)]), timeout=0.02)
+    async with Mesh() as mesh:
+        mesh.add(agent)
+        with pytest.raises(ModelTimeoutError):
+            await agent.complete("hi")
+
+    assert put_away == ["a connection"]

@@ -50,6 +50,17 @@ async def test_they_are_reckoned_once_a_limit_is_known() -> None:
         assert not governor.admit_nowait(place(need=(20, 20)))
 
 
+async def test_what_went_before_a_limit_was_known_gives_nothing_of_it_back() -> None:
+    async with Mesh() as mesh:
+        governor = Governor("openai::m", mesh.interior)
+        first = place(need=(64, 1_024))
+        assert governor.admit_nowait(first)
+        governor.hear([(b"x-ratelimit-limit-tokens", b"10000"), (b"x-ratelimit-remaining-tokens", b"10")])
+        governor.answered(first, (20, 5))
+
+        assert not governor.admit_nowait(place(need=(500, 400)))
+
+
 async def test_nothing_goes_past_a_limit_or_past_those_who_wait() -> None:
     async with Mesh() as mesh:
         governor = Governor("openai::m", mesh.interior)

@@ -10,6 +10,7 @@ from ceylon import Budget, LlmAgent, Mesh
 from ceylon.errors import ModelStatusError
 from ceylon.models.hedging import HedgedModel
 from ceylon.models.openai import OpenAIModel
+from ceylon.models.port import Abilities
 from ceylon.models.scripted import ScriptedModel, Step
 from ceylon.models.secret import Secret
 from ceylon.models.stand_ins import stand_ins
@@ -72,6 +73,26 @@ async def test_a_model_that_is_its_own_hedge_is_replayed_too(tape: Path, anyio_b
         recorded = await talk(model, streamed=streamed)
     with record(tape):
         assert await talk(ForbiddenModel("scripted::only"), streamed=streamed) == recorded
+
+
+async def test_what_is_found_out_of_a_model_on_the_way_changes_no_question(tape: Path, anyio_backend: str) -> None:
+    """That it takes no stop texts is known with its first answer; a replay would never find out."""
+
+    def look(city: str) -> str:
+        """Look at a city."""
+        return city
+
+    async def talk_twice(model: Any) -> list[str]:
+        agent = LlmAgent("tutor", model, hedge="1h", tools=[look], react=True)
+        async with Mesh() as mesh:
+            mesh.add(agent)
+            return [await agent.send_message_async("hi") for _ in range(2)]
+
+    with record(tape):
+        answers = ["Final Answer: one", "Final Answer: two"]
+        recorded = await talk_twice(ScriptedModel(answers, abilities=Abilities(stop=False), name="scripted::first"))
+    with record(tape):
+        assert await talk_twice(ForbiddenModel("scripted::first")) == recorded == ["one", "two"]
 
 
 async def test_the_keys_of_all_models_are_masked(tape: Path, anyio_backend: str) -> None:

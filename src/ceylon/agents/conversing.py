@@ -83,9 +83,7 @@ class ConversingAgent(ModelledAgent):
         """Answer a query of its own, which no other agent can be handed and nothing interrupts: without a relay."""
         context, settings = turning.context, self._setup.settings
         turning.is_followed = False
-        pauses = context.interior.pauses
-        has_calls = bool(settings.tools or self.actions or settings.memory)  # some are shielded
-        with (pauses.clock if has_calls else pauses.plain_clock)(context, settings.timeout):
+        with context.interior.pauses.clock(context, settings.timeout):
             background = NOTHING if settings.memory is None else await self._background("", prompt.text, context)
             run = await self._begin_turn(prompt, 0, turning, background)
             taken = await run.run((Turn("user", prompt.text, attachments=prompt.attachments),))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import anyio.to_thread
 import msgspec
 
 from ceylon.errors import ModelConfigError
@@ -12,7 +11,7 @@ from ceylon.models.embedding import Embedder, EmbeddingSession
 from ceylon.models.embedding_dialects import GEMINI, OLLAMA, OPENAI, Dialect
 from ceylon.models.embedding_sessions import HttpEmbeddingSession, LocalEmbeddingSession
 from ceylon.models.endpoint import Endpoint
-from ceylon.models.engine import EngineOptions, acquire
+from ceylon.models.engine import EngineOptions, join
 from ceylon.models.gemini import GeminiModel
 from ceylon.models.local import LocalModel, threads_of, weights_of
 from ceylon.models.ollama import OllamaModel, ollama_endpoint
@@ -124,7 +123,7 @@ class LocalEmbedder(msgspec.Struct, frozen=True, kw_only=True):
         """
         self.check()
         options = EngineOptions(threads=threads_of(), slots=_SLOTS, context=self.context, embedding=True)
-        engine = await anyio.to_thread.run_sync(acquire, weights_of(self.model), options)
+        engine = await join(weights_of(self.model), options)
         return LocalEmbeddingSession(engine, self.name, client)
 
 

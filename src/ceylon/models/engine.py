@@ -23,7 +23,7 @@ import msgspec
 
 from ceylon.errors import ModelUnavailableError
 
-__all__ = ["Engine", "EngineOptions", "Weights", "acquire", "find_smollm2", "leave", "release"]
+__all__ = ["Engine", "EngineOptions", "Weights", "acquire", "find_smollm2", "join", "leave", "release"]
 
 _INSTALL_ENGINE: Final = 'Install it from the clone: pip install -e ".[local]".'
 _INSTALL_WEIGHTS: Final = (
@@ -137,6 +137,33 @@ def release(engine: Engine) -> None:
     """Give back what `acquire` returned; the last user's release stops the engine. In a forked child: nothing."""
     if engine.pid == os.getpid():
         _engines.release(engine)
+
+
+async def join(weights: Weights, options: EngineOptions) -> Engine:
+    """`acquire` from a loop, in a thread; who is cancelled waits no longer for it, and it is given back once it runs.
+
+    Raises:
+        ModelUnavailableError: as `acquire` does.
+    """
+    lock, started, is_left = threading.Lock(), list[Engine](), threading.Event()
+
+    def start() -> None:
+        engine = acquire(weights, options)
+        with lock:
+            if not is_left.is_set():
+                started.append(engine)
+                return
+        release(engine)
+
+    try:
+        await anyio.to_thread.run_sync(start, abandon_on_cancel=True)
+    except BaseException:
+        with lock:
+            is_left.set()
+        for engine in started:
+            await leave(engine)
+        raise
+    return started[0]
 
 
 async def leave(engine: Engine) -> None:

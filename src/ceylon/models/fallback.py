@@ -123,6 +123,7 @@ class FallbackSession:
         self._model, self._opener, self._now = model, opener, now
         self._sessions: dict[int, Session] = {}
         self._opening = [anyio.Lock() for _ in model.models]
+        self._is_closed = False
 
     @property
     def abilities(self) -> Abilities:
@@ -139,7 +140,11 @@ class FallbackSession:
             session = await self._session(index)
             return self._signed(await session.complete(_within(request, share)), index)
 
-        return await self._in_order(ask, ends)
+        try:
+            return await self._in_order(ask, ends)
+        finally:
+            if self._is_closed:
+                await self.aclose()
 
     async def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer of the first model that begins one."""
@@ -154,14 +159,19 @@ class FallbackSession:
                 raise IncompleteStreamError(self._model.models[index].name, "")
             return Beginning(first, parts, index)
 
-        first, parts, index = await self._in_order(ask, ends)
-        async with aclosing(parts):
-            yield self._signed_part(first, index)
-            async for part in parts:
-                yield self._signed_part(part, index)
+        try:
+            first, parts, index = await self._in_order(ask, ends)
+            async with aclosing(parts):
+                yield self._signed_part(first, index)
+                async for part in parts:
+                    yield self._signed_part(part, index)
+        finally:
+            if self._is_closed:
+                await self.aclose()
 
     async def aclose(self) -> None:
-        """Close those that were opened."""
+        """Close those that were opened; requests that are under way close what they open after that."""
+        self._is_closed = True
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.aclose()

@@ -4,14 +4,16 @@ After J. Dean and L. A. Barroso, "The Tail at Scale" (2013): a second request fo
 off, for little more load. A hedge is a luxury: it goes only where there is room, and its failure is nobody's.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from ceylon.core.log import logger
-from ceylon.errors import ModelError, describe
+from ceylon.errors import ModelError, StrayCancellationError, describe
 from ceylon.models.fallback import Ask, Beginning, FallbackModel, FallbackSession, Opener, T, falls_back
 from ceylon.models.governor.spare import NotSentError, Spare, spare
 from ceylon.models.turns import Reply, cost_of_both
@@ -81,6 +83,10 @@ class HedgedSession(FallbackSession):
         models = self._model.models
         logger().info("model_hedged", model=models[first].name, by=models[second].name, after=self.seconds)
 
+    def name(self, place: int) -> str:
+        """Return what the model at *place* is called."""
+        return self._model.models[place].name
+
     def explain(self, second: int, error: Exception) -> str:
         """Return what is noted of the second one's *error* where both have failed."""
         return f"{self._model.models[second].name}, asked as well after {self.seconds:g} s: {describe(error)}"
@@ -122,9 +128,12 @@ class Race(Generic[T]):
                     self._spare.withdraw()
                     tasks.cancel_scope.cancel()
             return await self._outcome()
+        except BaseExceptionGroup as group:  # of no errors, these are taken note of: an interrupt, mostly
+            await _close(self._answers)
+            _, others = group.split(anyio.get_cancelled_exc_class())
+            raise (others or group).exceptions[0] from None
         except BaseException:
-            for each in self._answers:
-                await _close(each)
+            await _close(self._answers)
             raise
 
     async def _ask_first(self) -> None:
@@ -146,6 +155,10 @@ class Race(Generic[T]):
             pass
         except Exception as error:  # noqa: BLE001 – a luxury: the first goes on
             self.second_error = error
+        except anyio.get_cancelled_exc_class() as error:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # goes on with one that somebody did ask for
+            self.second_error = StrayCancellationError(self._session.name(self._second))
+            self.second_error.__cause__ = error
         finally:
             if not self.was_sent:
                 self._session.give_back(self._first)
@@ -154,8 +167,7 @@ class Race(Generic[T]):
         """Return the answer of the winner."""
         if self._answers:
             winner, *others = self._answers
-            for other in others:
-                await _close(other)
+            await _close(others)
             whole: T = _with_usage(winner, others)
             return whole
         assert self._error is not None  # noqa: S101 – one of both was taken note of
@@ -169,10 +181,19 @@ def _is_covered(error: Exception | None) -> bool:
     return isinstance(error, ModelError) and falls_back(error)
 
 
-async def _close(answer: "Reply[Any] | Beginning") -> None:
-    """Let the server stop, if it has only begun."""
-    if isinstance(answer, Beginning):
-        await answer.parts.aclose()
+async def _close(answers: "Sequence[Reply[Any] | Beginning]") -> None:
+    """Let the servers stop that have only begun, all of them; that one ends badly which nobody needs is no matter."""
+    async with contextlib.AsyncExitStack() as stack:
+        for answer in answers:
+            if isinstance(answer, Beginning):
+                stack.push_async_callback(_leave, answer)
+
+
+async def _leave(beginning: Beginning) -> None:
+    try:
+        await beginning.parts.aclose()
+    except Exception as error:  # noqa: BLE001 – the session's own, at its end
+        logger().debug("hedge_ended_badly", place=beginning.place, exc_info=error)
 
 
 def _with_usage(winner: Any, others: Sequence[Any]) -> Any:

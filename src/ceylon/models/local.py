@@ -8,12 +8,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
-import anyio.to_thread
 import msgspec
 
 from ceylon.errors import ModelConfigError, ModelUnavailableError
-from ceylon.models.engine import Engine, EngineOptions, Weights, acquire, find_smollm2, leave
+from ceylon.models.engine import Engine, EngineOptions, Weights, find_smollm2, join, leave
 from ceylon.models.openai import OpenAIModel, OpenAISession, Service
 from ceylon.models.port import Abilities
 from ceylon.models.turns import Part, Reply, Request
@@ -68,7 +66,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
         self.check()
         weights = weights_of(self.model)
         options = EngineOptions(threads=threads_of(), slots=self.slots, context=self.context, seed=seed_of())
-        engine = await anyio.to_thread.run_sync(acquire, weights, options)
+        engine = await join(weights, options)
         return LocalSession(self, engine, client)
 
 

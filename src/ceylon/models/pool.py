@@ -132,8 +132,10 @@ class _Body(httpx.AsyncByteStream):
         if self._is_closed:
             return
         self._is_closed = True
-        await self._chunks.aclose()
-        await self._pool.take_back(self._origin, self._connection)
+        try:
+            await self._chunks.aclose()
+        finally:  # a task's own cancellation, by which a mesh ends a handler, breaks through shields
+            await self._pool.take_back(self._origin, self._connection)
 
 
 def _origin_of(url: httpx.URL) -> Origin:

@@ -51,7 +51,9 @@ class Session(Protocol):
     def stream(self, request: Request) -> AsyncGenerator[Part, None]:
         """Yield the answer as it comes; the last part is a `ReplyPart`, and only then is the answer complete.
 
-        Closing the iterator early (`aclose`) closes the connection, so that the server stops generating.
+        Closing the iterator early (`aclose`) closes the connection, so that the server stops generating. No scope,
+        timeout or task group is open while it yields: behind a fallback or a hedge, the first part is taken within
+        another scope than the rest, and perhaps by another task.
         """
         ...
 

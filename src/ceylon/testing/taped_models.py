@@ -55,20 +55,16 @@ class RecordedModel:
     def outside(self, session: "Session | None") -> "Session":
         """See `Outermost`."""
         assert session is not None  # noqa: S101 – of the model inside
-        abilities = plain(session.abilities)
-        if abilities:
-            self._writer.cassette.models[self.name] = abilities
-        return _RecordedSession(session, self.name, self._writer)
+        abilities = session.abilities
+        if found := plain(abilities):
+            self._writer.cassette.models[self.name] = found
+        return _RecordedSession(session, abilities, self.name, self._writer)
 
 
 class _RecordedSession:
-    def __init__(self, session: "Session", name: str, writer: "Writer") -> None:
+    def __init__(self, session: "Session", abilities: Abilities, name: str, writer: "Writer") -> None:
         self._session, self._name, self._writer = session, name, writer
-
-    @property
-    def abilities(self) -> Abilities:
-        """Those of the session inside."""
-        return self._session.abilities
+        self.abilities = abilities  # as written down: those of models that race grow known later, and not in a replay
 
     async def complete(self, request: Request) -> Reply:
         """Return the answer, and write it down, or the error."""

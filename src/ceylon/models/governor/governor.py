@@ -148,6 +148,7 @@ class Governor:
         elif not place.tries:  # else it was taken when that was decided
             self.allowance.count(now)
         if self._has_limits:
+            place.is_counted = True
             self._buckets.take(place.tokens(), now)
 
     def _pump(self) -> None:
@@ -196,7 +197,7 @@ class Governor:
             self.allowance.give_back(self._now())
         if place.sent_at >= self._refused_at:  # what was sent before says nothing of how things are now
             self._refusals = 0
-        if used is not None and self._has_limits:
+        if used is not None and place.is_counted:  # what went before a limit was known has taken nothing of it
             self._buckets.give_back(place.tokens(), used)
         self.breaker.succeeded()
         self._end(place)

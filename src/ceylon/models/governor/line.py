@@ -24,6 +24,7 @@ class Place(msgspec.Struct, eq=False, kw_only=True):
         was_refused: Whether the last of them was refused for want of room.
         future: Set when it is the request's turn: to `None`, or to the error that there will be none.
         is_admitted: Whether it is under way.
+        is_counted: Whether its tokens were taken from the limits.
         is_probe: Whether it is the one that is to see how the server is.
         sent_at: Since when it is under way.
     """
@@ -35,6 +36,7 @@ class Place(msgspec.Struct, eq=False, kw_only=True):
     was_refused: bool = False
     future: "Future | None" = None
     is_admitted: bool = False
+    is_counted: bool = False
     is_probe: bool = False
     sent_at: float = 0.0
 
