@@ -24,7 +24,7 @@ _MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the
 _MOST_MORE: Final = 256  # as many more within a step: there it is everybody up the chain who has to wait
 _MOST_REGULARS: Final = 16
 
-_NO_VARIABLES: Final = contextvars.Context()
+_no_variables = contextvars.Context  # a new one each: another thread's loop may be in it, and none is entered twice
 
 
 class Stepping(Protocol):
@@ -136,7 +136,7 @@ class Parking(asyncio.Future[None]):
         if awaited is self:  # it has parked again
             self._asyncio_future_blocking = False
         elif awaited is None:  # it gives way for one turn of the loop
-            self.get_loop().call_soon(self._go_on, context=_NO_VARIABLES)
+            self.get_loop().call_soon(self._go_on, context=_no_variables())
         elif self._take(awaited):
             self.leave_to_loop()
         elif not self.done():
@@ -165,7 +165,7 @@ class Parking(asyncio.Future[None]):
     def leave_to_loop(self) -> None:
         """Let the loop look for the end of what this stands for."""
         if self._awaited is not None:
-            self._awaited.add_done_callback(self._go_on, context=_NO_VARIABLES)
+            self._awaited.add_done_callback(self._go_on, context=_no_variables())
 
     def _go_on(self, _: object = None) -> None:
         self._awaited = None

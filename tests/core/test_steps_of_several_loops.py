@@ -1,0 +1,57 @@
+"""Loops in several threads, and meshes on one loop, step without getting into each other's way."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ceylon.core.backends.steps import Parking
+
+LONG = 60.0
+"""Seconds; nobody waits so long unless something is broken."""
+
+
+def _turn_of_loop(_: asyncio.AbstractEventLoop) -> None:
+    """What a task yields that gives way for one turn."""
+
+
+def _answer(loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
+    """Return what a task yields that waits for an answer, which comes."""
+    awaited = loop.create_future()
+    awaited._asyncio_future_blocking = True  # noqa: SLF001 – as `await` does
+    loop.call_soon(awaited.set_result, None)
+    return awaited
+
+
+@pytest.mark.parametrize("make", [_turn_of_loop, _answer])
+def test_tasks_of_two_loops_may_go_on_in_the_same_moment(make: Callable[[asyncio.AbstractEventLoop], Any]) -> None:
+    meeting = threading.Barrier(2)
+    ended: list[str] = []
+
+    class Meeting(Parking):
+        def _go_on(self, _: object = None) -> None:
+            meeting.wait(LONG)
+            super()._go_on()
+
+    async def wait() -> None:
+        place = Meeting(loop=asyncio.get_running_loop())
+        place.stand_for(make(place.get_loop()))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: place.set_exception(context["exception"]))
+        await place
+        ended.append(threading.current_thread().name)
+
+    def run() -> None:
+        try:
+            asyncio.run(wait())
+        except RuntimeError:
+            meeting.abort()
+
+    threads = [threading.Thread(target=run, name=name) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(ended) == ["first", "second"]
