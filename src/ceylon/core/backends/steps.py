@@ -14,10 +14,11 @@ What runs so must not end the task: that is the loop's to see (`Task.leave_step`
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import Generator
 from typing import Any, Final, Protocol
 
-__all__ = ["Parking", "Steps"]
+__all__ = ["Parking", "Steps", "steps_of"]
 
 _MOST_NESTED: Final = 8  # steps within each other; what they run may need much of the interpreter's stack itself
 _MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the loop; as many as a worker's messages
@@ -42,13 +43,13 @@ class Stepping(Protocol):
 
 
 class Steps:
-    """Which steps the tasks of one loop may take for others."""
+    """Which steps the tasks of one loop may take for others; its meshes share the stack and the turns."""
 
-    __slots__ = ("_left", "_regulars", "following", "loop", "nested", "own")
+    __slots__ = ("__weakref__", "_left", "_regulars", "following", "loop", "nested", "own")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.own: set[asyncio.Task[None]] = set()  # the mesh's tasks; the loop itself keeps weak references only
+        self.own: set[asyncio.Task[None]] = set()  # the meshes' tasks
         self.nested = 0  # steps under way, one within the other
         self.following: Stepping | None = None  # goes on in the innermost step, as soon as the task there waits
         self._left = _MOST_STEPS
@@ -115,6 +116,17 @@ class Steps:
             place.let_go()
             return task
         return None
+
+
+_STEPS: "weakref.WeakValueDictionary[int, Steps]" = weakref.WeakValueDictionary()  # by their loop's `id`
+
+
+def steps_of(loop: asyncio.AbstractEventLoop) -> Steps:
+    """Return the steps of *loop*, the same as long as a mesh there has them."""
+    steps = _STEPS.get(id(loop))
+    if steps is None:
+        steps = _STEPS[id(loop)] = getattr(loop, "make_steps", Steps)(loop)  # a simulated loop's own
+    return steps
 
 
 class Parking(asyncio.Future[None]):
