@@ -103,6 +103,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def current_task(self) -> Callable[[], Any] | None:
+        """What finds the task that runs, if one can be cancelled by itself: trio knows scopes only."""
+        ...
+
+    @property
     def now(self) -> Callable[[], float]:
         """Return the loop's own monotonic time, in seconds."""
         ...

@@ -8,11 +8,10 @@ with what it had left. The chain ends at what no handler of this mesh has asked.
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
-from ceylon.core.backends.alone import task_finder
 from ceylon.core.clocks import Clock, PlainClock, ScopeClock
 from ceylon.core.limits import limit_of
 
@@ -36,7 +35,6 @@ class Pauses:
         self._asking: Counter[int] = Counter()
         # The loop's own class: `anyio.CancelScope` finds out which loop that is each time, for as long as all else.
         self._make_scope: Callable[[], anyio.CancelScope] | None = None
-        self._find_task: Callable[[], Any] | None = None
 
     def clock(self, context: "Context", seconds: float | None) -> Clock:
         """Return what cancels a block after *seconds*, like `anyio.move_on_after`, but for pauses of its handler."""
@@ -46,11 +44,10 @@ class Pauses:
 
     def plain_clock(self, context: "Context", seconds: float) -> Clock:
         """Return the same for a block that shields nothing from it, at a third of the cost; see `PlainClock`."""
-        if self._find_task is None:
-            self._find_task = task_finder(self._interior.driver)
-            if self._find_task is None:
-                return self.clock(context, seconds)
-        return PlainClock(self._interior, context.envelope.id, seconds, self._find_task())
+        find_task = self._interior.driver.current_task
+        if find_task is None:
+            return self.clock(context, seconds)
+        return PlainClock(self._interior, context.envelope.id, seconds, find_task())
 
     def begin_clock(self, number: int, clock: "Clock") -> None:
         """Let *clock* run as part of the handler of the envelope *number*, unless that rests."""

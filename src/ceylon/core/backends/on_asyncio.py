@@ -33,6 +33,7 @@ class AsyncioDriver:
         self.thread = threading.get_ident()
         is_plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time  # no uvloop, no virtual clock
         self.now: Callable[[], float] = time.monotonic if is_plain else loop.time  # the same time, a call less
+        self.current_task: Callable[[], Any] | None = _current_task
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
@@ -61,14 +62,10 @@ class AsyncioDriver:
         made = AsyncioTask(self._steps, self._context)
         # Not `create_task`: an eager task factory would run the first step here and now.
         made.task = self._task_class(made.run(function), loop=self._loop, name=name, context=made.context)
-        self._tasks.add(made.task)
-        self._steps.own.add(made.task)
-        made.task.add_done_callback(self._ended, context=self._context)  # holds no handler's
+        for tasks in (self._tasks, self._steps.own):
+            tasks.add(made.task)
+            made.task.add_done_callback(tasks.discard, context=self._context)  # holds no handler's
         return made
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._steps.own.discard(task)
 
     async def checkpoint(self) -> None:
         """See `Driver`."""

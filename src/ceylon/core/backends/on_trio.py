@@ -62,6 +62,7 @@ class TrioDriver:
         self.thread = threading.get_ident()
         self.cancellation: type[BaseException] = sys.modules["trio"].Cancelled
         self.now: Callable[[], float] = sys.modules["trio"].current_time
+        self.current_task: Callable[[], Any] | None = None
         self.future: Callable[[], Future] = TrioFuture
         self._clock: trio.abc.Clock = sys.modules["trio"].lowlevel.current_clock()
         self._soon: deque[Callable[[], None]] = deque()
