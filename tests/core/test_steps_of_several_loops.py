@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ceylon import Agent, Mesh
-from ceylon.core.backends.steps import Parking
+from ceylon.core.backends.steps import Parking, steps_of
 
 LONG = 60.0
 """Seconds; nobody waits so long unless something is broken."""
@@ -39,9 +39,11 @@ def test_tasks_of_two_loops_may_go_on_in_the_same_moment(make: Callable[[asyncio
             super()._go_on()
 
     async def wait() -> None:
-        place = Meeting(loop=asyncio.get_running_loop())
-        place.stand_for(make(place.get_loop()))
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: place.set_exception(context["exception"]))
+        steps = steps_of(asyncio.get_running_loop())
+        place = Meeting(loop=steps.loop)
+        place.variables = steps.no_variables
+        place.stand_for(make(steps.loop))
+        steps.loop.set_exception_handler(lambda _, context: place.set_exception(context["exception"]))
         await place
         ended.append(threading.current_thread().name)
 

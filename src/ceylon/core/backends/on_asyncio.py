@@ -135,6 +135,7 @@ class AsyncioTask:
         """See `Task`; the same one as before, if nobody has used that up."""
         if self.place is None or self.place.done():
             self.place = Parking(loop=self._steps.loop)
+            self.place.variables = self._steps.no_variables
         return self.place
 
     def step(self) -> bool:

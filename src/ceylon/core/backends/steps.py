@@ -25,8 +25,6 @@ _MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the
 _MOST_MORE: Final = 256  # as many more within a step: there it is everybody up the chain who has to wait
 _MOST_REGULARS: Final = 16
 
-_no_variables = contextvars.Context  # a new one each: another thread's loop may be in it, and none is entered twice
-
 
 class Stepping(Protocol):
     """A task that can be resumed by hand."""
@@ -45,13 +43,14 @@ class Stepping(Protocol):
 class Steps:
     """Which steps the tasks of one loop may take for others; its meshes share the stack and the turns."""
 
-    __slots__ = ("__weakref__", "_left", "_regulars", "following", "loop", "nested", "own")
+    __slots__ = ("__weakref__", "_left", "_regulars", "following", "loop", "nested", "no_variables", "own")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.own: set[asyncio.Task[None]] = set()  # the meshes' tasks
         self.nested = 0  # steps under way, one within the other
         self.following: Stepping | None = None  # goes on in the innermost step, as soon as the task there waits
+        self.no_variables = contextvars.Context()  # this loop's: no context can be entered by two threads at once
         self._left = _MOST_STEPS
         self._regulars: dict[int, None] = {}  # tasks that have asked lately; their hashes, so as to keep none alive
 
@@ -137,6 +136,7 @@ class Parking(asyncio.Future[None]):
     """
 
     _awaited: "asyncio.Future[Any] | None" = None
+    variables: contextvars.Context | None = None  # what the loop looks for the end in; it keeps no handler's alive
 
     def __await__(self) -> Generator[Any, None, None]:
         """Wait; unlike any other future's, this may go on before there is a result, by a step."""
@@ -148,7 +148,7 @@ class Parking(asyncio.Future[None]):
         if awaited is self:  # it has parked again
             self._asyncio_future_blocking = False
         elif awaited is None:  # it gives way for one turn of the loop
-            self.get_loop().call_soon(self._go_on, context=_no_variables())
+            self.get_loop().call_soon(self._go_on, context=self.variables)
         elif self._take(awaited):
             self.leave_to_loop()
         elif not self.done():
@@ -177,7 +177,7 @@ class Parking(asyncio.Future[None]):
     def leave_to_loop(self) -> None:
         """Let the loop look for the end of what this stands for."""
         if self._awaited is not None:
-            self._awaited.add_done_callback(self._go_on, context=_no_variables())
+            self._awaited.add_done_callback(self._go_on, context=self.variables)
 
     def _go_on(self, _: object = None) -> None:
         self._awaited = None
