@@ -16,14 +16,21 @@ import pytest
 
 from ceylon import Agent, Context, Mesh, Message, Ref, on
 from ceylon.core.instruments import Instruments, instruments
-from ceylon.core.watchdog import _PACE  # pyright: ignore[reportPrivateUsage] – what is promised is in terms of it
+from ceylon.core.watchdog import (
+    _PACE,  # pyright: ignore[reportPrivateUsage] – what is promised is in terms of it
+    Watchdog,
+)
 from support.law import lawful_mesh
 from support.leftovers import DEADLINE, eventually, quick, threads_left, tidy_mesh
+from support.loops import chosen_loops
 from support.silence import Silence
+from support.virtual_time import virtual
 
 LIMIT = 0.05
 _TASKS = Path("/proc/self/task")
 LONG = 0.4
+_DAY = 24 * 3600.0
+_MOST_SIGNS = 10_000  # in one that leaps; at their usual pace it were 345,600
 SILENCE = Silence()
 
 
@@ -351,6 +358,31 @@ async def test_it_works_on_uvloop(caplog: pytest.LogCaptureFixture) -> None:
         await mesh.add(Blocker("blocker")).ask(Block())
         await eventually(lambda: said(caplog, "loop_unblocked"))
 
+    assert len(said(caplog, "loop_blocked")) == 1
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(virtual(loop.id), id=loop.id) for loop in chosen_loops("asyncio", "trio")]
+)
+async def test_time_that_leaps_is_not_full_of_signs_of_life_and_who_blocks_then_is_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs, live = 0, Watchdog._live  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – nothing else tells of them
+
+    def count(watchdog: Watchdog) -> None:
+        nonlocal signs
+        signs += 1
+        live(watchdog)
+
+    monkeypatch.setattr(Watchdog, "_live", count)
+    async with watched_mesh(ask_timeout=_DAY + 1, handler_timeout=None) as mesh:
+        blocker = mesh.add(Blocker("blocker"))
+        await blocker.ask(_DAY)
+
+        await blocker.ask(Block())
+        await eventually(lambda: said(caplog, "loop_unblocked"))
+
+    assert signs < _MOST_SIGNS
     assert len(said(caplog, "loop_blocked")) == 1
 
 

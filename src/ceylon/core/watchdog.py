@@ -36,6 +36,7 @@ __all__ = ["Watchdog"]
 _PACE: Final = 0.05  # seconds between two signs of life while messages are handled
 _SLOW_PACE: Final = 0.25  # likewise while handlers only wait
 _SETTLE: Final = 1.0  # seconds without a message before they slow down, or end
+_LONGEST: Final = 60.0  # seconds between two signs where time leaps, as in tests: nothing is seen in a leap
 _HEARING: Final = 0.001  # seconds the loop waits at most until a sign is heard; some 0.05 ms, if a core is free
 _JOIN: Final = 0.01  # seconds the loop waits for the thread's end; it is on its way out in any case
 _FRAMES: Final = 20  # innermost ones shown
@@ -66,6 +67,8 @@ class Watchdog:
         self._heard = threading.Event()
         self._patience: float | None = None  # seconds until the next sign is late; `None`: none will come
         self._take_back: Callable[[], None] | None = None  # ends the timer of the next sign
+        self._pace = 0.0  # the loop's seconds from the last sign to the next
+        self._given_at = 0.0  # when the last one was, in real time
         self._has_ended = False
         self._was_active = False
         self._active_at = 0.0
@@ -85,7 +88,7 @@ class Watchdog:
     def wake(self) -> None:
         """Look, from now on: some agent's code is about to run."""
         self._was_active = True
-        if self._patience is not None and self._patience <= self._late(_PACE):
+        if self._patience is not None and self._pace <= _PACE:
             return
         if self._take_back is not None:
             self._take_back()
@@ -101,16 +104,23 @@ class Watchdog:
         if self._was_active or self._dispatcher.is_busy:
             self._was_active, self._active_at = False, now
         self._dispatcher.is_unseen = True
+        has_leapt = time.monotonic() - self._given_at < self._pace / 2
+        least = min(2 * self._pace, _LONGEST) if has_leapt else 0.0
         if now - self._active_at < _SETTLE:
-            self._go_on(_PACE)
+            self._go_on(_PACE, least)
         else:
-            self._go_on(_SLOW_PACE if self._router.open or self._belongings.alive else None)
+            self._go_on(_SLOW_PACE if self._router.open or self._belongings.alive else None, least)
         self._heard.wait(_HEARING)
 
-    def _go_on(self, pace: float | None) -> None:
-        """Give a sign of life, and the next in *pace* seconds; `None`: when somebody wakes this."""
+    def _go_on(self, pace: float | None, least: float = 0.0) -> None:
+        """Give a sign of life, and the next in *pace* seconds; `None`: when somebody wakes this.
+
+        It is *least* seconds on a loop whose time leaps, or a day that passes at once would be full of signs.
+        """
+        self._pace = max(pace or 0.0, least)
         self._patience = None if pace is None else self._late(pace)
-        self._take_back = None if pace is None else self._driver.call_at(self._driver.now() + pace, self._live)
+        self._take_back = None if pace is None else self._driver.call_at(self._driver.now() + self._pace, self._live)
+        self._given_at = time.monotonic()
         self._heard.clear()
         self._given.set()
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ceylon.core.backends.steps import Parking, Steps
+from ceylon.core.backends.steps import Parking, steps_of
 
 if TYPE_CHECKING:
     from ceylon.core.backend import Future, Task
+    from ceylon.core.backends.steps import Steps
 
 __all__ = ["AsyncioDriver", "AsyncioTask"]
 
@@ -35,8 +36,9 @@ class AsyncioDriver:
         self.future: Callable[[], Future] = loop.create_future
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self._context = contextvars.copy_context()  # what a worker task starts from: as the mesh was opened
-        self._steps: Steps = getattr(loop, "make_steps", Steps)(loop)  # a simulated loop's own
-        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # likewise
+        self._steps = steps_of(loop)
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
+        self._task_class: type[asyncio.Task[None]] = getattr(loop, "task_class", asyncio.Task)  # a simulated loop's own
 
     def now_anywhere(self) -> float:
         """See `Driver`."""
@@ -59,8 +61,9 @@ class AsyncioDriver:
         made = AsyncioTask(self._steps, self._context)
         # Not `create_task`: an eager task factory would run the first step here and now.
         made.task = self._task_class(made.run(function), loop=self._loop, name=name, context=made.context)
-        self._steps.own.add(made.task)
-        made.task.add_done_callback(self._steps.own.discard, context=self._context)  # holds no handler's
+        for tasks in (self._tasks, self._steps.own):
+            tasks.add(made.task)
+            made.task.add_done_callback(tasks.discard, context=self._context)  # holds no handler's
         return made
 
     async def checkpoint(self) -> None:
@@ -68,7 +71,8 @@ class AsyncioDriver:
         await asyncio.sleep(0)
 
     def close(self) -> None:
-        """See `Driver`; nothing does."""
+        """See `Driver`. What still runs is the closed mesh's, and ends with it."""
+        self._steps.own.difference_update(self._tasks)
 
     def is_current(self) -> bool:
         """See `Driver`."""
@@ -130,6 +134,7 @@ class AsyncioTask:
         """See `Task`; the same one as before, if nobody has used that up."""
         if self.place is None or self.place.done():
             self.place = Parking(loop=self._steps.loop)
+            self.place.variables = self._steps.no_variables
         return self.place
 
     def step(self) -> bool:

@@ -79,6 +79,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._complaints: list[str] = []
         self._sockets = _Selector()
         self._sockets.loop = self
+        self._steps = ChosenSteps(self, chooser)  # for good: what garbage is collected when must decide nothing
         super().__init__(self._sockets)
         self.set_debug(False)  # asyncio's debugging measures real time, and slows every step down
         self.set_task_factory(_make_task)
@@ -90,8 +91,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self._virtual
 
     def make_steps(self, _: asyncio.AbstractEventLoop) -> ChosenSteps:
-        """Return which steps the tasks of one mesh on this loop may take for others."""
-        return ChosenSteps(self, self._chooser)
+        """Return which steps the tasks of this loop may take for others."""
+        return self._steps
 
     # -- time ----------------------------------------------------------------------------------------------------------
 

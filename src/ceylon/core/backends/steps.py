@@ -14,17 +14,16 @@ What runs so must not end the task: that is the loop's to see (`Task.leave_step`
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import Generator
 from typing import Any, Final, Protocol
 
-__all__ = ["Parking", "Steps"]
+__all__ = ["Parking", "Steps", "steps_of"]
 
 _MOST_NESTED: Final = 8  # steps within each other; what they run may need much of the interpreter's stack itself
 _MOST_STEPS: Final = 64  # steps before one of those who ask has to wait for the loop; as many as a worker's messages
 _MOST_MORE: Final = 256  # as many more within a step: there it is everybody up the chain who has to wait
 _MOST_REGULARS: Final = 16
-
-_NO_VARIABLES: Final = contextvars.Context()
 
 
 class Stepping(Protocol):
@@ -42,15 +41,16 @@ class Stepping(Protocol):
 
 
 class Steps:
-    """Which steps the tasks of one loop may take for others."""
+    """Which steps the tasks of one loop may take for others; its meshes share the stack and the turns."""
 
-    __slots__ = ("_left", "_regulars", "following", "loop", "nested", "own")
+    __slots__ = ("__weakref__", "_left", "_regulars", "following", "loop", "nested", "no_variables", "own")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.own: set[asyncio.Task[None]] = set()  # the mesh's tasks; the loop itself keeps weak references only
+        self.own: set[asyncio.Task[None]] = set()  # the meshes' tasks
         self.nested = 0  # steps under way, one within the other
         self.following: Stepping | None = None  # goes on in the innermost step, as soon as the task there waits
+        self.no_variables = contextvars.Context()  # this loop's: no context can be entered by two threads at once
         self._left = _MOST_STEPS
         self._regulars: dict[int, None] = {}  # tasks that have asked lately; their hashes, so as to keep none alive
 
@@ -117,6 +117,17 @@ class Steps:
         return None
 
 
+_STEPS: "weakref.WeakValueDictionary[int, Steps]" = weakref.WeakValueDictionary()  # by their loop's `id`
+
+
+def steps_of(loop: asyncio.AbstractEventLoop) -> Steps:
+    """Return the steps of *loop*, the same as long as a mesh there has them."""
+    steps = _STEPS.get(id(loop))
+    if steps is None:
+        steps = _STEPS[id(loop)] = getattr(loop, "make_steps", Steps)(loop)  # a simulated loop's own
+    return steps
+
+
 class Parking(asyncio.Future[None]):
     """What a parked task awaits.
 
@@ -125,6 +136,7 @@ class Parking(asyncio.Future[None]):
     """
 
     _awaited: "asyncio.Future[Any] | None" = None
+    variables: contextvars.Context | None = None  # what the loop looks for the end in; it keeps no handler's alive
 
     def __await__(self) -> Generator[Any, None, None]:
         """Wait; unlike any other future's, this may go on before there is a result, by a step."""
@@ -136,7 +148,7 @@ class Parking(asyncio.Future[None]):
         if awaited is self:  # it has parked again
             self._asyncio_future_blocking = False
         elif awaited is None:  # it gives way for one turn of the loop
-            self.get_loop().call_soon(self._go_on, context=_NO_VARIABLES)
+            self.get_loop().call_soon(self._go_on, context=self.variables)
         elif self._take(awaited):
             self.leave_to_loop()
         elif not self.done():
@@ -165,7 +177,7 @@ class Parking(asyncio.Future[None]):
     def leave_to_loop(self) -> None:
         """Let the loop look for the end of what this stands for."""
         if self._awaited is not None:
-            self._awaited.add_done_callback(self._go_on, context=_NO_VARIABLES)
+            self._awaited.add_done_callback(self._go_on, context=self.variables)
 
     def _go_on(self, _: object = None) -> None:
         self._awaited = None
