@@ -13,6 +13,7 @@ pytest_plugins = [
     "ceylon_pytest",
     "plugins.async_tests",
     "plugins.outcomes",
+    "plugins.patience",
     "plugins.skips",
     "plugins.slow_callbacks",
     "plugins.steps",

@@ -28,6 +28,7 @@ from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Reply, Request, ToolCall
 from ceylon.testing.model_server import ModelServer
 from support.lagging import GAP, USAGE, Lagging
+from support.leaps import leaping_when, on_leaping_loops
 from support.llm import impatient, llm
 from support.sabotaged import replaced
 from support.virtual_time import run_virtually
@@ -310,12 +311,13 @@ def test_a_stream_that_is_left_after_its_hedge_has_won_ends_that_request(virtual
     assert len(model.left) == 2
 
 
+@on_leaping_loops
 async def test_the_slow_server_is_hung_up_on(server: ModelServer, streamed: bool, anyio_backend: str) -> None:  # noqa: FBT001 – a parameter
     server.hold()
     with ModelServer("other: {}".format) as other:
         fallback = resolve("openai::test-model", api_key="sk-none", base_url=other.openai_url)
-        agent = llm(server, fallback=fallback, hedge="20ms")
-        async with Mesh() as mesh:
+        agent = llm(server, fallback=fallback, hedge="30s")
+        async with Mesh() as mesh, leaping_when(lambda: server.in_flight, 30.0):
             mesh.add(agent)
             reply = await (agent.stream("hi").result() if streamed else agent.complete("hi"))
             await server.until(lambda: (server.in_flight, server.clients_left) == (0, 1))

@@ -184,8 +184,9 @@ def test_leaving_the_block_drains(backend: Backend) -> None:
 def test_an_exception_in_the_block_cancels_at_once_and_comes_out(backend: Backend) -> None:
     agent = Shop("shop")
     blocked = Blocked("blocked")
+    settings = quick(drain_timeout=60, stop_grace=2.0)
 
-    with pytest.raises(LookupError), BlockingMesh("test", backend=backend, settings=quick(drain_timeout=60)) as mesh:
+    with pytest.raises(LookupError), BlockingMesh("test", backend=backend, settings=settings) as mesh:
         mesh.add(agent).ask("hello")
         mesh.add(blocked).tell("stuck")
         assert blocked.is_inside.wait(DEADLINE)

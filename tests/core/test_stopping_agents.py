@@ -10,6 +10,7 @@ import pytest
 
 from ceylon import BlockingContext, BlockingMesh, Context, Mesh, UnknownAgentError, on
 from ceylon.errors import AgentStoppedError
+from ceylon.settings import Settings
 from support.core_agents import Echo, Held, HeldInAThread
 from support.law import lawful_mesh
 from support.leftovers import DEADLINE, eventually, quick, tidy_mesh
@@ -441,7 +442,7 @@ def test_many_hanging_hooks_do_not_add_up(at_once: bool, backend: str) -> None: 
     closed: list[str] = []
 
     async def main() -> float:
-        async with lawful_mesh() as mesh:
+        async with lawful_mesh(settings=Settings()) as mesh:
             for number in range(20):
                 mesh.add(Quick(f"quick{number}"))
                 mesh.add(Hanging(f"hanging{number}")).tell_nowait("hello")

@@ -359,6 +359,7 @@ async def test_the_total_deadline_ends_what_drips_for_ever(caller: Caller, drip:
     assert caught.value.timeout == SOON
     assert time.monotonic() - began < SOON + 60  # and not for ever
     await caller.server.until(lambda: caller.server.clients_left == len(caller.server.requests) - 1)
+    caller.server._faults.clear()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] – on a busy machine nobody took it
     await assert_answers(caller)
 
 

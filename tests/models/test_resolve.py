@@ -205,6 +205,7 @@ async def test_auto_uses_a_running_ollama_that_can_chat(
     names = ("nomic-embed-text:latest", "big:120b-cloud", "llama3.2:latest", "gemma3:latest")
     with ModelServer(models=names) as server, caplog.at_level(logging.INFO, "ceylon"):
         monkeypatch.setenv("OLLAMA_HOST", server.base_url)
+        monkeypatch.setattr(auto, "_PROBE_SECONDS", 60.0)  # a busy machine may need more than users wait
         monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-4711")
         model, _ = await AutoModel(options={"top_k": 1}).choose(client)
         for _ in range(2):
@@ -254,6 +255,7 @@ async def test_auto_uses_the_embedded_model_last(client: HttpClient) -> None:
 async def test_auto_passes_over_an_ollama_without_models(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with ModelServer(models=()) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.base_url)
+        monkeypatch.setattr(auto, "_PROBE_SECONDS", 60.0)  # a busy machine may need more than users wait
 
         model, _ = await AutoModel().choose(client)
 

@@ -34,7 +34,7 @@ DEADLINE: Final = 60.0
 
 def quick(**changes: Any) -> Settings:
     """Return settings whose ends and pauses are short, with *changes*."""
-    return msgspec.structs.replace(DEFAULTS, **{"stop_grace": 2.0, "backoff_first": 0.001, **changes})
+    return msgspec.structs.replace(DEFAULTS, **{"backoff_first": 0.001, **changes})
 
 
 @asynccontextmanager

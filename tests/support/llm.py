@@ -35,7 +35,7 @@ def plays(*answers: Any, name: str = "tutor", **options: Any) -> LlmAgent:
 
 def impatient(**changes: Any) -> Settings:
     """Return settings whose pauses before another try take no time, with *changes*."""
-    return msgspec.structs.replace(DEFAULTS, **{"retry_first_pause": 0.0, "stop_grace": 0.3, **changes})
+    return msgspec.structs.replace(DEFAULTS, **{"retry_first_pause": 0.0, **changes})
 
 
 class CountingModel(ScriptedModel):

@@ -158,8 +158,13 @@ async def test_that_loses_a_message():
 @pytest.mark.process
 @pytest.mark.parametrize(("marker", "errors"), [("", 2), ("@pytest.mark.breaks_the_law", 0)])
 def test_the_fixture_of_this_repository_turns_a_lawless_test_red(
-    pytester: pytest.Pytester, pytestconfig: pytest.Config, marker: str, errors: int
+    pytester: pytest.Pytester,
+    pytestconfig: pytest.Config,
+    monkeypatch: pytest.MonkeyPatch,
+    marker: str,
+    errors: int,
 ) -> None:
+    monkeypatch.setenv("CEYLON_LOOPS", "asyncio,trio")
     tests = pytestconfig.rootpath / "tests"
     pytester.makeconftest((tests / "conftest.py").read_text(encoding="utf-8"))
     pytester.makepyfile(PROGRAM.format(marker=marker))

@@ -1,6 +1,8 @@
 """trio as the mesh's event loop. It is an extra: this module uses what whoever runs it has imported."""
 
 import contextlib
+import heapq
+import itertools
 import sys
 import threading
 from collections import deque
@@ -66,6 +68,8 @@ class TrioDriver:
         self._clock: trio.abc.Clock = sys.modules["trio"].lowlevel.current_clock()
         self._soon: deque[Callable[[], None]] = deque()
         self._soon_waiter: TrioFuture | None = None
+        self._due: list[tuple[float, int, Any, Callable[[], None]]] = []  # a heap of timers
+        self._numbers = itertools.count()  # of those that are due at the very same time
         self._is_closed = False
 
     @classmethod
@@ -112,15 +116,24 @@ class TrioDriver:
         self._token.run_sync_soon(callback)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """See `Driver`."""
+        """See `Driver`.
+
+        trio runs in any order what is due at one time, as all timers are that a busy machine was late for. So each
+        waits for one more step, in which all of them are known, and then runs the first of them.
+        """
         trio_module = sys.modules["trio"]
         scope = trio_module.CancelScope()
 
         async def wait(_: "Task") -> None:
             with scope:
                 await trio_module.sleep_until(when)
-            if not scope.cancel_called:
-                callback()
+            if scope.cancel_called:
+                return
+            heapq.heappush(self._due, (when, next(self._numbers), scope, callback))
+            await self.checkpoint()
+            *__, due, run = heapq.heappop(self._due)
+            if not due.cancel_called:
+                run()
 
         self.spawn(wait, "ceylon timer")
         return lambda: scope.cancel()  # noqa: PLW0108 – `cancel` takes a reason
