@@ -26,20 +26,18 @@ from ceylon.models.http import HttpClient
 from ceylon.settings import DEFAULTS
 from ceylon.testing import HashingEmbedder
 from ceylon.testing.contracts import embedder_contract, memory_contract
-from support.embedding_server import EmbeddingServer
+from support.embedding_server import EmbeddingServer, embedding_server, forget_keys
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddingServer]:
-    server = EmbeddingServer()
-    with server.thread:
+    with embedding_server() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    forget_keys(monkeypatch)
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
 """A server that embeds in the way of each provider, without any model."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import msgspec
+import pytest
 
 from ceylon.models.embedders import resolve_embedder
 from ceylon.models.embedding import Embedder
 from ceylon.testing.http_server import Connection, HttpRequest, ServerThread
 
-__all__ = ["EmbeddingServer"]
+__all__ = ["EmbeddingServer", "embedding_server", "forget_keys"]
+
+_VARIABLES: Final = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST")
 
 JSON = {"content-type": "application/json"}
 PATHS = {
@@ -16,6 +21,20 @@ PATHS = {
     "/api/embed": "ollama",
     "/v1beta/models/test-embed:batchEmbedContents": "gemini",
 }
+
+
+@contextmanager
+def embedding_server() -> "Iterator[EmbeddingServer]":
+    """Run one while the block lasts."""
+    server = EmbeddingServer()
+    with server.thread:
+        yield server
+
+
+def forget_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment hold neither a key nor an address of an embedding service."""
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
 
 
 class EmbeddingServer:

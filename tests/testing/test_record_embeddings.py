@@ -21,7 +21,7 @@ from ceylon.models.embedding import open_embedder
 from ceylon.models.scripted import ScriptedModel
 from ceylon.models.turns import Reply, ToolCall
 from ceylon.testing import CassetteError, HashingEmbedder, record
-from support.embedding_server import EmbeddingServer
+from support.embedding_server import EmbeddingServer, embedding_server, forget_keys
 from support.examples import demo
 from support.llm import impatient
 from support.recorded import ForbiddenModel
@@ -46,15 +46,13 @@ def tape(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[EmbeddingServer]:
-    server = EmbeddingServer()
-    with server.thread:
+    with embedding_server() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    forget_keys(monkeypatch)
 
 
 class Nowhere(HashingEmbedder):

@@ -23,6 +23,7 @@ from ceylon.agents.turn import TurnRun
 from ceylon.core.channel import Channel
 from ceylon.core.context import Context
 from ceylon.core.handlers import Refusal
+from ceylon.core.names import split_key
 from ceylon.errors import AgentStoppedError, ModelTimeoutError
 from ceylon.models.adapting import reacting
 from ceylon.models.turns import Reply, ReplyPart, Turn
@@ -200,7 +201,7 @@ class ConversingAgent(ModelledAgent):
 
 def key_of(context: Context) -> str:
     """Return the key of the conversation that a message belongs to; empty for none."""
-    return context.envelope.recipient.partition("/")[2]
+    return split_key(context.envelope.recipient)[1]
 
 
 def last_words(turns: Sequence[Turn]) -> str:
